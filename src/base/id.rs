@@ -1,0 +1,120 @@
+//! Identifier newtypes: 128 random bits each, printed as a short prefix and 26 characters of base 32.
+//!
+//! None of them is derived from anything a caller sent, so they may be logged.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Lower-case RFC 4648 base 32 without padding: 26 characters for 16 bytes.
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+const TEXT_LEN: usize = 26;
+
+/// The text is not an identifier of the expected kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed identifier")]
+pub struct Malformed;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// From its 16 bytes, as stored.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// Its 16 bytes, as stored.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_text(f, $prefix, &self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                parse_text($prefix, text).map(Self)
+            }
+        }
+    )* };
+}
+
+ids! {
+    /// A vault: one data directory and its slots.
+    VaultId = "vlt_";
+    /// One installation of the process; slots belong to it.
+    InstanceId = "ins_";
+    /// One root slot.
+    SlotId = "slt_";
+    /// A person whose data is held.
+    SubjectId = "sub_";
+    /// One typed value of a subject, through all its versions.
+    ItemId = "itm_";
+    /// One call, as named in the audit log.
+    RequestId = "req_";
+    /// The evidence of one erasure.
+    ReceiptId = "rcp_";
+}
+
+fn write_text(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+    f.write_str(prefix)?;
+    let value = u128::from_be_bytes(*bytes);
+    for i in 0..TEXT_LEN {
+        // 26 groups of 5 bits hold 130 bits: the last group carries two zero bits on the right.
+        let shift = 128 - 5 * (i as i32 + 1);
+        let group = if shift >= 0 { value >> shift } else { value << -shift };
+        f.write_str(char::from(ALPHABET[(group & 31) as usize]).encode_utf8(&mut [0; 4]))?;
+    }
+    Ok(())
+}
+
+fn parse_text(prefix: &str, text: &str) -> Result<[u8; 16], Malformed> {
+    let digits = text.strip_prefix(prefix).ok_or(Malformed)?.as_bytes();
+    let (last, head) = digits.split_last().ok_or(Malformed)?;
+    if digits.len() != TEXT_LEN {
+        return Err(Malformed);
+    }
+    let digit = |c: &u8| ALPHABET.iter().position(|a| a == c).map(|i| i as u128).ok_or(Malformed);
+    let mut value: u128 = 0;
+    for c in head {
+        value = value << 5 | digit(c)?;
+    }
+    let last = digit(last)?;
+    if last & 3 != 0 {
+        return Err(Malformed); // one text per identifier
+    }
+    Ok((value << 3 | last >> 2).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn other_kinds_and_other_spellings_are_refused() {
+        let text = SubjectId::from_bytes([0xff; 16]).to_string();
+        assert_eq!(text, "sub_7777777777777777777777777u".replace('u', "4"));
+        for wrong in ["", "sub_", &text.to_uppercase(), &text.replace("sub_", "itm_"), &format!("{text}a")] {
+            assert_eq!(wrong.parse::<SubjectId>(), Err(Malformed));
+        }
+        assert_eq!("sub_77777777777777777777777775".parse::<SubjectId>(), Err(Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_bytes_agree(bytes: [u8; 16]) {
+            let id = SubjectId::from_bytes(bytes);
+            prop_assert_eq!(id.to_string().parse::<SubjectId>(), Ok(id));
+        }
+    }
+}

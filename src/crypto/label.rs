@@ -1,0 +1,87 @@
+//! Every domain-separation label of the product, each used for one job.
+//!
+//! A label is never renamed and never reused: it is part of the on-disk format.
+
+/// A label: names the job of a derived key, or the kind of a sealed record in its additional data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label(&'static str);
+
+impl Label {
+    /// The bytes that enter the derivation or the additional data.
+    pub const fn as_bytes(self) -> &'static [u8] {
+        self.0.as_bytes()
+    }
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: Label = Label($text);)*
+        #[cfg(test)]
+        const ALL: &[Label] = &[$($name),*];
+    };
+}
+
+labels! {
+    /// What a root slot computes from its secret: PRF(S_i,e ; label | vault | epoch).
+    SLOT_PRF = "lacuna/1/slot/prf";
+    /// The key that seals R_e for one slot: HKDF over the slot's PRF with the outer key as salt.
+    ROOT_SEAL = "lacuna/1/root/seal";
+    /// Additional data of R_e sealed for one slot.
+    ROOT_RECORD = "lacuna/1/root/record";
+    /// The checksum of a block of a file slot.
+    SLOT_FILE = "lacuna/1/slot/file";
+    /// Additional data of a page.
+    PAGE = "lacuna/1/page";
+    /// Content key, commitment and metadata key of one item version.
+    ITEM_KEYS = "lacuna/1/item/keys";
+    /// Additional data of an item version's ciphertext.
+    ITEM = "lacuna/1/item/value";
+    /// The MAC over an item's clear metadata.
+    ITEM_META = "lacuna/1/item/meta";
+    /// Keys of one subject's own record.
+    SUBJECT_KEYS = "lacuna/1/subject/keys";
+    /// Additional data of a subject's sealed record.
+    SUBJECT = "lacuna/1/subject/record";
+    /// The MAC over a subject's clear row.
+    SUBJECT_META = "lacuna/1/subject/meta";
+    /// The key that tokenises identifiers of one field.
+    INDEX_TOKEN = "lacuna/1/index/token";
+    /// The key that seals what an index row points at.
+    INDEX_SEAL = "lacuna/1/index/seal";
+    /// Additional data of an index row.
+    INDEX_ROW = "lacuna/1/index/row";
+    /// The per-period subject token in audit leaves.
+    AUDIT_TOKEN = "lacuna/1/audit/token";
+    /// The key that seals details under a subject's audit key or a day's key.
+    AUDIT_SEAL = "lacuna/1/audit/seal";
+    /// Additional data of an audit detail.
+    AUDIT_DETAIL = "lacuna/1/audit/detail";
+    /// Lookup keys of idempotency records, under a day's key.
+    IDEMPOTENCY_LOOKUP = "lacuna/1/idempotency/lookup";
+    /// The key that seals an idempotency record, derived from the key of what it concerns.
+    IDEMPOTENCY_SEAL = "lacuna/1/idempotency/seal";
+    /// Additional data of an idempotency record.
+    IDEMPOTENCY_RECORD = "lacuna/1/idempotency/record";
+    /// The key that seals page tokens, under a day's key.
+    PAGE_TOKEN_SEAL = "lacuna/1/page-token/seal";
+    /// Additional data of a page token.
+    PAGE_TOKEN = "lacuna/1/page-token/record";
+    /// The key that seals the signing keys, derived from the outer key.
+    SIGNING_SEAL = "lacuna/1/signing/seal";
+    /// Additional data of a sealed signing key.
+    SIGNING_RECORD = "lacuna/1/signing/record";
+    /// The MAC that binds the store's clear epoch row to the root.
+    EPOCH_ROW = "lacuna/1/epoch/row";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_is_used_twice() {
+        for (i, a) in ALL.iter().enumerate() {
+            assert!(ALL[i + 1..].iter().all(|b| a != b), "{a:?} is listed twice");
+        }
+    }
+}

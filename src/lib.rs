@@ -1,0 +1,19 @@
+//! Lacuna: a personal-data vault that can prove it forgot.
+//!
+//! The modules are listed in tiers. A module imports only from tiers above it in this list, never from a
+//! neighbour in its own tier; a test holds that. `docs/architecture.md` is the map.
+
+#![forbid(unsafe_code)]
+
+// T0: the words every tier uses
+pub mod base;
+// T1: what may be held; ciphers; records
+pub mod catalog;
+pub mod crypto;
+pub mod store;
+// T2: who may; the key tree; the record of it
+pub mod audit;
+pub mod keys;
+pub mod policy;
+// T3: decide, record, commit
+pub mod gate;

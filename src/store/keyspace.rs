@@ -1,0 +1,47 @@
+//! The kinds of records in a store, and their permanent tags.
+
+macro_rules! spaces {
+    ($($(#[$doc:meta])* $name:ident = $tag:literal, $text:literal;)*) => {
+        /// A kind of record. Its tag is on disk and never changes meaning; a retired tag stays listed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Space { $($(#[$doc])* $name = $tag,)* }
+
+        impl Space {
+            /// Every kind, in tag order.
+            pub const ALL: &[Space] = &[$(Space::$name),*];
+
+            /// The name of the column family that holds this kind.
+            pub const fn name(self) -> &'static str {
+                match self { $(Space::$name => $text,)* }
+            }
+        }
+    };
+}
+
+spaces! {
+    /// Single rows that describe the vault: format, identity, epochs, sealed signing keys.
+    Meta = 1, "meta";
+    /// Pages of the key tree, one row per page and generation.
+    Page = 2, "page";
+    /// R_e sealed for each slot.
+    Root = 3, "root";
+    /// Free positions of the key trees.
+    Free = 4, "free";
+    /// Where each service key lives in its tree.
+    ServiceKey = 5, "service_key";
+    /// One row per subject.
+    Subject = 6, "subject";
+    /// One row per item: its current version.
+    Item = 7, "item";
+    /// Blind index rows.
+    Index = 8, "index";
+    /// Idempotency records.
+    Idempotency = 9, "idempotency";
+    /// Erasures that are asked for and not yet carried out.
+    Intent = 10, "intent";
+    /// What the epoch in flight will delete.
+    Doomed = 11, "doomed";
+    /// The audit log: one packed record per commit group.
+    Log = 12, "log";
+}
