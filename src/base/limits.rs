@@ -41,6 +41,9 @@ pub const COMMIT_GATHER_COUNT: usize = 48;
 /// The oldest change wakes the committer after this long, although the runtime is busy.
 pub const COMMIT_GATHER_TIME: Duration = Duration::from_micros(1500);
 
+/// Leaves in one packed row of the audit log.
+pub const LOG_GROUP_LEAVES_MAX: u64 = 16 * 1024;
+
 /// Erasures that share one epoch at the most.
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
