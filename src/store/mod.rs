@@ -1,11 +1,13 @@
 //! Ordered records and atomic batches.
 //!
 //! An engine stores opaque keys and values. It knows nothing of items, keys or subjects, and erasure never relies
-//! on it forgetting anything: only the root slots have to.
+//! on it forgetting anything: only the root slots have to. INVARIANT: every engine passes the one suite in
+//! `conformance`, so that nobody above can tell engines apart but by what survives the process.
 
 pub mod batch;
 #[cfg(test)]
 pub mod conformance;
+pub mod format;
 pub mod keyspace;
 pub mod memory;
 pub mod rocks;
@@ -27,6 +29,9 @@ pub enum Error {
     /// The medium is full; nothing was written.
     #[error("the storage medium is full")]
     Full,
+    /// There is no store at the given place, and none was to be created.
+    #[error("there is no store at this place")]
+    Missing,
     /// Another process has the store open.
     #[error("another process has the store open")]
     Locked,

@@ -1,0 +1,108 @@
+//! What every engine must do, as one suite that each engine runs.
+//!
+//! A check is a function from a place for a store to a verdict; nothing in it knows which engine it drives. The
+//! suite is itself tested: each fault in [`broken`] must make it fail, and by the check that is meant for it.
+
+mod broken;
+mod checks;
+mod model;
+
+use std::fmt::Debug;
+
+use super::{Engine, Error};
+
+/// A place for one store.
+pub trait Place {
+    /// Opens the store that is here, or a new one. The engine opened before has been dropped.
+    fn open(&self) -> Box<dyn Engine>;
+}
+
+/// Why a check failed.
+#[derive(Debug)]
+pub struct Fault(String);
+
+/// The outcome of a check.
+pub type Verdict = Result<(), Fault>;
+
+/// The checks that an engine fails, each in a place of its own, with what went wrong.
+pub fn failing<P: Place + 'static>(new_place: impl Fn() -> P) -> Vec<(&'static str, Fault)> {
+    let checks = checks::ALL.iter().chain(model::ALL);
+    checks.filter_map(|(name, check)| Some((*name, check(&new_place()).err()?))).collect()
+}
+
+/// Runs the whole suite.
+///
+/// # Panics
+/// If the engine fails any check, with the names of all that it fails.
+pub fn run<P: Place + 'static>(new_place: impl Fn() -> P) {
+    let failing = failing(new_place);
+    assert!(failing.is_empty(), "the engine does not conform: {failing:?}");
+}
+
+type Check = (&'static str, fn(&dyn Place) -> Verdict);
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault(format!("refused: {error}"))
+    }
+}
+
+fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Verdict {
+    if found == expected {
+        return Ok(());
+    }
+    let text = format!("{what}: found {found:?}, expected {expected:?}");
+    Err(Fault(text.chars().take(600).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryEngine;
+    use super::super::rocks::{RocksEngine, RocksOptions};
+    use super::broken::{BrokenPlace, PlantedFault};
+    use super::*;
+
+    struct InMemory(MemoryEngine);
+
+    impl Place for InMemory {
+        fn open(&self) -> Box<dyn Engine> {
+            Box::new(self.0.clone())
+        }
+    }
+
+    struct OnDisk(tempfile::TempDir);
+
+    impl Place for OnDisk {
+        fn open(&self) -> Box<dyn Engine> {
+            let options = RocksOptions { create: true, ..RocksOptions::default() };
+            Box::new(RocksEngine::open(self.0.path(), &options).expect("a fresh directory"))
+        }
+    }
+
+    #[test]
+    fn the_memory_engine_conforms() {
+        run(|| InMemory(MemoryEngine::new()));
+    }
+
+    #[test]
+    fn the_rocksdb_engine_conforms() {
+        run(|| OnDisk(tempfile::tempdir().unwrap()));
+    }
+
+    #[test]
+    fn an_engine_with_a_planted_fault_is_rejected() {
+        run(|| BrokenPlace::new(None));
+        for (fault, check) in PlantedFault::ALL {
+            let failing = failing(|| BrokenPlace::new(Some(*fault)));
+            assert!(failing.iter().any(|(name, _)| name == check), "{fault:?} must fail {check}, fails {failing:?}");
+        }
+    }
+
+    #[test]
+    fn every_check_rejects_some_planted_fault() {
+        for (name, _) in checks::ALL.iter().chain(model::ALL) {
+            let rejects = PlantedFault::ALL.iter().any(|(_, check)| check == name);
+            assert!(rejects, "no planted fault shows that {name} can fail");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How RocksDB is set up: everything bounded, everything checked, nothing left at a default that matters.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+    ReadOptions, WriteOptions,
+};
+
+use crate::store::keyspace::Space;
+
+const MIB: usize = 1 << 20;
+
+/// What the operator may choose; the rest follows from it.
+#[derive(Debug, Clone)]
+pub struct RocksOptions {
+    /// Create the store if there is none. Off by default: a mistyped path must not become an empty vault.
+    pub create: bool,
+    /// Bytes of the one block cache that all kinds of records share, indexes and filters included; 64 MiB by default.
+    pub block_cache_bytes: usize,
+    /// Bytes of unflushed writes in memory at which a flush starts, all kinds together; 32 MiB by default.
+    pub write_buffer_bytes: usize,
+    /// Bytes of write-ahead log at which the oldest is flushed away; 64 MiB by default. Bounds the time to open.
+    pub wal_bytes: u64,
+}
+
+impl Default for RocksOptions {
+    fn default() -> Self {
+        Self { create: false, block_cache_bytes: 64 * MIB, write_buffer_bytes: 32 * MIB, wal_bytes: 64 * MIB as u64 }
+    }
+}
+
+/// Options of the database as a whole.
+pub(super) fn database(chosen: &RocksOptions) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(chosen.create);
+    options.create_missing_column_families(true);
+
+    options.set_paranoid_checks(true);
+    // A log that ends in the middle of a record was cut by a crash before the record was acknowledged. Any other
+    // damage to it must be an error: the default would quietly drop everything acknowledged after it.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_track_and_verify_wals_in_manifest(true);
+
+    // atomic_flush stays off: it matters without a write-ahead log only, and every batch here is in the log.
+    options.set_db_write_buffer_size(chosen.write_buffer_bytes);
+    options.set_max_total_wal_size(chosen.wal_bytes);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(512);
+    options.set_max_manifest_file_size(8 * MIB);
+    options.set_bytes_per_sync(MIB as u64);
+
+    // RocksDB's own log: warnings only, which name files and not keys, in few and small files.
+    options.set_log_level(LogLevel::Warn);
+    options.set_max_log_file_size(MIB);
+    options.set_keep_log_file_num(4);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+/// One column family per kind of record, and any that a newer release added, so that such a store can be opened
+/// and its format refused by name.
+pub(super) fn column_families(chosen: &RocksOptions, present: &[String]) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(chosen.block_cache_bytes);
+    let known = Space::ALL.iter().map(|space| (space.name(), read_by(*space)));
+    let foreign = present
+        .iter()
+        .map(String::as_str)
+        .filter(|name| Space::ALL.iter().all(|space| space.name() != *name))
+        .map(|name| (name, ReadBy::Range));
+    known
+        .chain(foreign)
+        .map(|(name, by)| ColumnFamilyDescriptor::new(name, column_family(by, &cache, chosen)))
+        .collect()
+}
+
+/// Blocks read from disk are always checked.
+pub(super) fn read() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    options
+}
+
+/// Every batch is on the medium before it is acknowledged.
+pub(super) fn write() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+/// How a kind of record is mostly read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReadBy {
+    /// By its whole key: bloom filters save the search where it is absent.
+    Key,
+    /// In ranges, which filters do not help; larger blocks compress better.
+    Range,
+}
+
+fn read_by(space: Space) -> ReadBy {
+    match space {
+        Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
+        Space::Index | Space::Idempotency => ReadBy::Key,
+        Space::Free | Space::Intent | Space::Doomed | Space::Log => ReadBy::Range,
+    }
+}
+
+fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_format_version(6);
+    match by {
+        ReadBy::Key => {
+            table.set_bloom_filter(10.0, false);
+            table.set_optimize_filters_for_memory(true);
+            table.set_block_size(4 << 10);
+        }
+        ReadBy::Range => table.set_block_size(16 << 10),
+    }
+
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(chosen.write_buffer_bytes / 4);
+    options.set_max_write_buffer_number(2);
+    options.set_target_file_size_base(16 * MIB as u64);
+    options.set_max_bytes_for_level_base(64 * MIB as u64);
+    options
+}
