@@ -4,6 +4,7 @@
 //! secret, a value or a caller's identifier.
 
 pub mod codec;
+pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod log_safe;

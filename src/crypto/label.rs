@@ -70,8 +70,6 @@ labels! {
     SIGNING_SEAL = "lacuna/1/signing/seal";
     /// Additional data of a sealed signing key.
     SIGNING_RECORD = "lacuna/1/signing/record";
-    /// The MAC that binds the store's clear epoch row to the root.
-    EPOCH_ROW = "lacuna/1/epoch/row";
 }
 
 #[cfg(test)]

@@ -1,0 +1,168 @@
+//! Everything a call can be refused with. One closed list, so that the wire's reasons are mapped without a default.
+
+use crate::base::id::ReceiptId;
+use crate::base::log_safe::SafeText;
+use crate::catalog::path::FieldPath;
+use crate::catalog::validate::Reason;
+
+/// Why a call was not carried out. Holds no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The caller may not.
+    #[error(transparent)]
+    Access(#[from] Access),
+    /// The request is not well formed; every fault that was found.
+    #[error("the request is not valid")]
+    Invalid(Vec<Fault>),
+    /// What the request concerns does not allow it.
+    #[error(transparent)]
+    State(#[from] State),
+    /// The vault cannot serve now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why access was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Access {
+    /// The connection shows no identity that is bound to a role.
+    #[error("the caller is not known")]
+    Unauthenticated,
+    /// The caller holds several roles and named none.
+    #[error("name the role that acts")]
+    RoleRequired,
+    /// The caller does not hold the role it named.
+    #[error("the caller does not hold that role")]
+    RoleNotHeld,
+    /// No purpose was named.
+    #[error("name the purpose")]
+    PurposeRequired,
+    /// The purpose is not registered.
+    #[error("the purpose is not registered")]
+    PurposeUnknown,
+    /// No rule permits it, or one forbids it; the rule for those who may know it.
+    #[error("access is denied")]
+    Denied {
+        /// The rule that forbade it, if one did.
+        rule: Option<SafeText>,
+    },
+    /// The view asked for is above the one allowed.
+    #[error("the view asked for is not allowed")]
+    ViewNotAllowed,
+}
+
+/// Why the state of things does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum State {
+    /// There is none, or none that the caller may know of.
+    #[error("not found")]
+    NotFound,
+    /// The external id is taken.
+    #[error("a subject with this external id exists")]
+    AlreadyExists,
+    /// It was erased before the call.
+    #[error("it was erased")]
+    Erased(Option<ReceiptId>),
+    /// The subject was erased while the call ran.
+    #[error("the subject was erased while the call ran")]
+    SubjectErased,
+    /// The item was deleted while the call ran.
+    #[error("the item was deleted while the call ran")]
+    ItemErased,
+    /// The item is not as the caller last saw it.
+    #[error("the item has changed")]
+    EtagMismatch,
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyKeyReused,
+    /// The subject has as many items as it may.
+    #[error("the subject has too many items")]
+    SubjectFull,
+}
+
+/// Why the vault cannot serve now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The store failed; the process must be restarted.
+    #[error("storage failed")]
+    StorageFailed,
+    /// The medium is full.
+    #[error("storage is full")]
+    StorageFull,
+    /// Too much is waiting already.
+    #[error("overloaded")]
+    Overloaded,
+    /// The vault is shutting down.
+    #[error("shutting down")]
+    Stopping,
+    /// A stored record does not open.
+    #[error("a stored record is damaged")]
+    Damaged,
+    /// Something went wrong inside.
+    #[error("internal error")]
+    Internal,
+}
+
+/// One fault of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, by its path in the request.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: FaultReason,
+}
+
+/// What can be wrong with a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultReason {
+    /// The value's own validator refused it.
+    Value(Reason),
+    /// It must be given.
+    Required,
+    /// It is longer than allowed.
+    TooLong,
+    /// There are more than allowed.
+    TooMany,
+    /// It is not of the field's form.
+    Malformed,
+    /// It is not an identifier of the vault's.
+    IdMalformed,
+    /// No such field.
+    UnknownField,
+    /// A number this release does not know.
+    EnumUnknown,
+    /// The vault sets it.
+    ReadOnly,
+    /// It contradicts another field.
+    Conflict,
+    /// The class is not registered.
+    ClassUnknown,
+    /// The value's message does not fit the class.
+    ClassMismatch,
+    /// The page token is not one of this list's, or too old.
+    PageToken,
+    /// Kept longer than the registry allows.
+    KeepTooLong,
+    /// Stated twice in one batch.
+    Duplicate,
+    /// The encoded value is too large.
+    TooLarge,
+}
+
+impl Fault {
+    /// A fault of a named field.
+    pub fn new(field: impl Into<String>, reason: FaultReason) -> Self {
+        Self { field: field.into(), reason }
+    }
+
+    /// A fault that a value's validator found, below the field that holds the value.
+    pub fn of_value(prefix: &str, path: &FieldPath, reason: Reason) -> Self {
+        Self { field: format!("{prefix}.{}", path.as_str()), reason: FaultReason::Value(reason) }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Invalid(vec![fault])
+    }
+}

@@ -1,0 +1,15 @@
+//! A person's typed values: one verb per file.
+//!
+//! Every verb takes an opened [`Call`](crate::gate::call::Call), asks the gate for a permit per class, and hands
+//! changes and their audit events to the gate together. Clear values leave this folder only after the event that
+//! records it is durable. Verbs never use one another.
+
+pub mod model;
+pub mod record;
+pub mod subject;
+pub mod create;
+pub mod put;
+pub mod get;
+pub mod list;
+pub mod update;
+pub mod delete;

@@ -1,0 +1,286 @@
+//! What callers ask for and what they get: the verbs' own types, free of the wire.
+
+use crate::base::id::{ItemId, ReceiptId, SlotId, SubjectId};
+use crate::base::log_safe::SafeText;
+use crate::base::time::Timestamp;
+use crate::catalog::class::ClassId;
+use crate::catalog::classes::ItemValue;
+use crate::catalog::path::FieldPath;
+use crate::catalog::text::Text;
+use crate::catalog::view::View;
+
+/// Names a subject, by the vault's id or by the caller's.
+pub enum SubjectRef {
+    /// The vault's random id.
+    Id(SubjectId),
+    /// The caller's own id: personal data.
+    External(Text),
+}
+
+/// A subject to be created, with its first items.
+pub struct NewSubject {
+    /// The caller's own id; may be empty.
+    pub external_id: Text,
+    /// Clear labels that access rules may read.
+    pub labels: Vec<(String, String)>,
+    /// First items, created with the subject or not at all.
+    pub items: Vec<NewItem>,
+}
+
+/// An item to be created.
+pub struct NewItem {
+    /// The class as the caller wrote it.
+    pub class: String,
+    /// The value; must fit the class.
+    pub value: ItemValue,
+    /// The particulars of its processing.
+    pub metadata: NewMetadata,
+}
+
+/// Metadata as the caller states it; what is left out comes from the registry.
+#[derive(Default)]
+pub struct NewMetadata {
+    /// Purpose ids; empty for the class's defaults.
+    pub purposes: Vec<String>,
+    /// A legal basis; empty for that of the first purpose.
+    pub legal_basis: String,
+    /// When the item ends at the latest.
+    pub expires: Option<Timestamp>,
+    /// Whether decisions are taken from it without a human.
+    pub automated_decision: bool,
+    /// Free text, sealed.
+    pub notes: Notes,
+}
+
+/// The free text of an item's metadata.
+#[derive(Default)]
+pub struct Notes {
+    /// Where the value came from.
+    pub source: Text,
+    /// To whom it is disclosed.
+    pub recipients: Vec<Recipient>,
+    /// The logic behind automated decisions.
+    pub automated_decision_logic: Text,
+}
+
+/// Someone to whom a value is disclosed.
+#[derive(Default)]
+pub struct Recipient {
+    /// Name or category.
+    pub name: Text,
+    /// ISO 3166-1 alpha-2, or empty.
+    pub country_code: Text,
+    /// What protects a transfer abroad.
+    pub safeguard: Text,
+}
+
+/// What a new or changed item is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The item.
+    pub item: ItemId,
+    /// Its version, from 1.
+    pub version: u64,
+    /// Its etag.
+    pub etag: String,
+    /// When its account reason ends by itself.
+    pub expires: Option<Timestamp>,
+}
+
+/// A subject that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub subject: SubjectId,
+    /// Its first items, in the order of the request.
+    pub items: Vec<Stamp>,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Where a subject stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectState {
+    /// In use.
+    Active,
+}
+
+/// What is known about a subject itself.
+pub struct SubjectView {
+    /// Its id.
+    pub subject: SubjectId,
+    /// The caller's id; empty for roles that may not see it.
+    pub external_id: Text,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Where it stands.
+    pub state: SubjectState,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Items per class that the caller may know of.
+    pub item_counts: Vec<(ClassId, u64)>,
+}
+
+/// Which item, and how much of it.
+pub struct ItemQuery {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The item.
+    pub item: ItemId,
+    /// The version; 0 for the newest.
+    pub version: u64,
+    /// The view wanted; none for the highest allowed.
+    pub view: Option<View>,
+    /// Field paths wanted; empty for all.
+    pub fields: Vec<String>,
+}
+
+/// An item as far as the caller may see it.
+pub struct ItemView {
+    /// The subject.
+    pub subject: SubjectId,
+    /// The item.
+    pub item: ItemId,
+    /// Its class.
+    pub class: ClassId,
+    /// Its version.
+    pub version: u64,
+    /// Its etag.
+    pub etag: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When its value or metadata last changed.
+    pub updated: Timestamp,
+    /// The view granted.
+    pub view: View,
+    /// The value, above [`View::Exists`].
+    pub value: Option<ItemValue>,
+    /// Metadata, above [`View::Exists`].
+    pub metadata: Option<Metadata>,
+    /// Fields shown below [`View::Plain`].
+    pub masked: Vec<FieldPath>,
+    /// The rule that set the view, for roles that may know.
+    pub rule: Option<SafeText>,
+}
+
+/// Metadata as stored.
+pub struct Metadata {
+    /// Purposes.
+    pub purposes: Vec<String>,
+    /// Legal basis.
+    pub legal_basis: String,
+    /// When the item ends at the latest.
+    pub expires: Option<Timestamp>,
+    /// Purposes the person objects to.
+    pub objections: Vec<String>,
+    /// Whether decisions are taken from it without a human.
+    pub automated_decision: bool,
+    /// Free text.
+    pub notes: Notes,
+}
+
+/// Which of a subject's items.
+pub struct ListQuery {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// Only these classes; empty for all the caller may know of.
+    pub classes: Vec<String>,
+    /// The view wanted; none for the highest allowed, item by item.
+    pub view: Option<View>,
+    /// Field paths wanted; empty for all.
+    pub fields: Vec<String>,
+    /// How many at most; 0 for the default.
+    pub page_size: u32,
+    /// Continues an earlier page; empty for the first.
+    pub page_token: String,
+}
+
+/// A page of items.
+pub struct ListPage {
+    /// In order of creation.
+    pub items: Vec<ItemView>,
+    /// For the next page; empty when nothing follows.
+    pub next_page_token: String,
+}
+
+/// A correction.
+pub struct Update {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The item.
+    pub item: ItemId,
+    /// The etag that must still hold; empty for any.
+    pub etag: String,
+    /// The whole new value; none to keep it.
+    pub value: Option<ItemValue>,
+    /// The whole new metadata; none to keep it.
+    pub metadata: Option<NewMetadata>,
+    /// When to answer.
+    pub wait: Wait,
+}
+
+/// A deletion.
+pub struct Delete {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The item.
+    pub item: ItemId,
+    /// The etag that must still hold; empty for any.
+    pub etag: String,
+    /// When to answer.
+    pub wait: Wait,
+}
+
+/// When a call that forgets something answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// After the epoch that destroyed the root.
+    Erased,
+    /// As soon as the change is durable and no call can read what was removed.
+    Logical,
+}
+
+/// What has become of something that was to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// Where it stands.
+    pub state: ErasureState,
+    /// The epoch that forgot it; 0 while none is assigned.
+    pub epoch: u64,
+    /// Names the erasure in the log.
+    pub receipt: ReceiptId,
+    /// The slots it waits for.
+    pub waiting: Vec<SlotId>,
+}
+
+/// See [`Erasure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErasureState {
+    /// Unreadable by any call; the old root is not yet destroyed in every slot.
+    Pending,
+    /// Every key that could open it is gone.
+    Erased,
+}
+
+/// One entry of a batch of new items.
+pub struct PutEntry {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The item; may be missing if the subject is to be created.
+    pub item: Option<NewItem>,
+    /// Create the subject if its external id is new.
+    pub create_subject: bool,
+    /// Labels of a subject created so.
+    pub labels: Vec<(String, String)>,
+}
+
+/// A stored entry of a batch.
+#[derive(Debug)]
+pub struct PutDone {
+    /// The subject.
+    pub subject: SubjectId,
+    /// The item, if there was one.
+    pub item: Option<Stamp>,
+    /// Whether this entry created the subject.
+    pub subject_created: bool,
+}

@@ -1,0 +1,146 @@
+//! Open pages in memory: bounded, wiped when they leave, never older than the store.
+//!
+//! Two generations of entries stand in for a recency list: when the young half is full it becomes the old half, and
+//! the former old half is dropped. A hit in the old half moves the page to the young one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::page::{Page, PageId};
+
+type PageKey = (PageId, u64);
+
+/// A bounded set of open pages, by place and generation.
+pub struct OpenPages {
+    shards: Vec<Mutex<Shard>>,
+    half: usize,
+}
+
+#[derive(Default)]
+struct Shard {
+    young: HashMap<PageKey, Arc<Page>>,
+    old: HashMap<PageKey, Arc<Page>>,
+    /// Counts publications and removals, so that a slower reader cannot put back what they replaced.
+    changes: u64,
+}
+
+/// Proof of when a reader looked: what it then read from the store may be cached only if nothing changed since.
+#[derive(Clone, Copy)]
+pub struct Stamp(u64);
+
+const SHARDS: usize = 16;
+
+impl OpenPages {
+    /// Room for about `pages_max` pages.
+    pub fn new(pages_max: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, half: (pages_max / SHARDS / 2).max(1) }
+    }
+
+    /// The page, or a stamp to hand in with what the store says.
+    pub fn look_up(&self, id: PageId, generation: u64) -> Result<Arc<Page>, Stamp> {
+        let key = (id, generation);
+        let mut shard = self.shard(id).lock();
+        if let Some(page) = shard.young.get(&key) {
+            return Ok(page.clone());
+        }
+        match shard.old.remove(&key) {
+            Some(page) => {
+                shard.insert(key, page.clone(), self.half);
+                Ok(page)
+            }
+            None => Err(Stamp(shard.changes)),
+        }
+    }
+
+    /// Keeps a page that was read from the store, unless a newer content was published meanwhile.
+    pub fn keep(&self, id: PageId, generation: u64, page: Arc<Page>, stamp: Stamp) {
+        let mut shard = self.shard(id).lock();
+        if shard.changes == stamp.0 {
+            shard.insert((id, generation), page, self.half);
+        }
+    }
+
+    /// Replaces a page's content after its row was committed.
+    pub fn publish(&self, id: PageId, generation: u64, page: Arc<Page>) {
+        let mut shard = self.shard(id).lock();
+        shard.changes += 1;
+        shard.old.remove(&(id, generation));
+        shard.insert((id, generation), page, self.half);
+    }
+
+    /// Drops a page that an epoch re-keyed or forgot.
+    pub fn remove(&self, id: PageId, generation: u64) {
+        let mut shard = self.shard(id).lock();
+        shard.changes += 1;
+        shard.young.remove(&(id, generation));
+        shard.old.remove(&(id, generation));
+    }
+
+    /// Drops everything, when the vault is sealed.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.changes += 1;
+            shard.young.clear();
+            shard.old.clear();
+        }
+    }
+
+    fn shard(&self, id: PageId) -> &Mutex<Shard> {
+        use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        &self.shards[hash as usize % SHARDS]
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, key: PageKey, page: Arc<Page>, half: usize) {
+        if self.young.len() >= half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::page::Tree;
+
+    fn place(index: u64) -> PageId {
+        PageId { tree: Tree::Subjects, level: 0, index }
+    }
+
+    #[test]
+    fn a_slow_reader_cannot_put_back_an_older_page() {
+        let cache = OpenPages::new(100);
+        let Err(stamp) = cache.look_up(place(1), 1) else { panic!("empty") };
+        let newer = Arc::new(Page::empty());
+        cache.publish(place(1), 1, newer.clone());
+        cache.keep(place(1), 1, Arc::new(Page::empty()), stamp);
+        assert!(cache.look_up(place(1), 1).is_ok_and(|page| Arc::ptr_eq(&page, &newer)));
+    }
+
+    #[test]
+    fn a_removed_page_stays_away() {
+        let cache = OpenPages::new(100);
+        let Err(stamp) = cache.look_up(place(1), 1) else { panic!("empty") };
+        cache.remove(place(1), 1);
+        cache.keep(place(1), 1, Arc::new(Page::empty()), stamp);
+        assert!(cache.look_up(place(1), 1).is_err());
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_keeps_what_is_used() {
+        let cache = OpenPages::new(SHARDS * 8);
+        for index in 0..10_000 {
+            cache.publish(place(index), 1, Arc::new(Page::empty()));
+            assert!(index == 0 || cache.look_up(place(0), 1).is_ok());
+        }
+        let kept = (0..10_000).filter(|index| cache.look_up(place(*index), 1).is_ok()).count();
+        assert!(kept <= SHARDS * 8, "{kept}");
+    }
+}

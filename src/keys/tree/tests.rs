@@ -1,0 +1,233 @@
+use super::*;
+use crate::base::id::SubjectId;
+use crate::base::limits::PAGE_SEALS_MAX;
+use crate::base::secret::Secret;
+use proptest::prelude::*;
+use std::cell::RefCell;
+
+const VAULT: VaultId = VaultId::from_bytes([7; 16]);
+
+/// A store that forgets nothing: every sealed page it was ever given, by place and generation.
+#[derive(Default)]
+struct Disk {
+    current: RefCell<HashMap<(PageId, u64), Vec<u8>>>,
+    ever: RefCell<Vec<(PageId, u64, Vec<u8>)>>,
+}
+
+impl Pages for Disk {
+    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
+        let rows = self.current.borrow();
+        let row = rows.get(&(id, generation)).ok_or(Error::Missing)?;
+        Page::open(&VAULT, id, generation, key, row).map(Arc::new).map_err(|_| Error::Damaged)
+    }
+}
+
+impl Disk {
+    fn planted() -> (Self, Root) {
+        let disk = Self::default();
+        let (root, page) = plant(&VAULT, 1).expect("random");
+        disk.put(page.id, page.generation, page.bytes);
+        (disk, root)
+    }
+
+    fn put(&self, id: PageId, generation: u64, bytes: Vec<u8>) {
+        self.ever.borrow_mut().push((id, generation, bytes.clone()));
+        self.current.borrow_mut().insert((id, generation), bytes);
+    }
+
+    fn store(&self, root: &Root, nodes: Nodes) {
+        let sealed = seal_all(&VAULT, self, root, nodes).expect("seals");
+        for page in sealed.pages {
+            self.put(page.id, page.generation, page.bytes);
+        }
+        for (id, generation) in sealed.obsolete {
+            self.current.borrow_mut().remove(&(id, generation));
+        }
+    }
+
+    fn set(&self, root: &Root, tree: Tree, position: u64, fill: u8) {
+        let nodes = Nodes::new();
+        let mut draft = Draft::new(self, root, &nodes);
+        draft.set(tree, position, &entry(fill)).expect("sets");
+        let nodes = draft.into_nodes();
+        self.store(root, nodes);
+    }
+
+    fn forget(&self, root: &Root, targets: &[(Tree, u64)]) -> Root {
+        let nodes = Nodes::new();
+        let mut draft = Draft::new(self, root, &nodes);
+        let forgotten = draft.forget(root.epoch + 1, targets).expect("forgets");
+        let nodes = draft.into_nodes();
+        self.store(&forgotten.root, nodes);
+        for (id, generation) in forgotten.replaced {
+            self.current.borrow_mut().remove(&(id, generation));
+        }
+        forgotten.root
+    }
+
+    fn found(&self, root: &Root, tree: Tree, position: u64) -> Option<u8> {
+        find(self, root, tree, position).expect("opens").map(|entry| entry.key.expose()[0])
+    }
+
+    /// Every key that can be reached from `root` with every page ever written, whatever its age.
+    fn reachable(&self, root: &Root) -> BTreeSet<[u8; 32]> {
+        let mut known = BTreeSet::from([*root.key.expose()]);
+        loop {
+            let before = known.len();
+            for (id, generation, bytes) in self.ever.borrow().iter() {
+                for key in known.clone() {
+                    let Ok(page) = Page::open(&VAULT, *id, *generation, &Secret::copied(&key), bytes) else { continue };
+                    known.extend((0..FANOUT as u8).filter_map(|c| page.entry(c)).map(|e| *e.key.expose()));
+                }
+            }
+            if known.len() == before {
+                return known;
+            }
+        }
+    }
+}
+
+fn entry(fill: u8) -> Entry {
+    Entry { generation: 1, extra: 0, key: Secret::copied(&[fill; 32]) }
+}
+
+fn subject(position: u64) -> Tree {
+    Tree::Subject(SubjectId::from_bytes([position as u8; 16]), position)
+}
+
+#[test]
+fn a_tree_grows_by_levels_and_keeps_what_it_has() {
+    let (disk, root) = Disk::planted();
+    for (position, fill) in [(0, 1), (63, 2), (64, 3), (4095, 4), (4096, 5), (300_000, 6)] {
+        disk.set(&root, Tree::Service, position, fill);
+    }
+    for (position, fill) in [(0, 1), (63, 2), (64, 3), (4095, 4), (4096, 5), (300_000, 6)] {
+        assert_eq!(disk.found(&root, Tree::Service, position), Some(fill));
+    }
+    for position in [1, 65, 4097, 262_143, 16_777_216, u64::MAX] {
+        assert_eq!(disk.found(&root, Tree::Service, position), None);
+    }
+}
+
+#[test]
+fn a_subject_has_a_tree_of_its_own_below_its_position() {
+    let (disk, root) = Disk::planted();
+    for item in 0..130 {
+        disk.set(&root, subject(70), item, item as u8);
+        disk.set(&root, subject(71), item, 200);
+    }
+    assert_eq!(disk.found(&root, subject(70), 129), Some(129));
+    assert_eq!(disk.found(&root, subject(72), 0), None);
+    let root = disk.forget(&root, &[(Tree::Subjects, 70)]);
+    assert_eq!(disk.found(&root, subject(70), 129), None);
+    assert_eq!(disk.found(&root, subject(71), 129), Some(200));
+}
+
+#[test]
+fn what_is_forgotten_cannot_be_reached_through_any_page_ever_written() {
+    let (disk, root) = Disk::planted();
+    for item in 0..70 {
+        disk.set(&root, subject(1), item, item as u8 + 1);
+        disk.set(&root, subject(65), item, item as u8 + 101);
+    }
+    let old_root = Root { epoch: root.epoch, key: root.key.duplicate() };
+    let root = disk.forget(&root, &[(subject(1), 3), (subject(1), 69), (Tree::Subjects, 65)]);
+    disk.set(&root, subject(1), 3, 250);
+
+    let (before, after) = (disk.reachable(&old_root), disk.reachable(&root));
+    for fill in [4, 70, 101, 170] {
+        assert!(before.contains(&[fill; 32]), "the search must be able to find {fill}");
+        assert!(!after.contains(&[fill; 32]), "{fill} was forgotten");
+    }
+    for fill in [1, 5, 69, 250] {
+        assert!(after.contains(&[fill; 32]), "{fill} is still kept");
+    }
+}
+
+#[test]
+fn forgetting_rewrites_the_paths_and_nothing_else() {
+    let (disk, root) = Disk::planted();
+    for position in 0..5000 {
+        disk.set(&root, Tree::Service, position, 1);
+    }
+    let before = disk.ever.borrow().len();
+    disk.forget(&root, &[(Tree::Service, 0), (Tree::Service, 1), (Tree::Service, 4999)]);
+    // Two leaves, two inner pages, the top and the root.
+    assert_eq!(disk.ever.borrow().len() - before, 6);
+}
+
+#[test]
+fn a_worn_page_gets_a_new_key_and_stays_reachable() {
+    let (disk, root) = Disk::planted();
+    for position in [0, 64, 70 * 64] {
+        disk.set(&root, Tree::Service, position, 9);
+    }
+    for _ in 0..=PAGE_SEALS_MAX {
+        disk.set(&root, Tree::Service, 1, 8);
+    }
+    assert_eq!(disk.found(&root, Tree::Service, 0), Some(9));
+    assert_eq!(disk.found(&root, Tree::Service, 1), Some(8));
+    let leaf = PageId { tree: Tree::Service, level: 0, index: 0 };
+    assert!(disk.current.borrow().contains_key(&(leaf, 2)) && !disk.current.borrow().contains_key(&(leaf, 1)));
+}
+
+#[test]
+fn a_dropped_draft_changes_nothing() {
+    let (disk, root) = Disk::planted();
+    disk.set(&root, subject(0), 0, 1);
+    let nodes = Nodes::new();
+    let mut draft = Draft::new(&disk, &root, &nodes);
+    draft.set(subject(0), 1, &entry(2)).expect("sets");
+    assert!(draft.find(subject(0), 1).expect("finds").is_some());
+    drop(draft);
+    assert_eq!(disk.found(&root, subject(0), 1), None);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(u8, u16, u8),
+    Forget(Vec<(u8, u16)>),
+    ForgetSubject(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0u8..4, 0u16..140, 1u8..255).prop_map(|(s, p, f)| Step::Set(s, p, f)),
+        2 => prop::collection::vec((0u8..4, 0u16..140), 1..4).prop_map(Step::Forget),
+        1 => (0u8..4).prop_map(Step::ForgetSubject),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_tree_agrees_with_a_map(steps in steps()) {
+        let (disk, mut root) = Disk::planted();
+        let mut model: HashMap<(u8, u16), u8> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Set(s, p, fill) => {
+                    disk.set(&root, subject(u64::from(s) * 64), u64::from(p), fill);
+                    model.insert((s, p), fill);
+                }
+                Step::Forget(targets) => {
+                    let places: Vec<_> = targets.iter().map(|(s, p)| (subject(u64::from(*s) * 64), u64::from(*p))).collect();
+                    root = disk.forget(&root, &places);
+                    targets.iter().for_each(|target| { model.remove(target); });
+                }
+                Step::ForgetSubject(s) => {
+                    root = disk.forget(&root, &[(Tree::Subjects, u64::from(s) * 64)]);
+                    model.retain(|(subject, _), _| *subject != s);
+                }
+            }
+            for s in 0..4 {
+                for p in 0..140 {
+                    let found = disk.found(&root, subject(u64::from(s) * 64), u64::from(p));
+                    prop_assert_eq!(found, model.get(&(s, p)).copied());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The closed list of things that can be asked for: one per method of the API.
+
+use std::fmt;
+
+use crate::base::log_safe::LogSafe;
+
+macro_rules! actions {
+    ($($service:ident { $($method:ident),* $(,)? })*) => {
+        /// A method of the API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Action { $($(
+            #[doc = concat!("`", stringify!($service), ".", stringify!($method), "`.")]
+            $method,
+        )*)* }
+
+        impl Action {
+            /// Every method.
+            pub const ALL: &[Action] = &[$($(Action::$method),*),*];
+
+            /// The method's name, as in the log.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(Action::$method => stringify!($method),)*)* }
+            }
+
+            /// The service it belongs to.
+            pub const fn service(self) -> &'static str {
+                match self { $($(Action::$method => stringify!($service),)*)* }
+            }
+        }
+    };
+}
+
+actions! {
+    Vault {
+        CreateSubject, GetSubject, FindSubjects, PutItem, BatchPutItems, GetItem, BatchGetItems, ListItems, UpdateItem,
+        DeleteItem, RecordEvents, ReadEvents, UploadDocument, DownloadDocument, VerifyPassword, CheckAccess,
+    }
+    Privacy {
+        EraseSubject, GetReceipt, VerifyErasure, ExportSubject, RestrictSubject, SetObjection, OpenRequest,
+        AdvanceRequest, ListRequests, PublishNotice, RecordNoticeDelivery, AcknowledgeNotice, ListNoticeDue,
+    }
+    Holds { OpenMatter, CloseMatter, ListMatters, PlaceHold, ReleaseHold, ListHolds, ListKeepReasons }
+    Keys { GetKeyStatus, StartRotation, WatchRotation, PauseRotation, ResumeRotation, MarkCompromised, DestroyKey }
+    Audit { GetCheckpoint, ListEntries, TailEntries, GetInclusionProof, GetConsistencyProof }
+    Approvals { ListApprovals, Approve, Reject }
+    System {
+        GetStatus, Unseal, Seal, StartBackup, WatchBackup, ListDue, ConfirmSweep, ReplaceSlot, RemoveSlot,
+        AttestSlotDestroyed,
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl LogSafe for Action {}
