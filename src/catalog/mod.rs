@@ -9,16 +9,23 @@
 //! `CanonicalValue` or says what is wrong; `encode` and `decode` take it to the store and back; `mask` builds what a
 //! view shows of it, again an `ItemValue`.
 
-pub mod text;
-pub mod view;
+// Words of the catalogue
 pub mod path;
+pub mod text;
 pub mod validate;
-pub mod fields;
+pub mod view;
+
+// Kinds of field, what a class is, how it is masked
 pub mod class;
+pub mod fields;
 mod mask;
+
+// The classes
+pub mod classes;
+
+// The registry
 pub mod period;
 pub mod purpose;
-pub mod classes;
 pub mod registry;
 
 #[cfg(test)]

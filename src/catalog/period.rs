@@ -75,7 +75,8 @@ mod tests {
         for text in ["P1D", "P18M", "P10Y", "P1Y6M", "P200Y"] {
             assert_eq!(text.parse::<Period>().map(|period| period.to_string()).as_deref(), Ok(text));
         }
-        for text in ["", "P", "1y", "P0D", "-P1Y", "P-1Y", "PT36H", "P1DT1H", "P201Y", "P1.5Y", "1 year", "p1y", "P1Y "] {
+        for text in ["", "P", "1y", "P0D", "-P1Y", "P-1Y", "PT36H", "P1DT1H", "P201Y", "P1.5Y", "1 year", "p1y", "P1Y "]
+        {
             assert_eq!(text.parse::<Period>().err(), Some(Malformed), "{text:?}");
         }
     }

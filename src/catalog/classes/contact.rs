@@ -121,9 +121,11 @@ impl ClassValue for Contact {
         check.line(&At::field("full_name"), &mut self.full_name, FULL_NAME_BYTES_MAX);
         check.line(&At::field("given_name"), &mut self.given_name, NAME_BYTES_MAX);
         check.line(&At::field("family_name"), &mut self.family_name, NAME_BYTES_MAX);
-        check.list(At::field("emails"), &mut self.emails, ENTRIES_MAX, |check, at, email| email.canonicalise(at, check));
+        check
+            .list(At::field("emails"), &mut self.emails, ENTRIES_MAX, |check, at, email| email.canonicalise(at, check));
         check.one_primary(At::field("emails"), self.emails.iter().map(|email| email.primary));
-        check.list(At::field("phones"), &mut self.phones, ENTRIES_MAX, |check, at, phone| phone.canonicalise(at, check));
+        check
+            .list(At::field("phones"), &mut self.phones, ENTRIES_MAX, |check, at, phone| phone.canonicalise(at, check));
         check.one_primary(At::field("phones"), self.phones.iter().map(|phone| phone.primary));
         check.list(At::field("addresses"), &mut self.addresses, ENTRIES_MAX, |check, at, address| {
             address.canonicalise(at, check);
@@ -181,7 +183,8 @@ impl ClassValue for Contact {
     }
 
     fn identifiers(&self) -> Vec<Identifier> {
-        let emails = self.emails.iter().map(|email| (IdentifierField::Email, email::identifier(email.address.expose())));
+        let emails =
+            self.emails.iter().map(|email| (IdentifierField::Email, email::identifier(email.address.expose())));
         let phones = self.phones.iter().map(|phone| (IdentifierField::Phone, phone.number.duplicate()));
         emails.chain(phones).map(|(field, value)| Identifier { field, value }).collect()
     }

@@ -70,15 +70,7 @@ impl ClassValue for GovernmentId {
         sensitivity: Sensitivity::High,
         identifiers: &[IdentifierField::DocumentNumber],
         keep_default: Some("P5Y"),
-        fields: &[
-            "type",
-            "country_code",
-            "number",
-            "issue_date",
-            "expiry_date",
-            "issuing_authority",
-            "printed_name",
-        ],
+        fields: &["type", "country_code", "number", "issue_date", "expiry_date", "issuing_authority", "printed_name"],
     };
 
     fn canonicalise(&mut self, check: &mut Check) {

@@ -72,7 +72,8 @@ fn poland(number: &[u8]) -> Option<bool> {
 /// Personnummer: ten digits, or twelve with the century, the last by Luhn over ten.
 fn sweden(number: &[u8]) -> Option<bool> {
     let d = values(number, 10).or_else(|| values(number, 12).map(|d| d[2..].to_vec()))?;
-    let sum: u32 = d.iter().zip([2, 1].into_iter().cycle()).map(|(digit, weight)| digit * weight).map(|p| p / 10 + p % 10).sum();
+    let sum: u32 =
+        d.iter().zip([2, 1].into_iter().cycle()).map(|(digit, weight)| digit * weight).map(|p| p / 10 + p % 10).sum();
     Some(sum.is_multiple_of(10))
 }
 

@@ -29,7 +29,10 @@ pub fn canonical(name: &str) -> Result<Text, Reason> {
     if labels.len() < 2 || bytes > BYTES_MAX {
         return Err(Reason::Malformed);
     }
-    let dotted = labels.iter().enumerate().flat_map(|(i, label)| (i > 0).then_some('.').into_iter().chain(label.expose().chars()));
+    let dotted = labels
+        .iter()
+        .enumerate()
+        .flat_map(|(i, label)| (i > 0).then_some('.').into_iter().chain(label.expose().chars()));
     Ok(Text::build(bytes, dotted))
 }
 

@@ -50,13 +50,15 @@ mod tests {
             ("en-US-u-CA-buddhist", "en-US-u-ca-buddhist"),
             ("yue", "yue"),
         ] {
-            assert_eq!(canonical(given).ok().expect("a tag").expose(), stored);
+            assert_eq!(canonical(given).expect("a tag").expose(), stored);
         }
     }
 
     #[test]
     fn what_is_no_tag_is_refused() {
-        for tag in ["", "-", "e", "english language", "pt_BR", "pt-", "-pt", "pt--BR", "en-x", "12", "pt-абв", "toolonglang"] {
+        for tag in
+            ["", "-", "e", "english language", "pt_BR", "pt-", "-pt", "pt--BR", "en-x", "12", "pt-абв", "toolonglang"]
+        {
             assert!(canonical(tag).is_err(), "{tag:?}");
         }
     }

@@ -103,7 +103,7 @@ mod tests {
             "+12345678901234567",
             "+44 (0)(0)20 7946 0958",
             "tel:+12125550143",
-            "+1\0212 555 0143",
+            "+1\x00212 555 0143",
         ] {
             assert!(canonical(number).is_err(), "{number:?}");
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn extensions_are_digits() {
-        assert_eq!(canonical_extension("１２-3").ok().expect("digits").expose(), "123");
+        assert_eq!(canonical_extension("１２-3").expect("digits").expose(), "123");
         assert!(canonical_extension("12#3").is_err());
         assert!(canonical_extension(&"1".repeat(17)).is_err());
     }

@@ -34,7 +34,8 @@ fn plain_shows_everything() {
 
 #[test]
 fn a_masked_contact_keeps_initials_domains_and_ends() {
-    let (ItemValue::Contact(contact), paths) = shown(&samples::valid(ItemValue::Contact(samples::contact())), View::Masked)
+    let (ItemValue::Contact(contact), paths) =
+        shown(&samples::valid(ItemValue::Contact(samples::contact())), View::Masked)
     else {
         panic!("still a contact")
     };
@@ -76,7 +77,8 @@ fn a_masked_contact_keeps_initials_domains_and_ends() {
 
 #[test]
 fn last_four_of_a_contact_is_the_end_of_its_numbers() {
-    let (ItemValue::Contact(contact), paths) = shown(&samples::valid(ItemValue::Contact(samples::contact())), View::Last4)
+    let (ItemValue::Contact(contact), paths) =
+        shown(&samples::valid(ItemValue::Contact(samples::contact())), View::Last4)
     else {
         panic!("still a contact")
     };

@@ -11,9 +11,13 @@ fn refusals(payment: Payment) -> Vec<String> {
 
 #[test]
 fn processors_published_tokens_are_accepted() {
-    for token in
-        ["tok_visa", "pm_card_mastercard", "tok_1MqLiJLkdIwHu7ixUEgbFdYF", "fake-valid-nonce", "card_19yUNL2eZvKYlo2CNGsN6EWH"]
-    {
+    for token in [
+        "tok_visa",
+        "pm_card_mastercard",
+        "tok_1MqLiJLkdIwHu7ixUEgbFdYF",
+        "fake-valid-nonce",
+        "card_19yUNL2eZvKYlo2CNGsN6EWH",
+    ] {
         assert_eq!(refusals(Payment { token: token.into(), ..payment() }), Vec::<String>::new(), "{token}");
     }
     let least = Payment { processor: "stripe".into(), token: "tok_visa".into(), ..Default::default() };
@@ -38,10 +42,7 @@ fn refusals_name_the_field_and_the_reason() {
         (Payment { expiry_year: 99_999, ..payment() }, "expiry_year: OutOfRange"),
         (Payment { cardholder_name: "a\u{2066}b".into(), ..payment() }, "cardholder_name: Character"),
         (
-            Payment {
-                billing_address: Some(PostalAddress { country_code: "ZZ".into(), ..address() }),
-                ..payment()
-            },
+            Payment { billing_address: Some(PostalAddress { country_code: "ZZ".into(), ..address() }), ..payment() },
             "billing_address.country_code: Malformed",
         ),
     ] {
@@ -92,7 +93,10 @@ fn a_card_number_split_over_fields_is_refused() {
     };
     for (payment, path) in [
         (Payment { token: "411111111111".into(), last_four: "1111".into(), ..payment() }, "token"),
-        (Payment { processor: "41111111".into(), token: "1111".into(), last_four: "1111".into(), ..payment() }, "processor"),
+        (
+            Payment { processor: "41111111".into(), token: "1111".into(), last_four: "1111".into(), ..payment() },
+            "processor",
+        ),
         (billed(|a| a.lines = vec!["4111 1111".into(), "1111 1111".into()]), "billing_address.lines[0]"),
         (
             billed(|a| {
@@ -126,12 +130,8 @@ fn ordinary_digits_side_by_side_are_accepted() {
         ("1234567890", "4242", "東京都千代田区1-2-3", "100-0001"),
     ] {
         let billing = PostalAddress { lines: vec![line.into()], postal_code: postal_code.into(), ..address() };
-        let ordinary = Payment {
-            token: token.into(),
-            last_four: last_four.into(),
-            billing_address: Some(billing),
-            ..payment()
-        };
+        let ordinary =
+            Payment { token: token.into(), last_four: last_four.into(), billing_address: Some(billing), ..payment() };
         assert_eq!(refusals(ordinary), Vec::<String>::new(), "{token} {last_four} {line} {postal_code}");
     }
 }

@@ -45,7 +45,7 @@ fn what_the_registry_does_not_name_is_refused() {
 
 #[test]
 fn a_class_that_is_not_enabled_has_no_cap() {
-    let registry = Registry::parse(&DEFAULT.replacen("enabled = true", "enabled = false", 1)).ok().expect("valid");
+    let registry = Registry::parse(&DEFAULT.replacen("enabled = true", "enabled = false", 1)).expect("valid");
     let purpose = &registry.purpose("service_delivery").expect("shipped").id;
     assert!(registry.class("contact").is_none());
     assert_eq!(registry.cap(purpose, class_of("contact").expect("a class").id), None);
@@ -55,7 +55,7 @@ fn a_class_that_is_not_enabled_has_no_cap() {
 #[test]
 fn a_purpose_that_a_reload_dropped_has_no_cap() {
     let old = shipped();
-    let new = Registry::parse(&DEFAULT.replace("purposes.security", "purposes.defence")).ok().expect("valid");
+    let new = Registry::parse(&DEFAULT.replace("purposes.security", "purposes.defence")).expect("valid");
     let purpose = &old.purpose("security").expect("shipped").id;
     assert_eq!(new.cap(purpose, class_of("contact").expect("a class").id), None);
 }
