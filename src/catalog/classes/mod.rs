@@ -1,0 +1,188 @@
+//! The classes: one file each.
+//!
+//! A new class is one file that implements `ClassValue`, and its two lines below. No file here uses another, but for
+//! the parts that several classes are made of (`postal_address`). INVARIANT: what is stored was canonical, so only
+//! `CanonicalValue` can be encoded.
+
+pub mod contact;
+pub mod government_id;
+pub mod payment;
+pub mod postal_address;
+
+pub use contact::Contact;
+pub use government_id::GovernmentId;
+pub use payment::Payment;
+
+use super::class::{ClassDef, ClassId, Identifier, Selection};
+use super::mask::Masker;
+use super::path::FieldPath;
+use super::validate::{Check, Violations};
+use super::view::View;
+use crate::base::codec::{Malformed, Reader};
+use crate::base::secret::PlainValue;
+
+macro_rules! classes {
+    ($($(#[$doc:meta])* $class:ident,)*) => {
+        /// One typed value: as a caller gives it, or as a view shows it. Not known to be valid.
+        pub enum ItemValue { $($(#[$doc])* $class($class),)* }
+
+        /// Every class there is, in the order of the contract.
+        pub static CLASSES: &[ClassDef] = &[$($class::DEF),*];
+
+        impl ItemValue {
+            /// Its class.
+            pub fn class(&self) -> &'static ClassDef {
+                let id = match self { $(Self::$class(_) => $class::DEF.id,)* };
+                CLASSES.iter().find(|class| class.id == id).expect("every variant is in the list it is made from")
+            }
+
+            fn canonicalise(&mut self, check: &mut Check) {
+                match self { $(Self::$class(value) => value.canonicalise(check),)* }
+            }
+
+            fn masked(&self, masker: &mut Masker<'_>) -> Self {
+                match self { $(Self::$class(value) => Self::$class(value.masked(masker)),)* }
+            }
+
+            fn encode(&self) -> PlainValue {
+                match self { $(Self::$class(value) => value.encode(),)* }
+            }
+
+            fn identifiers(&self) -> Vec<Identifier> {
+                match self { $(Self::$class(value) => value.identifiers(),)* }
+            }
+
+            fn decode(class: ClassId, version: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                $(if class == $class::DEF.id {
+                    return $class::decode(version, reader).map(Self::$class);
+                })*
+                Err(DecodeError::Version)
+            }
+        }
+    };
+}
+
+classes! {
+    /// How to reach a person.
+    Contact,
+    /// A government identity document.
+    GovernmentId,
+    /// A means of payment that a payment partner holds.
+    Payment,
+}
+
+/// The class of that id, whether or not the registry enables it: for records that name their class.
+pub fn class_of(id: &str) -> Option<&'static ClassDef> {
+    CLASSES.iter().find(|class| class.id.as_str() == id)
+}
+
+impl ItemValue {
+    /// Brings the value to its canonical form, or says everything that is wrong with it.
+    ///
+    /// # Errors
+    /// Every field that was refused, never with its value.
+    pub fn validate(mut self) -> Result<CanonicalValue, Violations> {
+        let mut check = Check::default();
+        self.canonicalise(&mut check);
+        check.finish().map(|()| CanonicalValue(self))
+    }
+}
+
+/// A value in its canonical form: it has passed the checks of its class, or was stored after it did.
+pub struct CanonicalValue(ItemValue);
+
+impl CanonicalValue {
+    /// Its class.
+    pub fn class(&self) -> &'static ClassDef {
+        self.0.class()
+    }
+
+    /// The value.
+    pub fn value(&self) -> &ItemValue {
+        &self.0
+    }
+
+    /// The value, no longer known to be canonical.
+    pub fn into_value(self) -> ItemValue {
+        self.0
+    }
+
+    /// The value as bytes: a version, then its fields. The form is part of the on-disk format.
+    pub fn encode(&self) -> PlainValue {
+        self.0.encode()
+    }
+
+    /// Reads a value of a class back from its bytes. Trusts that they were encoded here, as a seal shows: the class's
+    /// rules, which may have become stricter since, are not applied again.
+    ///
+    /// # Errors
+    /// `Version` for bytes of a newer vault, `Malformed` for anything else that `encode` does not write.
+    pub fn decode(class: ClassId, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let version = reader.u8()?;
+        let value = ItemValue::decode(class, version, &mut reader)?;
+        reader.finish()?;
+        Ok(Self(value))
+    }
+
+    /// What a view shows of the value, and the paths of the fields that it altered or left out. Fields outside the
+    /// selection are absent and not listed. `EXISTS` shows nothing at all.
+    pub fn mask(&self, view: View, selection: &Selection) -> (Option<ItemValue>, Vec<FieldPath>) {
+        if view == View::Exists {
+            return (None, Vec::new());
+        }
+        let mut masker = Masker::new(view, selection);
+        let masked = self.0.masked(&mut masker);
+        (Some(masked), masker.into_altered())
+    }
+
+    /// Its identifiers, each once.
+    pub fn identifiers(&self) -> Vec<Identifier> {
+        let mut distinct: Vec<Identifier> = Vec::new();
+        for found in self.0.identifiers() {
+            let known = |i: &Identifier| i.field == found.field && i.value.expose() == found.value.expose();
+            if !distinct.iter().any(known) {
+                distinct.push(found);
+            }
+        }
+        distinct
+    }
+}
+
+/// What the value of a class does. Implemented once per class, in its own file.
+pub(super) trait ClassValue: Sized {
+    /// What the class is known by.
+    const DEF: ClassDef;
+
+    /// Brings the value to its canonical form, or notes why it has none.
+    fn canonicalise(&mut self, check: &mut Check);
+
+    /// The value with every field passed through the masker.
+    fn masked(&self, masker: &mut Masker<'_>) -> Self;
+
+    /// The canonical value as bytes, beginning with a version; the order of fields within a version is permanent.
+    fn encode(&self) -> PlainValue;
+
+    /// Reads back what `encode` wrote in that version.
+    fn decode(version: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// The identifiers in the canonical value.
+    fn identifiers(&self) -> Vec<Identifier>;
+}
+
+/// Why stored bytes are not a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer vault.
+    #[error("the value has an unknown version")]
+    Version,
+    /// Not what `encode` writes.
+    #[error("the value is malformed")]
+    Malformed,
+}
+
+impl From<Malformed> for DecodeError {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of whole values: tables per class, frozen encodings, masks, the registry and the shipped sample.
+
+mod contact;
+mod encoding;
+mod government_id;
+mod masks;
+mod payment;
+mod people;
+mod registry;
+mod samples;

@@ -1,0 +1,87 @@
+//! The stored form is part of the on-disk format: these bytes never change within a version.
+
+use proptest::prelude::*;
+
+use super::samples::{self, bytes, valid};
+use crate::catalog::classes::contact::Contact;
+use crate::catalog::classes::{CLASSES, CanonicalValue, DecodeError, ItemValue};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One value per class with every field given, and one with next to none.
+#[test]
+fn encodings_are_frozen() {
+    let [contact, government_id, payment] = samples::all();
+    let least = ItemValue::Contact(Contact { full_name: "A".into(), ..Default::default() });
+    for (name, value, frozen) in [
+        ("contact", contact, CONTACT),
+        ("government_id", government_id, GOVERNMENT_ID),
+        ("payment", payment, PAYMENT),
+        ("least contact", least, LEAST_CONTACT),
+    ] {
+        assert_eq!(hex(&bytes(&valid(value))), frozen.replace(['\n', ' '], ""), "{name}");
+    }
+}
+
+#[test]
+fn what_is_encoded_is_read_back() {
+    for value in samples::all() {
+        let value = valid(value);
+        let stored = bytes(&value);
+        let read = CanonicalValue::decode(value.class().id, &stored).expect("what was encoded is read");
+        assert_eq!(bytes(&read), stored);
+        assert_eq!(bytes(&valid(read.into_value())), stored, "what is stored is canonical");
+    }
+}
+
+#[test]
+fn other_versions_other_classes_and_damaged_records_are_refused() {
+    for value in samples::all() {
+        let value = valid(value);
+        let (class, stored) = (value.class().id, bytes(&value));
+        let mut newer = stored.clone();
+        newer[0] = 2;
+        assert_eq!(CanonicalValue::decode(class, &newer).err(), Some(DecodeError::Version));
+        for len in 0..stored.len() {
+            assert_eq!(CanonicalValue::decode(class, &stored[..len]).err(), Some(DecodeError::Malformed), "{len}");
+        }
+        let longer = [&stored[..], &[0]].concat();
+        assert_eq!(CanonicalValue::decode(class, &longer).err(), Some(DecodeError::Malformed));
+        for other in CLASSES.iter().filter(|other| other.id != class) {
+            assert!(CanonicalValue::decode(other.id, &stored).is_err());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused_without_a_panic(tail: Vec<u8>, at in 0usize..400, byte: u8) {
+        for (value, class) in samples::all().into_iter().zip(CLASSES) {
+            let _ = CanonicalValue::decode(class.id, &[&[1], &tail[..]].concat());
+            let mut stored = bytes(&valid(value));
+            let at = at % stored.len();
+            stored[at] = byte;
+            let _ = CanonicalValue::decode(class.id, &stored);
+        }
+    }
+}
+
+const CONTACT: &str = "\
+    0100000012c3846e6e652047726fc39f6dc3bc6c6c657200000005c3846e6e650000000c47726fc39f6dc3bc6c6c65720000000100000011
+    61656e6e65406578616d706c652e636f6d010000000670726976617401010000018bcfe56800000000010000000d2b343933303233313235
+    30343202000000085a656e7472616c650100000002343200000000010000000244450000000200000010416d2046c3bc6c6c67726162656e
+    20330000000a48696e7465726861757300000008416c7473746164740000000847c3b6726c69747a000000075361636873656e0000000530
+    3238323600000012c3846e6e652047726fc39f6dc3bc6c6c65720000000b426569737069656c206547030000000542c3bc726f010107bc02
+    1d0000000564652d4445";
+const GOVERNMENT_ID: &str = "\
+    0101000000024445000000094330315830305434370107e403010107ee021c0000000e53746164742047c3b6726c69747a0000001247524f
+    53534d55454c4c455220c3844e4e45";
+const PAYMENT: &str = "\
+    010000000673747269706500000008746f6b5f766973610100000004343234320b07ed010000000244450000000200000010416d2046c3bc
+    6c6c67726162656e20330000000a48696e7465726861757300000008416c7473746164740000000847c3b6726c69747a0000000753616368
+    73656e00000005303238323600000012c3846e6e652047726fc39f6dc3bc6c6c65720000000b426569737069656c206547030000000542c3
+    bc726f0100000012c3846e6e652047726fc39f6dc3bc6c6c6572";
+const LEAST_CONTACT: &str = "\
+    01000000014100000000000000000000000000000000000000000000000000";

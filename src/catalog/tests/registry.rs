@@ -1,0 +1,93 @@
+use crate::catalog::classes::{CLASSES, class_of};
+use crate::catalog::purpose::LegalBasis;
+use crate::catalog::registry::{DEFAULT, Registry, RegistryError};
+use crate::catalog::view::View;
+
+fn shipped() -> Registry {
+    Registry::parse(DEFAULT).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn error(text: &str) -> RegistryError {
+    Registry::parse(text).err().expect("refused")
+}
+
+#[test]
+fn the_shipped_registry_enables_every_class() {
+    let registry = shipped();
+    assert_eq!(registry.version(), 1);
+    let enabled: Vec<_> = registry.classes().map(|rule| rule.class.id.as_str()).collect();
+    assert_eq!(enabled, ["contact", "government_id", "payment"]);
+    assert_eq!(enabled.len(), CLASSES.len());
+    let purposes: Vec<_> = registry.purposes().map(|purpose| purpose.id.as_str()).collect();
+    assert_eq!(purposes, ["improvement", "legal_compliance", "security", "service_delivery"]);
+    assert!(registry.class("contact").expect("enabled").keep_max.is_none());
+    let keep = registry.class("payment").expect("enabled").keep_max.expect("a period");
+    assert_eq!(keep.to_string(), "P3Y");
+}
+
+#[test]
+fn improvement_sees_masked_views_at_most() {
+    let registry = shipped();
+    let improvement = registry.purpose("improvement").expect("shipped");
+    for class in CLASSES {
+        assert!(registry.cap(&improvement.id, class.id) <= Some(View::Masked));
+    }
+    assert_eq!(improvement.legal_basis, LegalBasis::LegitimateInterests);
+    assert_eq!(registry.cap(&improvement.id, class_of("government_id").expect("a class").id), None);
+}
+
+#[test]
+fn what_the_registry_does_not_name_is_refused() {
+    let registry = shipped();
+    assert!(registry.purpose("marketing").is_none() && registry.purpose("Security").is_none());
+    assert!(registry.class("genome").is_none() && registry.class("").is_none());
+}
+
+#[test]
+fn a_class_that_is_not_enabled_has_no_cap() {
+    let registry = Registry::parse(&DEFAULT.replacen("enabled = true", "enabled = false", 1)).expect("valid");
+    let purpose = &registry.purpose("service_delivery").expect("shipped").id;
+    assert!(registry.class("contact").is_none());
+    assert_eq!(registry.cap(purpose, class_of("contact").expect("a class").id), None);
+    assert_eq!(registry.cap(purpose, class_of("payment").expect("a class").id), Some(View::Plain));
+}
+
+#[test]
+fn a_purpose_that_a_reload_dropped_has_no_cap() {
+    let old = shipped();
+    let new = Registry::parse(&DEFAULT.replace("purposes.security", "purposes.defence")).expect("valid");
+    let purpose = &old.purpose("security").expect("shipped").id;
+    assert_eq!(new.cap(purpose, class_of("contact").expect("a class").id), None);
+}
+
+#[test]
+fn wrong_files_are_refused_and_say_where() {
+    for (from, to, message) in [
+        ("version = 1", "version = 0", "version must be at least 1"),
+        ("version = 1", "version = 1\nroles = []", "line 12: unknown field `roles`"),
+        ("keep = \"P10Y\"", "keep = \"10 years\"", "purposes.service_delivery.keep: an ISO 8601 duration"),
+        ("keep = \"P10Y\"", "keeps = \"P10Y\"", "unknown field `keeps`"),
+        ("keep = \"P5Y\"", "keep = \"PT5H\"", "classes.government_id.keep: an ISO 8601 duration"),
+        ("\"contract\"", "\"because\"", "unknown variant `because`"),
+        ("contact = \"plain\"", "contact = \"PLAIN\"", "purposes.service_delivery.classes.contact: a view is"),
+        ("contact = \"plain\"", "contract = \"plain\"", "purposes.service_delivery.classes: unknown class contract"),
+        ("[classes.contact]", "[classes.genome]", "classes: unknown class genome"),
+        ("enabled = true", "", "missing field `enabled`"),
+        ("purposes.security", "purposes.Security", "purposes.Security: an id is a letter"),
+        ("[\"service_delivery\"]", "[\"marketing\"]", "classes.contact.default_purposes: marketing is no purpose"),
+        ("[\"service_delivery\"]", "[]", "classes.contact.default_purposes: at least one is needed"),
+        ("version = 1", "version = ", "line 11: "),
+    ] {
+        let text = DEFAULT.replacen(from, to, 1);
+        assert_ne!(text, DEFAULT, "{from} is in the file");
+        let said = error(&text).to_string();
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+#[test]
+fn a_class_that_purposes_name_needs_its_section() {
+    let text = DEFAULT.split("[classes.payment]").next().expect("the file before it");
+    let said = error(text).to_string();
+    assert!(said.ends_with("unknown class payment"), "{said}");
+}
