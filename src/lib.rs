@@ -17,3 +17,5 @@ pub mod keys;
 pub mod policy;
 // T3: decide, record, commit
 pub mod gate;
+// T9: wiring, listeners, loops
+pub mod server;

@@ -1,0 +1,222 @@
+//! `bindings.toml`: which identity holds which roles.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::caller::{RoleId, ServiceName, TrustDomain};
+
+/// Who holds which roles, and whose SPIFFE identities are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bindings {
+    trust_domain: Option<TrustDomain>,
+    roles: HashMap<ServiceName, Vec<RoleId>>,
+}
+
+impl Bindings {
+    /// Reads the text of a `bindings.toml`:
+    ///
+    /// ```toml
+    /// trust_domain = "example.org" # needed for SPIFFE identities; all others are refused
+    ///
+    /// [[binding]]
+    /// identity = "spiffe://example.org/checkout" # or "dns:checkout.example.org"
+    /// roles = ["service", "billing"]
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake, with its line. An unknown key, an unknown role, an identity bound twice, a SPIFFE
+    /// identity outside the trust domain and an empty list of roles are mistakes.
+    pub fn parse(text: &str) -> Result<Self, BindingsError> {
+        let file: File = toml::from_str(text).map_err(|e| BindingsError::new(Place::of(text, &e), describe(&e)))?;
+        let at = |spanned: &Spanned<String>, detail: String| {
+            BindingsError::new(Place::at(text, spanned.span().start), detail)
+        };
+        let trust_domain = match &file.trust_domain {
+            None => None,
+            Some(name) => {
+                let parsed = TrustDomain::from_str(name.get_ref());
+                Some(parsed.map_err(|e| at(name, format!("trust_domain is {e}")))?)
+            }
+        };
+        let mut roles = HashMap::with_capacity(file.binding.len());
+        for row in &file.binding {
+            let name = ServiceName::from_str(row.identity.get_ref())
+                .map_err(|e| at(&row.identity, format!("identity is {e}")))?;
+            if name.is_spiffe() && !trust_domain.as_ref().is_some_and(|domain| name.is_in(domain)) {
+                let why = "identity is not in trust_domain; name the domain at the top of the file";
+                return Err(at(&row.identity, why.to_owned()));
+            }
+            match roles.entry(name) {
+                Entry::Occupied(_) => return Err(at(&row.identity, "identity is bound twice; keep one entry".into())),
+                Entry::Vacant(entry) => entry.insert(row.roles(&at)?),
+            };
+        }
+        Ok(Self { trust_domain, roles })
+    }
+
+    /// The roles an identity is bound to: none if nobody bound it.
+    pub fn roles_of(&self, name: &ServiceName) -> &[RoleId] {
+        self.roles.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The trust domain whose SPIFFE identities are believed; without one, none are.
+    pub fn trust_domain(&self) -> Option<&TrustDomain> {
+        self.trust_domain.as_ref()
+    }
+
+    /// How many identities are bound.
+    pub fn len(&self) -> usize {
+        self.roles.len()
+    }
+
+    /// Whether nobody is bound, so that every call is refused.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty()
+    }
+}
+
+/// What is wrong with a `bindings.toml`, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {detail}")]
+pub struct BindingsError {
+    place: Place,
+    detail: String,
+}
+
+impl BindingsError {
+    fn new(place: Place, detail: String) -> Self {
+        Self { place, detail }
+    }
+}
+
+/// A place in an operator's file: the line, and the section it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    line: usize,
+    section: String,
+}
+
+impl Place {
+    /// Where a TOML error was found.
+    pub fn of(text: &str, error: &toml::de::Error) -> Self {
+        Self::at(text, error.span().map_or(0, |span| span.start))
+    }
+
+    /// The line and section of a byte offset.
+    pub fn at(text: &str, offset: usize) -> Self {
+        let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        let header = |row: &str| row.trim().strip_prefix('[').is_some().then(|| header_name(row));
+        let section = text.lines().take(line).filter_map(header).last().unwrap_or_default();
+        Self { line, section }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.section.as_str() {
+            "" => write!(f, "line {}", self.line),
+            section => write!(f, "line {}, section [{section}]", self.line),
+        }
+    }
+}
+
+/// What a TOML error says, without the value it stumbled over: a secret put in the wrong place stays unprinted.
+pub fn describe(error: &toml::de::Error) -> String {
+    let message = error.message();
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") || found.starts_with("unknown variant") => {
+            format!("expected {expected}")
+        }
+        _ => message.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn header_name(row: &str) -> String {
+    row.trim().trim_start_matches('[').split(']').next().unwrap_or_default().trim().to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    trust_domain: Option<Spanned<String>>,
+    #[serde(default)]
+    binding: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    identity: Spanned<String>,
+    roles: Spanned<Vec<Spanned<String>>>,
+}
+
+impl Row {
+    fn roles(&self, at: &impl Fn(&Spanned<String>, String) -> BindingsError) -> Result<Vec<RoleId>, BindingsError> {
+        let mut roles = Vec::new();
+        for name in self.roles.get_ref() {
+            let role = RoleId::from_str(name.get_ref())
+                .map_err(|_| at(name, format!("roles names no shipped role; choose from {}", shipped())))?;
+            if roles.contains(&role) {
+                return Err(at(name, format!("roles names {role} twice")));
+            }
+            roles.push(role);
+        }
+        if roles.is_empty() {
+            return Err(at(&self.identity, "roles is empty; remove the entry or name a role".into()));
+        }
+        Ok(roles)
+    }
+}
+
+fn shipped() -> String {
+    RoleId::ALL.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = "trust_domain = \"example.org\"\n\n[[binding]]\nidentity = \"spiffe://example.org/a\"\n\
+                         roles = [\"service\", \"kyc\"]\n\n[[binding]]\nidentity = \"dns:B.example.org\"\nroles = [\"auditor\"]\n";
+
+    #[test]
+    fn a_bound_identity_has_its_roles_and_no_other_has_any() {
+        let bindings = Bindings::parse(SOUND).unwrap();
+        let roles = |name: &str| bindings.roles_of(&name.parse().unwrap()).to_vec();
+        assert_eq!(roles("spiffe://example.org/a"), [RoleId::Service, RoleId::Kyc]);
+        assert_eq!(roles("dns:b.example.org"), [RoleId::Auditor]);
+        assert_eq!(roles("spiffe://example.org/b"), []);
+        assert_eq!(bindings.trust_domain().unwrap().to_string(), "example.org");
+        assert_eq!((bindings.len(), bindings.is_empty()), (2, false));
+        assert!(Bindings::parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_their_line() {
+        let duplicate = format!("{SOUND}[[binding]]\nidentity = \"dns:b.EXAMPLE.org\"\nroles = [\"legal\"]\n");
+        let row = |identity: &str, roles: &str| format!("[[binding]]\nidentity = \"{identity}\"\nroles = {roles}\n");
+        for (text, expected) in [
+            ("trust_domain = \"Example\"".to_owned(), "line 1: trust_domain is not a trust domain"),
+            ("trust_domian = \"a\"".to_owned(), "line 1: unknown field `trust_domian`"),
+            ("x = [".to_owned(), "line 1: "),
+            (duplicate, "line 11, section [binding]: identity is bound twice"),
+            (row("spiffe://example.org/a", "[\"kyc\"]"), "line 2, section [binding]: identity is not in trust_domain"),
+            (row("example.org", "[\"kyc\"]"), "line 2, section [binding]: identity is not a service identity"),
+            (row("dns:a", "[\"root\"]"), "line 3, section [binding]: roles names no shipped role"),
+            (row("dns:a", "[\"kyc\", \"kyc\"]"), "line 3, section [binding]: roles names kyc twice"),
+            (row("dns:a", "[]"), "line 2, section [binding]: roles is empty"),
+            (row("dns:a", "\"s3cret\""), "line 3, section [binding]: expected a sequence"),
+            (row("dns:a", "[\"kyc\"]\nrole = 1"), "line 4, section [binding]: unknown field `role`"),
+            ("[[binding]]\nidentity = \"dns:a\"\n".to_owned(), "line 1, section [binding]: missing field `roles`"),
+        ] {
+            let error = Bindings::parse(&text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error:?} should start with {expected:?}");
+            assert!(!error.contains("s3cret"));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Wiring: configuration, certificates, listeners, signals, logs and metrics.
+//!
+//! No domain rule lives here; a call passes through to its service with its [`identity::Peer`] and
+//! [`deadline::Deadline`]. INVARIANT: no call reaches a service over a connection whose peer did not prove, with TLS
+//! 1.3 and a certificate of the configured authority, to be a service we can name; plain connections exist on
+//! loopback only.
+
+pub mod accept;
+pub mod certs;
+pub mod config;
+pub mod deadline;
+pub mod file;
+pub mod identity;
+pub mod limits;
+pub mod listen;
+pub mod live;
+pub mod ops;
+pub mod serve;
+pub mod stop;
+pub mod telemetry;
+pub mod tls;
+
+#[cfg(test)]
+mod tests;
