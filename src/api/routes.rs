@@ -45,7 +45,7 @@ pub fn routes<H: Health>(vault: &Arc<Vault>, health: HealthServer<H>) -> Routes 
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were written by the compiler when this was built");
-    let mut routes = Routes::new(bounded!(VaultServer, VaultService(vault.clone())))
+    let routes = Routes::new(bounded!(VaultServer, VaultService(vault.clone())))
         .add_service(bounded!(PrivacyServer, PrivacyService(vault.clone())))
         .add_service(bounded!(HoldsServer, HoldsService(vault.clone())))
         .add_service(bounded!(KeysServer, KeysService(vault.clone())))
@@ -54,6 +54,11 @@ pub fn routes<H: Health>(vault: &Arc<Vault>, health: HealthServer<H>) -> Routes 
         .add_service(bounded!(SystemServer, SystemService(vault.clone())))
         .add_service(health)
         .add_service(reflection);
+    finished(routes)
+}
+
+/// Routes that also answer for services that do not exist.
+pub(super) fn finished(mut routes: Routes) -> Routes {
     let router = std::mem::take(routes.axum_router_mut());
     *routes.axum_router_mut() = router.fallback(no_such_service);
     routes.prepare()

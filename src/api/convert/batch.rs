@@ -5,19 +5,24 @@ use std::collections::HashSet;
 use super::super::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use super::super::{proto, status};
 use super::{At, Faults, item, subject};
+use crate::catalog::text::Text;
 use crate::catalog::view::View;
-use crate::gate::refusal::{Fault, FaultReason, Refusal};
-use crate::items::model::{ItemQuery, ItemView, PutDone, PutEntry};
+use crate::gate::refusal::{Fault, FaultReason, Refusal, Unavailable};
+use crate::items::model::{ItemQuery, ItemView, PutDone, PutEntry, SubjectRef};
 
 /// Entries of one batch, of which some may be refused already.
 pub struct Entries<T> {
-    /// The entries that a verb is to carry out.
-    pub sound: Vec<T>,
-    /// For every entry of the request, in order: its reference, and why it is not among the sound ones.
-    pub(super) all: Vec<(String, Option<Refusal>)>,
+    sound: Vec<T>,
+    all: Vec<(String, Option<Refusal>)>,
 }
 
 impl<T> Entries<T> {
+    /// The entries that a verb is to carry out; and for every entry of the request, in order, its reference and why
+    /// it is not among them, for [`merged`].
+    pub fn split(self) -> (Vec<T>, Vec<(String, Option<Refusal>)>) {
+        (self.sound, self.all)
+    }
+
     fn with_capacity(count: usize) -> Self {
         Self { sound: Vec::with_capacity(count), all: Vec::with_capacity(count) }
     }
@@ -44,17 +49,10 @@ pub fn merged<D>(
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // A verb that answers fewer entries than it was given has failed for the rest.
-            None => done.next().unwrap_or(Err(Refusal::Unavailable(crate::gate::refusal::Unavailable::Internal))),
+            None => done.next().unwrap_or(Err(Refusal::Unavailable(Unavailable::Internal))),
         };
         (reference, outcome)
     })
-}
-
-impl<T> Entries<T> {
-    /// The entries to carry out, and what [`merged`] needs afterwards.
-    pub fn split(self) -> (Vec<T>, Vec<(String, Option<Refusal>)>) {
-        (self.sound, self.all)
-    }
 }
 
 /// Items to be created.
@@ -66,36 +64,44 @@ impl<T> Entries<T> {
 /// What concerns the batch as a whole: too many entries, none, or a reference that is too long or used twice.
 pub fn put(request: proto::BatchPutItemsRequest) -> Result<Entries<PutEntry>, Refusal> {
     check(request.entries.len(), PUT_ENTRIES_MAX, request.entries.iter().map(|entry| entry.reference.as_str()))?;
-    let mut references = Vec::with_capacity(request.entries.len());
     let mut converted = Vec::with_capacity(request.entries.len());
-    let mut groups = Vec::with_capacity(request.entries.len());
-    let mut broken = HashSet::new();
-    for entry in request.entries {
-        references.push(entry.reference.clone());
-        let group = group_of(&entry);
+    let mut broken = Vec::new();
+    for mut entry in request.entries {
+        let reference = std::mem::take(&mut entry.reference);
+        let created = created_by(&entry);
         let entry = put_entry(entry);
         if entry.is_err() {
-            broken.extend(group.clone());
+            broken.extend(created);
         }
-        groups.push(group);
-        converted.push(entry);
+        converted.push((reference, entry));
     }
-    let mut entries = Entries::with_capacity(references.len());
-    for ((reference, entry), group) in references.into_iter().zip(converted).zip(groups) {
-        let together = entry.is_ok() && group.is_some_and(|group| broken.contains(&group));
-        let refusal = || Fault::new("create_subject", FaultReason::Conflict).into();
-        entries.push(reference, if together { Err(refusal()) } else { entry });
+    let mut entries = Entries::with_capacity(converted.len());
+    for (reference, entry) in converted {
+        let entry =
+            entry.and_then(|entry| if is_together(&entry, &broken) { Err(refused_together()) } else { Ok(entry) });
+        entries.push(reference, entry);
     }
     Ok(entries)
 }
 
-/// The subject that an entry may create.
-fn group_of(entry: &proto::PutItemEntry) -> Option<String> {
+/// The external id of the subject that an entry may create.
+fn created_by(entry: &proto::PutItemEntry) -> Option<Text> {
     use proto::subject_ref::Ref;
-    match entry.subject.as_ref().and_then(|subject| subject.r#ref.as_ref()) {
-        Some(Ref::ExternalId(id)) if entry.create_subject => Some(id.clone()),
-        _ => None,
+    match entry.subject.as_ref()?.r#ref.as_ref()? {
+        Ref::ExternalId(id) if entry.create_subject => Some(Text::from(id.as_str())),
+        Ref::ExternalId(_) | Ref::SubjectId(_) => None,
     }
+}
+
+fn is_together(entry: &PutEntry, broken: &[Text]) -> bool {
+    match &entry.subject {
+        SubjectRef::External(id) if entry.create_subject => broken.iter().any(|other| other.expose() == id.expose()),
+        SubjectRef::External(_) | SubjectRef::Id(_) => false,
+    }
+}
+
+fn refused_together() -> Refusal {
+    Fault::new("create_subject", FaultReason::Conflict).into()
 }
 
 fn put_entry(entry: proto::PutItemEntry) -> Result<PutEntry, Refusal> {
