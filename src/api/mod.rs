@@ -1,6 +1,6 @@
 //! The wire: gRPC messages in, domain types down, answers and refusals back.
 //!
-//! A method is the same five steps everywhere: who calls and why ([`enter`]), the message to domain types
+//! A method is the same five steps everywhere: who calls and why (`enter`), the message to domain types
 //! ([`convert`]), one verb, its answer to a message, or its refusal to a status ([`status`]). Nothing is decided,
 //! stored or opened here, and nothing below this folder sees a generated type.
 //!

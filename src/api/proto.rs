@@ -12,6 +12,7 @@ pub mod well_known {
 /// The descriptors of the contract, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+#[expect(clippy::large_enum_variant, reason = "generated: a oneof lives as long as its one message")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/proto.rs"));
 }
