@@ -1,0 +1,143 @@
+//! What every call begins with: who asks, why, until when, and exactly what.
+
+use std::time::Instant;
+
+use prost::Message;
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, Streaming};
+
+use super::convert::{At, Faults};
+use super::proto::{self, ErrorReason};
+use super::{peer, status};
+use crate::base::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TICKET_BYTES_MAX};
+use crate::base::secret::PlainValue;
+use crate::catalog::text::Text;
+use crate::gate::call::{Call, CallRequest};
+use crate::gate::refusal::{Access, FaultReason, Refusal};
+use crate::gate::vault::Vault;
+use crate::policy::action::Action;
+
+/// A request message: the method it belongs to, and where its context is. Implemented for all from the contract.
+pub(super) trait Asked: Message + Default {
+    /// The method.
+    const ACTION: Action;
+
+    /// Its field `context`.
+    fn context_mut(&mut self) -> &mut Option<proto::CallContext>;
+}
+
+include!(concat!(env!("OUT_DIR"), "/requests.rs"));
+
+/// Opens the call that a message asks for. A caller that may not make it is refused before the rest is looked at.
+pub(super) async fn enter<M: Asked>(vault: &Vault, request: Request<M>) -> Result<Entered<M>, Status> {
+    let (metadata, extensions, message) = request.into_parts();
+    open(vault, &metadata, &extensions, message).await
+}
+
+/// A call that was opened.
+pub(super) struct Entered<M> {
+    /// The call.
+    pub(super) call: Call,
+    /// The message, without its context.
+    pub(super) message: M,
+    /// When the call must be answered.
+    pub(super) deadline: Instant,
+}
+
+/// The same for a stream of messages, whose first one carries the context.
+pub(super) async fn enter_stream<M: Asked + 'static>(
+    vault: &Vault,
+    request: Request<Streaming<M>>,
+) -> Result<Entered<M>, Status> {
+    let (metadata, extensions, mut stream) = request.into_parts();
+    let first = stream.message().await.map_err(status::of_transport)?;
+    open(vault, &metadata, &extensions, first.unwrap_or_default()).await
+}
+
+/// How a verb's refusal of this call is told to its caller.
+pub(super) fn refuse(call: &Call) -> impl Fn(Refusal) -> Status + Copy + use<> {
+    let request = call.request();
+    move |refusal| status::of(&refusal, Some(request))
+}
+
+/// Answers a method that this vault does not offer yet: to those who might call it.
+pub(super) async fn not_built<M: Asked, R>(vault: &Vault, request: Request<M>) -> Result<Response<R>, Status> {
+    let entered = enter(vault, request).await?;
+    Err(record_not_built(vault, &entered.call).await)
+}
+
+/// The same for a stream of messages.
+pub(super) async fn not_built_stream<M: Asked + 'static, R>(
+    vault: &Vault,
+    request: Request<Streaming<M>>,
+) -> Result<Response<R>, Status> {
+    let entered = enter_stream(vault, request).await?;
+    Err(record_not_built(vault, &entered.call).await)
+}
+
+/// The answers of a streaming method that is not built yet: none.
+pub(super) type NoAnswers<R> = tokio_stream::Empty<Result<R, Status>>;
+
+async fn record_not_built(vault: &Vault, call: &Call) -> Status {
+    vault.record_unimplemented(call).await;
+    status::not_implemented(call.request())
+}
+
+async fn open<M: Asked>(
+    vault: &Vault,
+    metadata: &MetadataMap,
+    extensions: &Extensions,
+    mut message: M,
+) -> Result<Entered<M>, Status> {
+    let deadline = peer::deadline(metadata, Instant::now());
+    let context = opening_context(&mut message).map_err(|refusal| status::of(&refusal, None))?;
+    let peer = extensions.get::<peer::PeerInfo>();
+    let request = CallRequest {
+        caller: peer.and_then(|peer| peer.caller.clone()),
+        action: M::ACTION,
+        purpose: context.purpose,
+        role: context.role,
+        ticket: context.ticket,
+        idempotency_key: context.idempotency_key,
+        request_digest: context.digest,
+        peer: peer.map(|peer| peer.address.to_string()).unwrap_or_default(),
+        deadline: Some(deadline),
+    };
+    let is_known = request.caller.is_some();
+    match vault.open_call(request).await {
+        Ok(call) => Ok(Entered { call, message, deadline }),
+        Err(Refusal::Access(Access::Unauthenticated)) if !is_known => {
+            Err(status::of_reason(ErrorReason::CertificateRequired))
+        }
+        Err(refusal) => Err(status::of(&refusal, None)),
+    }
+}
+
+struct Opening {
+    purpose: String,
+    role: String,
+    ticket: Text,
+    idempotency_key: Text,
+    digest: [u8; 32],
+}
+
+/// Takes the context out of a message, and the digest of what remains: the whole request but for its ticket and its
+/// idempotency key.
+///
+/// An approval id is part of the digest and otherwise left alone: no method that needs one is built.
+fn opening_context<M: Asked>(message: &mut M) -> Result<Opening, Refusal> {
+    let mut faults = Faults::default();
+    let at = At::field("context");
+    let Some(context) = message.context_mut() else {
+        faults.add(at, FaultReason::Required);
+        return Err(faults.into_refusal());
+    };
+    let ticket = faults.text(at.then("ticket"), std::mem::take(&mut context.ticket), TICKET_BYTES_MAX);
+    let key = std::mem::take(&mut context.idempotency_key);
+    let idempotency_key = faults.text(at.then("idempotency_key"), key, IDEMPOTENCY_KEY_BYTES_MAX);
+    faults.finish(())?;
+    let encoded = PlainValue::new(message.encode_to_vec());
+    let digest = CallRequest::digest(M::ACTION.as_str(), encoded.expose());
+    let context = message.context_mut().take().unwrap_or_default();
+    Ok(Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest })
+}

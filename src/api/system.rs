@@ -1,0 +1,77 @@
+//! The vault as a machine to be operated. Of its methods, GetStatus is built.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::enter::{NoAnswers, enter, not_built, refuse};
+use super::proto::system_server::System;
+use super::proto::*;
+use crate::gate::status::report;
+use crate::gate::vault::Vault;
+
+/// The service `lacuna.v1.System`.
+pub(super) struct SystemService(pub(super) Arc<Vault>);
+
+#[tonic::async_trait]
+impl System for SystemService {
+    async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let call = enter(&self.0, request).await?.call;
+        let status = report(&self.0, &call).await.map_err(refuse(&call))?;
+        Ok(Response::new(convert::system::status(status)))
+    }
+
+    async fn unseal(&self, request: Request<UnsealRequest>) -> Result<Response<UnsealResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn seal(&self, request: Request<SealRequest>) -> Result<Response<SealResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn start_backup(
+        &self,
+        request: Request<StartBackupRequest>,
+    ) -> Result<Response<StartBackupResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    type WatchBackupStream = NoAnswers<WatchBackupResponse>;
+
+    async fn watch_backup(
+        &self,
+        request: Request<WatchBackupRequest>,
+    ) -> Result<Response<Self::WatchBackupStream>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn list_due(&self, request: Request<ListDueRequest>) -> Result<Response<ListDueResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn confirm_sweep(
+        &self,
+        request: Request<ConfirmSweepRequest>,
+    ) -> Result<Response<ConfirmSweepResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn replace_slot(
+        &self,
+        request: Request<ReplaceSlotRequest>,
+    ) -> Result<Response<ReplaceSlotResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn remove_slot(&self, request: Request<RemoveSlotRequest>) -> Result<Response<RemoveSlotResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn attest_slot_destroyed(
+        &self,
+        request: Request<AttestSlotDestroyedRequest>,
+    ) -> Result<Response<AttestSlotDestroyedResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+}

@@ -1,0 +1,6 @@
+//! What the wire takes, what it refuses, and what a refusal never says.
+
+mod converting;
+mod messages;
+mod refusals;
+mod wire;

@@ -1,0 +1,220 @@
+//! Storing personal data and reading it back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::convert::batch::{self, GetBatch};
+use super::convert::{item, subject};
+use super::enter::{NoAnswers, enter, not_built, not_built_stream, refuse};
+use super::limits::{STREAM_MESSAGE_BYTES, STREAM_QUEUE_MAX};
+use super::proto::vault_server;
+use super::proto::*;
+use super::status;
+use crate::base::limits::{BATCH_ITEMS_MAX, MESSAGE_BYTES_MAX};
+use crate::gate::call::Call;
+use crate::gate::vault::Vault;
+use crate::items;
+
+/// The service `lacuna.v1.Vault`.
+pub(super) struct VaultService(pub(super) Arc<Vault>);
+
+#[tonic::async_trait]
+impl vault_server::Vault for VaultService {
+    async fn create_subject(
+        &self,
+        request: Request<CreateSubjectRequest>,
+    ) -> Result<Response<CreateSubjectResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let new = subject::create(entered.message).map_err(refuse)?;
+        let created = items::create::create(&self.0, &entered.call, new).await.map_err(refuse)?;
+        Ok(Response::new(subject::created(created)))
+    }
+
+    async fn get_subject(&self, request: Request<GetSubjectRequest>) -> Result<Response<GetSubjectResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let named = subject::describe(entered.message).map_err(refuse)?;
+        let view = items::subject::describe(&self.0, &entered.call, named).await.map_err(refuse)?;
+        Ok(Response::new(subject::view(view)))
+    }
+
+    async fn put_item(&self, request: Request<PutItemRequest>) -> Result<Response<PutItemResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let (named, new) = item::put(entered.message).map_err(refuse)?;
+        let (subject, stamp) = items::put::put(&self.0, &entered.call, named, new).await.map_err(refuse)?;
+        Ok(Response::new(item::put_done(subject, stamp)))
+    }
+
+    async fn batch_put_items(
+        &self,
+        request: Request<BatchPutItemsRequest>,
+    ) -> Result<Response<BatchPutItemsResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let (entries, all) = batch::put(entered.message).map_err(refuse)?.split();
+        let done = items::put::put_batch(&self.0, &entered.call, entries).await.map_err(refuse)?;
+        let results = batch::merged(all, done).map(|(reference, outcome)| batch::put_result(reference, outcome));
+        Ok(Response::new(BatchPutItemsResponse { results: results.collect() }))
+    }
+
+    async fn get_item(&self, request: Request<GetItemRequest>) -> Result<Response<GetItemResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let query = item::get(entered.message).map_err(refuse)?;
+        let view = items::get::get(&self.0, &entered.call, query).await.map_err(refuse)?;
+        Ok(Response::new(GetItemResponse { item: Some(item::item(view)) }))
+    }
+
+    type BatchGetItemsStream = ReceiverStream<Result<BatchGetItemsResponse, Status>>;
+
+    async fn batch_get_items(
+        &self,
+        request: Request<BatchGetItemsRequest>,
+    ) -> Result<Response<Self::BatchGetItemsStream>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let batch = batch::get(entered.message).map_err(refuse(&entered.call))?;
+        let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
+        let answering = Answering { vault: self.0.clone(), call: entered.call, deadline: entered.deadline, answers };
+        tokio::spawn(answering.run(batch));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn list_items(&self, request: Request<ListItemsRequest>) -> Result<Response<ListItemsResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let query = item::list(entered.message).map_err(refuse)?;
+        let page = items::list::list(&self.0, &entered.call, query).await.map_err(refuse)?;
+        let page = item::page(page);
+        if page.encoded_len() > MESSAGE_BYTES_MAX {
+            return Err(status::of_reason(ErrorReason::MessageTooLarge)); // tonic would say it without a reason
+        }
+        Ok(Response::new(page))
+    }
+
+    async fn update_item(&self, request: Request<UpdateItemRequest>) -> Result<Response<UpdateItemResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let update = item::update(entered.message).map_err(refuse)?;
+        let (stamp, old) = items::update::update(&self.0, &entered.call, update).await.map_err(refuse)?;
+        Ok(Response::new(item::updated(stamp, old)))
+    }
+
+    async fn delete_item(&self, request: Request<DeleteItemRequest>) -> Result<Response<DeleteItemResponse>, Status> {
+        let entered = enter(&self.0, request).await?;
+        let refuse = refuse(&entered.call);
+        let delete = item::delete(entered.message).map_err(refuse)?;
+        let erasure = items::delete::delete(&self.0, &entered.call, delete).await.map_err(refuse)?;
+        Ok(Response::new(item::deleted(erasure)))
+    }
+
+    async fn find_subjects(
+        &self,
+        request: Request<FindSubjectsRequest>,
+    ) -> Result<Response<FindSubjectsResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    type RecordEventsStream = NoAnswers<RecordEventsResponse>;
+
+    async fn record_events(
+        &self,
+        request: Request<tonic::Streaming<RecordEventsRequest>>,
+    ) -> Result<Response<Self::RecordEventsStream>, Status> {
+        not_built_stream(&self.0, request).await
+    }
+
+    type ReadEventsStream = NoAnswers<ReadEventsResponse>;
+
+    async fn read_events(
+        &self,
+        request: Request<ReadEventsRequest>,
+    ) -> Result<Response<Self::ReadEventsStream>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    type UploadDocumentStream = NoAnswers<UploadDocumentResponse>;
+
+    async fn upload_document(
+        &self,
+        request: Request<tonic::Streaming<UploadDocumentRequest>>,
+    ) -> Result<Response<Self::UploadDocumentStream>, Status> {
+        not_built_stream(&self.0, request).await
+    }
+
+    type DownloadDocumentStream = NoAnswers<DownloadDocumentResponse>;
+
+    async fn download_document(
+        &self,
+        request: Request<DownloadDocumentRequest>,
+    ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn verify_password(
+        &self,
+        request: Request<VerifyPasswordRequest>,
+    ) -> Result<Response<VerifyPasswordResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+
+    async fn check_access(
+        &self,
+        request: Request<CheckAccessRequest>,
+    ) -> Result<Response<CheckAccessResponse>, Status> {
+        not_built(&self.0, request).await
+    }
+}
+
+/// A batch of reads while it is answered: one chunk at a time, never more than a few messages ahead of the caller.
+struct Answering {
+    vault: Arc<Vault>,
+    call: Call,
+    deadline: Instant,
+    answers: mpsc::Sender<Result<BatchGetItemsResponse, Status>>,
+}
+
+impl Answering {
+    async fn run(self, batch: GetBatch) {
+        let deadline = tokio::time::Instant::from_std(self.deadline);
+        if tokio::time::timeout_at(deadline, self.answer(batch)).await.is_err() {
+            // A caller too slow to take its messages has no room for this one either; its own deadline ends the call.
+            let _ = self.answers.try_send(Err(status::of_reason(ErrorReason::DeadlineExceeded)));
+        }
+    }
+
+    async fn answer(&self, mut batch: GetBatch) {
+        while let Some(entries) = batch.next(BATCH_ITEMS_MAX) {
+            let (queries, all) = entries.split();
+            let views = items::get::get_batch(&self.vault, &self.call, queries).await;
+            let results = batch::merged(all, views).map(|(reference, outcome)| batch::get_result(reference, outcome));
+            if !self.send(results).await {
+                return; // the caller is gone
+            }
+        }
+    }
+
+    /// Sends the results of one chunk in messages of bounded size. False if nobody listens any more.
+    async fn send(&self, results: impl Iterator<Item = GetItemResult>) -> bool {
+        let mut gathered = Vec::new();
+        let mut bytes = 0;
+        for result in results {
+            bytes += result.encoded_len();
+            gathered.push(result);
+            if bytes >= STREAM_MESSAGE_BYTES {
+                bytes = 0;
+                let message = BatchGetItemsResponse { results: std::mem::take(&mut gathered) };
+                if self.answers.send(Ok(message)).await.is_err() {
+                    return false;
+                }
+            }
+        }
+        gathered.is_empty() || self.answers.send(Ok(BatchGetItemsResponse { results: gathered })).await.is_ok()
+    }
+}
