@@ -92,11 +92,7 @@ impl DetailKeys {
 }
 
 fn aad(vault: &VaultId, request: &RequestId) -> Vec<u8> {
-    Writer::new()
-        .bytes(label::AUDIT_DETAIL.as_bytes())
-        .bytes(vault.as_bytes())
-        .bytes(request.as_bytes())
-        .finish()
+    Writer::new().bytes(label::AUDIT_DETAIL.as_bytes()).bytes(vault.as_bytes()).bytes(request.as_bytes()).finish()
 }
 
 #[cfg(test)]

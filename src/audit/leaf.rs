@@ -44,10 +44,7 @@ pub fn encode(event: &Event, sequence: u64, time: Timestamp) -> Vec<u8> {
         About::Erasure(receipt) => writer.u8(2).raw(receipt.as_bytes()),
     };
     let detail_hash = event.detail.as_ref().map(|detail| sha256(&[detail]));
-    writer
-        .option(event.receipt_hash, |w, hash| w.raw(&hash))
-        .option(detail_hash, |w, hash| w.raw(&hash))
-        .finish()
+    writer.option(event.receipt_hash, |w, hash| w.raw(&hash)).option(detail_hash, |w, hash| w.raw(&hash)).finish()
 }
 
 fn actor_bytes(actor: &Actor) -> (u8, &[u8]) {
@@ -183,12 +180,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_reads_back() {
-        let actors =
-            [Actor::Unknown, Actor::Person([3; 16]), Actor::Subject([4; 16]), Actor::Vault, sample().actor];
+        let actors = [Actor::Unknown, Actor::Person([3; 16]), Actor::Subject([4; 16]), Actor::Vault, sample().actor];
         let abouts = [About::Nobody, About::Subject([5; 16]), About::Erasure(ReceiptId::from_bytes([6; 16]))];
         for actor in actors {
             for about in abouts {
-                let event = Event { actor: actor.clone(), about, receipt_hash: Some([7; 32]), detail: None, ..sample() };
+                let event =
+                    Event { actor: actor.clone(), about, receipt_hash: Some([7; 32]), detail: None, ..sample() };
                 let leaf = decode(&encode(&event, 1, Timestamp::from_millis(2))).expect("decodes");
                 assert_eq!((leaf.about, leaf.receipt_hash, leaf.detail_hash), (about, Some([7; 32]), None));
             }

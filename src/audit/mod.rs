@@ -6,8 +6,8 @@
 //! INVARIANT: nothing a caller chose is in a leaf. What a caller chose (item ids, ticket, address) is in the sealed
 //! detail, of which the leaf carries only the hash.
 
+pub mod checkpoint;
+pub mod detail;
 pub mod event;
 pub mod leaf;
-pub mod detail;
-pub mod checkpoint;
 pub mod sequence;

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn other_kinds_and_other_spellings_are_refused() {
         let text = SubjectId::from_bytes([0xff; 16]).to_string();
-        assert_eq!(text, "sub_7777777777777777777777777u".replace('u', "4"));
+        assert_eq!(text, "sub_77777777777777777777777774");
         for wrong in ["", "sub_", &text.to_uppercase(), &text.replace("sub_", "itm_"), &format!("{text}a")] {
             assert_eq!(wrong.parse::<SubjectId>(), Err(Malformed));
         }

@@ -77,11 +77,14 @@ mod tests {
 
     #[test]
     fn a_key_splits_into_the_parts_of_the_output() {
-        let [a, b] = split::<64, 2>(Secret::filled(|bytes| {
-            bytes[..32].fill(1);
-            bytes[32..].fill(2);
-            Ok::<(), ()>(())
-        }).expect("filled"));
+        let [a, b] = split::<64, 2>(
+            Secret::filled(|bytes| {
+                bytes[..32].fill(1);
+                bytes[32..].fill(2);
+                Ok::<(), ()>(())
+            })
+            .expect("filled"),
+        );
         assert_eq!((a.expose(), b.expose()), (&[1; 32], &[2; 32]));
     }
 }

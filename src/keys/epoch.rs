@@ -94,7 +94,8 @@ mod tests {
     use super::*;
 
     const IDLE: State = State { current: 5, reserved: 6, prepared: None };
-    const PREPARED: State = State { current: 5, reserved: 6, prepared: Some(Prepared { epoch: 6, intents_through: 9 }) };
+    const PREPARED: State =
+        State { current: 5, reserved: 6, prepared: Some(Prepared { epoch: 6, intents_through: 9 }) };
 
     #[test]
     fn every_crash_point_has_one_answer() {

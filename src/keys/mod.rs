@@ -6,9 +6,11 @@
 //!
 //! INVARIANT: a clear key leaves this folder only inside a type that wipes it.
 
-pub mod page;
-pub mod tree;
 pub mod cache;
 pub mod envelope;
 pub mod epoch;
+pub mod outer;
+pub mod page;
 pub mod root;
+pub mod slot;
+pub mod tree;

@@ -180,13 +180,7 @@ impl Page {
     }
 
     /// Opens a page at its place.
-    pub fn open(
-        vault: &VaultId,
-        id: PageId,
-        generation: u64,
-        key: &Key,
-        sealed: &[u8],
-    ) -> Result<Self, OpenFailed> {
+    pub fn open(vault: &VaultId, id: PageId, generation: u64, key: &Key, sealed: &[u8]) -> Result<Self, OpenFailed> {
         let plain = aead::open(key, &id.aad(vault, generation), sealed)?;
         let bytes = plain.expose();
         if bytes.len() < HEAD || bytes.len() > FULL || !(bytes.len() - HEAD).is_multiple_of(RECORD) {

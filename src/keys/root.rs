@@ -53,12 +53,7 @@ pub fn open(
 }
 
 fn slot_key(outer: &Key, prf: &Key, vault: &VaultId, slot: &SlotId, epoch: u64) -> Key {
-    kdf::derive_key(
-        outer.expose(),
-        prf,
-        label::ROOT_SEAL,
-        &[vault.as_bytes(), slot.as_bytes(), &epoch.to_be_bytes()],
-    )
+    kdf::derive_key(outer.expose(), prf, label::ROOT_SEAL, &[vault.as_bytes(), slot.as_bytes(), &epoch.to_be_bytes()])
 }
 
 fn place(label: Label, vault: &VaultId, slot: &SlotId, epoch: u64) -> Vec<u8> {

@@ -3,5 +3,6 @@
 //! Who a caller is and what it may do is decided here from values alone: no I/O, no clock, no certificate and no
 //! token is read in this folder. INVARIANT: whoever and whatever is not named is refused.
 
+pub mod action;
 pub mod bindings;
 pub mod caller;

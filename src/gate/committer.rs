@@ -1,0 +1,345 @@
+//! The one writer: gathers changes into groups and commits each group with one sync.
+//!
+//! Calls hand in a closure; the committer's thread runs the closures one after another, seals the pages they changed,
+//! gives their events places in the log, and commits everything as one batch. Only then do the calls go on.
+//!
+//! Waking is what makes this fast or slow. The thread is woken when a runtime is about to sleep, when enough has
+//! gathered, or when the oldest change has waited long enough; and it hands a finished group back to each runtime
+//! with a single wake, through a pump that completes the calls on the runtime's own thread.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Notify, oneshot};
+
+use super::refusal::{Refusal, Unavailable};
+use super::txn::{Changes, Ground, Txn};
+use crate::audit::sequence::Head;
+use crate::base::fault;
+use crate::base::limits::{COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX};
+use crate::base::time::Clock;
+use crate::keys::tree::{Root, seal_all};
+use crate::store;
+use crate::store::keyspace::Space;
+
+/// Hands changes to the one writer.
+pub struct Committer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    failed: AtomicBool,
+    log_size: std::sync::atomic::AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Queued>,
+    since: Option<Instant>,
+    stopping: bool,
+}
+
+struct Queued {
+    job: Box<dyn Job>,
+    pump: Option<Arc<Pump>>,
+}
+
+/// A change, with its type erased.
+trait Job: Send {
+    /// Must the change have a group of its own?
+    fn alone(&self) -> bool;
+    /// Runs the closure. The changes to commit, or `None` if it refused.
+    fn run(&mut self, txn: Txn<'_>) -> Option<Changes>;
+    /// Tells the call how it went.
+    fn finish(self: Box<Self>, outcome: Result<(), Refusal>);
+}
+
+struct Change<F, T> {
+    work: Option<F>,
+    result: Option<Result<T, Refusal>>,
+    reply: oneshot::Sender<Result<T, Refusal>>,
+    alone: bool,
+}
+
+impl<F, T> Job for Change<F, T>
+where
+    F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send,
+    T: Send,
+{
+    fn alone(&self) -> bool {
+        self.alone
+    }
+
+    fn run(&mut self, mut txn: Txn<'_>) -> Option<Changes> {
+        let work = self.work.take()?;
+        // A panic must not take the writer down: the draft is dropped, so nothing of it is left.
+        let result = catch_unwind(AssertUnwindSafe(|| work(&mut txn)));
+        let result = result.unwrap_or_else(|_| Err(Unavailable::Internal.into()));
+        let changes = result.is_ok().then(|| txn.into_changes());
+        self.result = Some(result);
+        changes
+    }
+
+    fn finish(mut self: Box<Self>, outcome: Result<(), Refusal>) {
+        let result = match (self.result.take(), outcome) {
+            (Some(Err(refusal)), _) => Err(refusal),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(_)), Err(refusal)) => Err(refusal),
+            (None, _) => Err(Unavailable::Stopping.into()),
+        };
+        let _ = self.reply.send(result); // the caller may be gone; the change stands
+    }
+}
+
+/// Completes finished calls on the thread of the runtime they belong to.
+struct Pump {
+    finished: Mutex<Vec<(Box<dyn Job>, Result<(), Refusal>)>>,
+    notify: Notify,
+}
+
+thread_local! {
+    static PUMP: RefCell<Option<Arc<Pump>>> = const { RefCell::new(None) };
+}
+
+impl Committer {
+    /// Starts the writer's thread at the end of the log.
+    pub(super) fn start(
+        ground: Ground,
+        root: Arc<ArcSwap<Root>>,
+        head: Head,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            failed: AtomicBool::new(false),
+            log_size: std::sync::atomic::AtomicU64::new(head.size()),
+        });
+        let mut writer = Writer { shared: shared.clone(), ground, root, head, clock };
+        let thread = std::thread::Builder::new().name("committer".into()).spawn(move || writer.run())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs a change on the writer's thread and waits until it is durable.
+    ///
+    /// # Durability
+    /// `Ok` means that everything the closure wrote and recorded survives `kill -9` and power loss. An error means
+    /// that nothing of it was written. Dropping the future does not take the change back.
+    pub async fn commit<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let reply = self.submit(work, false)?;
+        reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
+    }
+
+    /// As [`Committer::commit`], for a plain thread.
+    pub fn commit_blocking<T, F>(&self, work: F, alone: bool) -> Result<T, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let reply = self.submit(work, alone)?;
+        reply.blocking_recv().unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
+    }
+
+    /// Makes this thread's runtime complete its own calls: spawns the pump on it. Call once per runtime thread.
+    pub fn attach_runtime(&self) {
+        let pump = Arc::new(Pump { finished: Mutex::default(), notify: Notify::new() });
+        PUMP.with(|slot| *slot.borrow_mut() = Some(pump.clone()));
+        tokio::spawn(async move {
+            loop {
+                pump.notify.notified().await;
+                let finished = std::mem::take(&mut *pump.finished.lock());
+                for (job, outcome) in finished {
+                    job.finish(outcome);
+                }
+            }
+        });
+    }
+
+    /// To be called when a runtime is about to sleep: what has gathered is committed now.
+    pub fn runtime_parks(&self) {
+        if !self.shared.queue.lock().jobs.is_empty() {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Whether storage failed; then nothing is committed or served any more.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// Leaves in the log that are durable.
+    pub fn log_size(&self) -> u64 {
+        self.shared.log_size.load(Ordering::Acquire)
+    }
+
+    /// Commits what is queued, then ends the thread.
+    pub fn stop(&self) {
+        self.shared.queue.lock().stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            // The writer catches panics of the changes it runs; its own would have been reported already.
+            let _ = thread.join();
+        }
+    }
+
+    fn submit<T, F>(&self, work: F, alone: bool) -> Result<oneshot::Receiver<Result<T, Refusal>>, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.has_failed() {
+            return Err(Unavailable::StorageFailed.into());
+        }
+        let (reply, receiver) = oneshot::channel();
+        let job = Box::new(Change { work: Some(work), result: None, reply, alone });
+        let pump = PUMP.with(|pump| pump.borrow().clone());
+        let in_runtime = pump.is_some();
+        let mut queue = self.shared.queue.lock();
+        if queue.stopping {
+            return Err(Unavailable::Stopping.into());
+        }
+        if queue.jobs.len() >= COMMIT_QUEUE_MAX {
+            return Err(Unavailable::Overloaded.into());
+        }
+        queue.jobs.push_back(Queued { job, pump });
+        let waited = queue.since.get_or_insert_with(Instant::now).elapsed();
+        let wake = !in_runtime || queue.jobs.len() == COMMIT_GATHER_COUNT || waited >= COMMIT_GATHER_TIME;
+        drop(queue);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+        Ok(receiver)
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The state of the writer's thread.
+struct Writer {
+    shared: Arc<Shared>,
+    ground: Ground,
+    root: Arc<ArcSwap<Root>>,
+    head: Head,
+    clock: Arc<dyn Clock>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Some(group) = self.next_group() {
+            self.commit_group(group);
+        }
+    }
+
+    /// Waits for changes and takes the next group; `None` once stopped and empty.
+    fn next_group(&self) -> Option<Vec<Queued>> {
+        let mut queue = self.shared.queue.lock();
+        while queue.jobs.is_empty() {
+            if queue.stopping {
+                return None;
+            }
+            self.shared.wake.wait(&mut queue);
+        }
+        let alone = queue.jobs.front().is_some_and(|queued| queued.job.alone());
+        let joint = queue.jobs.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !queued.job.alone()).count();
+        let group: Vec<Queued> = queue.jobs.drain(..if alone { 1 } else { joint }).collect();
+        queue.since = (!queue.jobs.is_empty()).then(Instant::now);
+        Some(group)
+    }
+
+    fn commit_group(&mut self, mut group: Vec<Queued>) {
+        let outcome = if self.shared.failed.load(Ordering::Acquire) {
+            Err(Unavailable::StorageFailed.into())
+        } else {
+            self.try_commit(&mut group)
+        };
+        finish(group, outcome);
+    }
+
+    fn try_commit(&mut self, group: &mut [Queued]) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let root = self.root.load_full();
+        let mut changes = Changes::default();
+        for queued in group {
+            let txn = Txn::new(&self.ground, &root, &changes, now);
+            if let Some(more) = queued.job.run(txn) {
+                changes.batch.absorb(more.batch);
+                changes.nodes.extend(more.nodes);
+                changes.events.extend(more.events);
+                changes.root = more.root.or(changes.root);
+            }
+        }
+        let new_root = changes.root.map(Arc::new);
+        let sealed =
+            seal_all(&self.ground.vault, &*self.ground.pages, new_root.as_ref().unwrap_or(&root), changes.nodes)?;
+        let mut batch = changes.batch;
+        for page in &sealed.pages {
+            batch.put(Space::Page, page.id.row_key(page.generation), &page.bytes[..]);
+        }
+        for (id, generation) in &sealed.obsolete {
+            batch.delete(Space::Page, id.row_key(*generation));
+        }
+        let head = self.head.append(&mut batch, now, &changes.events);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        fault::point("commit_before");
+        if let Err(error) = self.ground.engine.commit(batch) {
+            if error != store::Error::Full {
+                // The first failure is the last: a sync that failed once may lie the next time.
+                self.shared.failed.store(true, Ordering::Release);
+                tracing::error!("storage failed; no call is served until the process is restarted");
+            }
+            return Err(error.into());
+        }
+        fault::point("commit_after");
+        for page in sealed.pages {
+            self.ground.pages.cache().publish(page.id, page.generation, page.page);
+        }
+        for (id, generation) in sealed.obsolete {
+            self.ground.pages.cache().remove(id, generation);
+        }
+        if let Some(root) = new_root {
+            self.root.store(root);
+        }
+        self.head = head;
+        self.shared.log_size.store(head.size(), Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Hands a finished group back: one wake per runtime, then the calls that came from plain threads.
+fn finish(group: Vec<Queued>, outcome: Result<(), Refusal>) {
+    let mut pumps: Vec<Arc<Pump>> = Vec::new();
+    for Queued { job, pump } in group {
+        match pump {
+            None => job.finish(outcome.clone()),
+            Some(pump) => {
+                pump.finished.lock().push((job, outcome.clone()));
+                if !pumps.iter().any(|known| Arc::ptr_eq(known, &pump)) {
+                    pumps.push(pump);
+                }
+            }
+        }
+    }
+    for pump in pumps {
+        pump.notify.notify_one();
+    }
+}

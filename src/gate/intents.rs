@@ -1,0 +1,142 @@
+//! Erasures that are asked for: durable from the first batch on, carried out by the next epoch.
+
+use super::refusal::{Refusal, Unavailable};
+use super::txn::{Reads as _, Txn};
+use crate::audit::event::{About, Event};
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{ReceiptId, SubjectId};
+use crate::base::log_safe::SafeText;
+use crate::keys::page::Tree;
+use crate::store::keyspace::Space;
+
+const NEXT: &[u8] = b"intent_next";
+const VERSION: u8 = 1;
+
+/// Something to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Names the erasure in the log.
+    pub receipt: ReceiptId,
+    /// What it is, as the log says it when it is done; one of the program's own words.
+    pub what: String,
+    /// The class concerned, from the registry; may be empty.
+    pub class: String,
+    /// Whose calls must end first.
+    pub subject: Option<SubjectId>,
+    /// The entries to forget.
+    pub targets: Vec<(Tree, u64)>,
+    /// Rows that go with them: a whole key, or a prefix.
+    pub rows: Vec<DoomedRow>,
+}
+
+/// A row, or all rows below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoomedRow {
+    /// The kind of row.
+    pub space: Space,
+    /// The key or prefix.
+    pub key: Vec<u8>,
+    /// Whether it is a prefix.
+    pub prefix: bool,
+}
+
+impl Intent {
+    /// Puts the intent into a transaction, in the same batch as its tombstones. Its number.
+    pub fn lodge(&self, txn: &mut Txn<'_>) -> Result<u64, Refusal> {
+        let number = match txn.row(Space::Meta, NEXT)? {
+            None => 1,
+            Some(row) => u64::from_be_bytes(row.try_into().map_err(|_| Unavailable::Damaged)?),
+        };
+        txn.put(Space::Meta, NEXT, (number + 1).to_be_bytes());
+        txn.put(Space::Intent, number.to_be_bytes(), self.encode());
+        Ok(number)
+    }
+
+    /// The entry that says it is done.
+    pub fn done_event(&self, template: Event) -> Event {
+        let count = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        let class = crate::catalog::classes::class_of(&self.class);
+        Event {
+            class: class.map_or(SafeText::constant(""), |class| SafeText::of(&class.id)),
+            about: About::Erasure(self.receipt),
+            count,
+            ..template
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .u8(VERSION)
+            .raw(self.receipt.as_bytes())
+            .text(&self.what)
+            .text(&self.class)
+            .option(self.subject, |w, id| w.raw(id.as_bytes()))
+            .list(self.targets.iter(), |w, (tree, position)| write_tree(w, *tree).u64(*position))
+            .list(self.rows.iter(), |w, row| w.u8(row.space as u8).bytes(&row.key).u8(row.prefix.into()))
+            .finish()
+    }
+
+    /// Reads an intent's row.
+    pub fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(row);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let intent = Self {
+            receipt: ReceiptId::from_bytes(r.array()?),
+            what: r.text()?.to_owned(),
+            class: r.text()?.to_owned(),
+            subject: r.option(|r| r.array().map(SubjectId::from_bytes))?,
+            targets: r.list(|r| Ok((read_tree(r)?, r.u64()?)))?,
+            rows: r
+                .list(|r| Ok(DoomedRow { space: read_space(r)?, key: r.bytes()?.to_vec(), prefix: r.u8()? == 1 }))?,
+        };
+        r.finish()?;
+        Ok(intent)
+    }
+}
+
+fn write_tree(w: Writer, tree: Tree) -> Writer {
+    match tree {
+        Tree::Root => w.u8(0),
+        Tree::Subjects => w.u8(1),
+        Tree::Reasons => w.u8(2),
+        Tree::Service => w.u8(3),
+        Tree::Subject(id, position) => w.u8(4).raw(id.as_bytes()).u64(position),
+    }
+}
+
+fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
+    Ok(match r.u8()? {
+        0 => Tree::Root,
+        1 => Tree::Subjects,
+        2 => Tree::Reasons,
+        3 => Tree::Service,
+        4 => Tree::Subject(SubjectId::from_bytes(r.array()?), r.u64()?),
+        _ => return Err(Malformed),
+    })
+}
+
+fn read_space(r: &mut Reader<'_>) -> Result<Space, Malformed> {
+    let tag = r.u8()?;
+    Space::ALL.iter().copied().find(|space| *space as u8 == tag).ok_or(Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intent_reads_back() {
+        let subject = SubjectId::from_bytes([1; 16]);
+        let intent = Intent {
+            receipt: ReceiptId::from_bytes([2; 16]),
+            what: "delete item".into(),
+            class: "contact".into(),
+            subject: Some(subject),
+            targets: vec![(Tree::Subject(subject, 9), 4), (Tree::Service, 1)],
+            rows: vec![DoomedRow { space: Space::Item, key: vec![1, 2], prefix: true }],
+        };
+        assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
+    }
+}

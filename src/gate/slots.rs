@@ -1,0 +1,319 @@
+//! The vault's root slots together: which are in reach, and what is done to all of them.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::base::fault;
+use crate::base::id::{InstanceId, SlotId, VaultId};
+use crate::base::secret::Key;
+use crate::keys::epoch::{self, Standing, State};
+use crate::keys::root;
+use crate::keys::slot::file::{FileSlot, Place};
+use crate::keys::slot::grade::Grade;
+use crate::keys::slot::{RootSlot, SlotError};
+use crate::store::Engine;
+use crate::store::keyspace::Space;
+
+/// One configured slot.
+pub struct SlotSeat {
+    /// The slot's id, as the vault knows it.
+    pub slot: SlotId,
+    /// Where it is.
+    pub place: Place,
+    claimed: Option<FileSlot>,
+    last: SlotView,
+}
+
+/// What was last seen of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotView {
+    /// The slot.
+    pub slot: SlotId,
+    /// The name of its file, without the folder.
+    pub name: String,
+    /// How strongly it destroys.
+    pub grade: Grade,
+    /// Why it has that grade.
+    pub grade_reason: &'static str,
+    /// The newest epoch it held.
+    pub epoch: u64,
+    /// How it stands.
+    pub state: SlotState,
+}
+
+/// How a slot stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotState {
+    /// In reach and up to date.
+    Current,
+    /// Not in reach.
+    Unreachable,
+    /// In reach, but an old copy: refused.
+    Stale,
+}
+
+/// Why a slot cannot be used, with the slot it is about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("slot {name}: {error}")]
+pub struct SeatError {
+    /// The name of the slot's file.
+    pub name: String,
+    /// What went wrong.
+    pub error: Unfit,
+}
+
+/// What makes a slot unfit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The slot refused.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// It is an old copy.
+    #[error("it is stale: it holds only epochs before the vault's; an old copy was put back")]
+    Stale,
+    /// The store is older than the slot.
+    #[error("the store is older than its slots: it is an old copy. See docs/operators.md, \"Restoring\"")]
+    Ahead,
+    /// It does not hold the vault's epoch and is damaged.
+    #[error("the slot is damaged and does not hold the vault's epoch")]
+    Damaged,
+    /// It is not the slot that the vault knows.
+    #[error("the slot is not one of this vault's")]
+    Unknown,
+    /// What it opens is not the root.
+    #[error("the vault's root does not open through the slot")]
+    DoesNotOpen,
+}
+
+/// Every slot of the vault.
+pub struct SlotSet {
+    vault: VaultId,
+    owner: InstanceId,
+    outer: Key,
+    seats: Mutex<Vec<SlotSeat>>,
+}
+
+impl SlotSet {
+    /// Over slots that are not claimed yet.
+    pub fn new(vault: VaultId, owner: InstanceId, outer: Key, places: Vec<(SlotId, Place)>) -> Self {
+        let seats = places.into_iter().map(|(slot, place)| SlotSeat::new(slot, place)).collect();
+        Self { vault, owner, outer, seats: Mutex::new(seats) }
+    }
+
+    /// Takes a slot over that another instance owns.
+    pub fn take_over(&self) -> Result<usize, SeatError> {
+        let mut taken = 0;
+        for seat in self.seats.lock().iter_mut() {
+            match FileSlot::claim(&seat.place, self.vault, self.owner) {
+                Err(SlotError::NotOurs { .. }) => {
+                    FileSlot::take_over(&seat.place, self.vault, self.owner).map_err(|error| seat.error(error))?;
+                    taken += 1;
+                }
+                Err(SlotError::Missing | SlotError::Io) | Ok(_) => {}
+                Err(error) => return Err(seat.error(error)),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Claims what is in reach and not claimed yet. A missing slot is no error; one that is there and unfit is.
+    pub fn claim(&self, state: &State) -> Result<(), SeatError> {
+        for seat in self.seats.lock().iter_mut() {
+            seat.claim(self.vault, self.owner, state)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every slot again; a slot that no longer answers, or answers wrongly, is let go of.
+    pub fn check(&self, state: &State) {
+        for seat in self.seats.lock().iter_mut() {
+            seat.check(state);
+        }
+    }
+
+    /// What was last seen of every slot.
+    pub fn views(&self) -> Vec<SlotView> {
+        self.seats.lock().iter().map(|seat| seat.last.clone()).collect()
+    }
+
+    /// The slots that are not in reach.
+    pub fn missing(&self) -> Vec<SlotId> {
+        self.seats.lock().iter().filter(|seat| seat.claimed.is_none()).map(|seat| seat.slot).collect()
+    }
+
+    /// Opens R_e through every slot in reach; all must agree. `None` if no slot is in reach.
+    pub fn open_root(&self, engine: &dyn Engine, epoch: u64) -> Result<Option<Key>, SeatError> {
+        let mut opened: Option<Key> = None;
+        for seat in self.seats.lock().iter() {
+            let Some(slot) = &seat.claimed else { continue };
+            let sealed = engine
+                .get(Space::Root, &root::row_key(epoch, &seat.slot))
+                .ok()
+                .flatten()
+                .ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
+            let prf = self.prf(slot, epoch).map_err(|error| seat.error(error))?;
+            let key = root::open(&self.outer, &prf, &self.vault, &seat.slot, epoch, &sealed)
+                .map_err(|_| seat.error(Unfit::DoesNotOpen))?;
+            match &opened {
+                Some(first) if !crate::crypto::mac::equal(first.expose(), key.expose()) => {
+                    return Err(seat.error(Unfit::DoesNotOpen));
+                }
+                _ => opened = Some(key),
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Stages the next secret in every slot. Every slot must be in reach.
+    pub fn stage(&self, current: u64, next: u64) -> Result<(), SeatError> {
+        fault::point("epoch_stage_before");
+        self.on_all(|slot| slot.stage(current, next))?;
+        fault::point("epoch_stage_after");
+        Ok(())
+    }
+
+    /// R_e sealed for every slot, as rows. Every slot must hold the secret of `epoch`.
+    pub fn seal_root(&self, epoch: u64, root_key: &Key) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SeatError> {
+        let seats = self.seats.lock();
+        let seal = |seat: &SlotSeat| {
+            let slot = seat.claimed.as_ref().ok_or(Unfit::Slot(SlotError::Missing))?;
+            let prf = self.prf(slot, epoch)?;
+            let row = root::seal(&self.outer, &prf, &self.vault, &seat.slot, epoch, root_key)
+                .map_err(|_| Unfit::Slot(SlotError::Io))?;
+            Ok((root::row_key(epoch, &seat.slot), row))
+        };
+        seats.iter().map(|seat| seal(seat).map_err(|error: Unfit| seat.error(error))).collect()
+    }
+
+    /// Destroys every secret but that of `keep` in every slot, and reads back that they are gone.
+    pub fn destroy_except(&self, keep: u64) -> Result<(), SeatError> {
+        fault::point("epoch_destroy_before");
+        self.on_all(|slot| slot.destroy_except(keep))?;
+        fault::point("epoch_destroy_after");
+        for seat in self.seats.lock().iter_mut() {
+            seat.last.epoch = keep;
+        }
+        Ok(())
+    }
+
+    fn prf(&self, slot: &FileSlot, epoch: u64) -> Result<Key, SlotError> {
+        let [vault, number] = root::prf_context(&self.vault, epoch);
+        slot.read(epoch, &[&vault, &number])
+    }
+
+    /// Does the same to every slot at once: each waits for its own medium.
+    fn on_all(&self, act: impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync) -> Result<(), SeatError> {
+        let mut seats = self.seats.lock();
+        if let Some(seat) = seats.iter().find(|seat| seat.claimed.is_none()) {
+            return Err(seat.error(SlotError::Missing));
+        }
+        let results: Vec<Result<(), SlotError>> = std::thread::scope(|scope| {
+            let act = &act;
+            let (first, others) = seats.split_first_mut().map_or((None, Default::default()), |(f, o)| (Some(f), o));
+            let running: Vec<_> = others.iter_mut().map(|seat| scope.spawn(move || seat.act(act))).collect();
+            let first = first.map(|seat| seat.act(act));
+            let joined = running.into_iter().map(|thread| thread.join().unwrap_or(Err(SlotError::Io)));
+            first.into_iter().chain(joined).collect()
+        });
+        let mut outcome = Ok(());
+        for (seat, result) in seats.iter_mut().zip(results) {
+            if let Err(error) = result {
+                // What reached the medium is unknown: claim it again before it is trusted.
+                seat.claimed = None;
+                seat.last.state = SlotState::Unreachable;
+                outcome = Err(seat.error(error));
+            }
+        }
+        outcome
+    }
+}
+
+/// Creates the file slots of a new vault with a first secret.
+pub fn create(
+    places: &[Place],
+    vault: VaultId,
+    owner: InstanceId,
+    ids: &[SlotId],
+    epoch: u64,
+) -> Result<(), SeatError> {
+    for (place, id) in places.iter().zip(ids) {
+        FileSlot::create(place, vault, *id, owner, epoch)
+            .map_err(|error| SeatError { name: name(place), error: error.into() })?;
+    }
+    Ok(())
+}
+
+impl SlotSeat {
+    fn new(slot: SlotId, place: Place) -> Self {
+        let last = SlotView {
+            slot,
+            name: name(&place),
+            grade: Grade::E0,
+            grade_reason: "not looked at yet",
+            epoch: 0,
+            state: SlotState::Unreachable,
+        };
+        Self { slot, place, claimed: None, last }
+    }
+
+    fn claim(&mut self, vault: VaultId, owner: InstanceId, state: &State) -> Result<(), SeatError> {
+        if self.claimed.is_some() {
+            return Ok(());
+        }
+        let slot = match FileSlot::claim(&self.place, vault, owner) {
+            Ok(slot) => slot,
+            Err(SlotError::Missing | SlotError::Io) => return Ok(()),
+            Err(error) => return Err(self.error(error)),
+        };
+        self.judge(&slot, state)?;
+        self.claimed = Some(slot);
+        Ok(())
+    }
+
+    fn check(&mut self, state: &State) {
+        let Some(slot) = self.claimed.take() else { return };
+        match self.judge(&slot, state) {
+            Ok(()) => self.claimed = Some(slot),
+            Err(_) if self.last.state == SlotState::Stale => {}
+            Err(_) => self.last.state = SlotState::Unreachable,
+        }
+    }
+
+    fn judge(&mut self, slot: &FileSlot, state: &State) -> Result<(), SeatError> {
+        let seen = slot.describe().map_err(|error| self.error(error))?;
+        if seen.slot != self.slot {
+            return Err(self.error(Unfit::Unknown));
+        }
+        self.last.grade = seen.grade;
+        self.last.grade_reason = seen.grade_reason;
+        match epoch::judge(state, &seen.epochs, seen.damaged) {
+            Standing::Current => {
+                self.last.state = SlotState::Current;
+                self.last.epoch = state.needed();
+                Ok(())
+            }
+            Standing::Stale => {
+                self.last.state = SlotState::Stale;
+                Err(self.error(Unfit::Stale))
+            }
+            Standing::Ahead => Err(self.error(Unfit::Ahead)),
+            Standing::Damaged => Err(self.error(Unfit::Damaged)),
+        }
+    }
+
+    fn act(&mut self, act: &(impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync)) -> Result<(), SlotError> {
+        self.claimed.as_mut().map_or(Err(SlotError::Missing), act)
+    }
+
+    fn error(&self, error: impl Into<Unfit>) -> SeatError {
+        SeatError { name: name(&self.place), error: error.into() }
+    }
+}
+
+fn name(place: &Place) -> String {
+    place.path.file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Shared between the vault and the thread that runs epochs.
+pub type SharedSlots = Arc<SlotSet>;

@@ -1,0 +1,253 @@
+//! One change in the making, on the committer's thread: rows, pages and events that commit together or not at all.
+//!
+//! A transaction sees the store, then what earlier transactions of the same commit group did, then its own changes.
+//! Since one thread runs them all, each sees the state that the one before it left: no locks, no conflicts.
+
+use std::sync::Arc;
+
+use super::pages::StoredPages;
+use super::refusal::{Refusal, Unavailable};
+use crate::audit::event::Event;
+use crate::base::codec::{Reader, Writer};
+use crate::base::id::VaultId;
+use crate::base::time::Timestamp;
+use crate::keys::page::{Entry, Tree};
+use crate::keys::tree::{self, Draft, Forgotten, Nodes, Root};
+use crate::store::batch::Batch;
+use crate::store::keyspace::Space;
+use crate::store::{self, Engine, Record};
+
+/// Reads of rows and keys, in a transaction or beside it.
+pub trait Reads {
+    /// The value of a row.
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// An entry of a tree.
+    fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault>;
+}
+
+/// Why a read did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Rows and keys did not fit together: a change went on meanwhile, or, if it stays so, a record is damaged.
+    #[error("rows and keys do not fit together")]
+    Torn,
+    /// A clear refusal.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Torn => Unavailable::Damaged.into(),
+            Fault::Refused(refusal) => refusal,
+        }
+    }
+}
+
+impl From<store::Error> for Fault {
+    fn from(error: store::Error) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
+impl From<tree::Error> for Fault {
+    fn from(error: tree::Error) -> Self {
+        match error {
+            // The page was re-keyed meanwhile, or its content is older than what was looked up with it.
+            tree::Error::Missing | tree::Error::Damaged => Self::Torn,
+            tree::Error::Full | tree::Error::Random(_) => Self::Refused(Unavailable::Internal.into()),
+            tree::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Full => Unavailable::StorageFull.into(),
+            store::Error::Corrupt => Unavailable::Damaged.into(),
+            store::Error::Failed | store::Error::Locked | store::Error::Missing | store::Error::Precondition => {
+                Unavailable::StorageFailed.into()
+            }
+        }
+    }
+}
+
+impl From<tree::Error> for Refusal {
+    fn from(error: tree::Error) -> Self {
+        Fault::from(error).into()
+    }
+}
+
+/// What stays the same for a whole commit group.
+pub(super) struct Ground {
+    pub vault: VaultId,
+    pub engine: Arc<dyn Engine>,
+    pub pages: Arc<StoredPages>,
+}
+
+/// What a commit group has gathered.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub batch: Batch,
+    pub nodes: Nodes,
+    pub events: Vec<Event>,
+    pub root: Option<Root>,
+}
+
+/// A change in the making.
+pub struct Txn<'a> {
+    ground: &'a Ground,
+    root: &'a Root,
+    earlier: &'a Changes,
+    batch: Batch,
+    draft: Draft<'a, StoredPages>,
+    events: Vec<Event>,
+    new_root: Option<Root>,
+    now: Timestamp,
+}
+
+impl<'a> Txn<'a> {
+    pub(super) fn new(ground: &'a Ground, root: &'a Root, earlier: &'a Changes, now: Timestamp) -> Self {
+        let draft = Draft::new(&*ground.pages, root, &earlier.nodes);
+        Self { ground, root, earlier, batch: Batch::new(), draft, events: Vec::new(), new_root: None, now }
+    }
+
+    pub(super) fn into_changes(self) -> Changes {
+        Changes { batch: self.batch, nodes: self.draft.into_nodes(), events: self.events, root: self.new_root }
+    }
+
+    /// When the group commits: the time of everything it changes and records.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The epoch in force.
+    pub fn epoch(&self) -> u64 {
+        self.root.epoch
+    }
+
+    /// Writes a row.
+    pub fn put(&mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.batch.put(space, key, value);
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, space: Space, key: impl Into<Vec<u8>>) {
+        self.batch.delete(space, key);
+    }
+
+    /// Stored rows below a prefix; changes of the group are not seen.
+    pub fn stored(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
+        Ok(self.ground.engine.scan(space, prefix, from, limit)?)
+    }
+
+    /// Adds an entry to a tree, or replaces it by one that keeps its key.
+    pub fn set(&mut self, tree: Tree, position: u64, entry: &Entry) -> Result<(), Fault> {
+        Ok(self.draft.set(tree, position, entry)?)
+    }
+
+    /// Forgets entries and makes a new root, which comes into force when the group commits.
+    pub(super) fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)]) -> Result<Forgotten, Fault> {
+        let forgotten = self.draft.forget(epoch, targets)?;
+        self.new_root = Some(Root { epoch, key: forgotten.root.key.duplicate() });
+        Ok(forgotten)
+    }
+
+    /// Records what happened, in the same commit.
+    pub fn record(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Hands out a position of a tree: the lowest free one, else the next.
+    pub fn claim_position(&mut self, tree: Tree) -> Result<u64, Fault> {
+        let mut room = self.room(tree)?;
+        let position = match room.free {
+            0 => {
+                room.next += 1;
+                room.next - 1
+            }
+            _ => {
+                let position = self.lowest_free(tree)?.ok_or(Fault::Torn)?;
+                self.delete(Space::Free, free_key(tree, position));
+                room.free -= 1;
+                position
+            }
+        };
+        self.put(Space::Free, tree.row_prefix(), room.encode());
+        Ok(position)
+    }
+
+    /// Takes a position back, once what it held is forgotten.
+    pub fn release_position(&mut self, tree: Tree, position: u64) -> Result<(), Fault> {
+        let mut room = self.room(tree)?;
+        room.free += 1;
+        self.put(Space::Free, tree.row_prefix(), room.encode());
+        self.put(Space::Free, free_key(tree, position), []);
+        Ok(())
+    }
+
+    fn room(&self, tree: Tree) -> Result<Room, Fault> {
+        match self.row(Space::Free, &tree.row_prefix())? {
+            None => Ok(Room { next: 0, free: 0 }),
+            Some(row) => Room::decode(&row).ok_or(Fault::Torn),
+        }
+    }
+
+    fn lowest_free(&self, tree: Tree) -> Result<Option<u64>, Fault> {
+        const SCAN: usize = 64;
+        let prefix = tree.row_prefix();
+        let mut from = free_key(tree, 0);
+        loop {
+            let rows = self.stored(Space::Free, &prefix, &from, SCAN)?;
+            // Rows that this group has already taken are still stored.
+            let free = rows.iter().find(|(key, _)| self.changed(Space::Free, key).is_none());
+            if let Some((key, _)) = free {
+                return Ok(key[prefix.len()..].try_into().ok().map(u64::from_be_bytes));
+            }
+            let (Some((last, _)), true) = (rows.last(), rows.len() == SCAN) else { return Ok(None) };
+            from = [&last[..], &[0]].concat();
+        }
+    }
+
+    fn changed(&self, space: Space, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.batch.change(space, key).or_else(|| self.earlier.batch.change(space, key))
+    }
+}
+
+impl Reads for Txn<'_> {
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.changed(space, key) {
+            Some(value) => Ok(value.map(<[u8]>::to_vec)),
+            None => Ok(self.ground.engine.get(space, key)?),
+        }
+    }
+
+    fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {
+        Ok(self.draft.find(tree, position)?)
+    }
+}
+
+/// How far a tree's positions are handed out, and how many below that are free again.
+struct Room {
+    next: u64,
+    free: u64,
+}
+
+impl Room {
+    fn encode(&self) -> Vec<u8> {
+        Writer::new().u64(self.next).u64(self.free).finish()
+    }
+
+    fn decode(row: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(row);
+        let room = Self { next: r.u64().ok()?, free: r.u64().ok()? };
+        r.finish().ok().map(|()| room)
+    }
+}
+
+fn free_key(tree: Tree, position: u64) -> Vec<u8> {
+    Writer::new().raw(&tree.row_prefix()).u64(position).finish()
+}
