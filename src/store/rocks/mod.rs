@@ -4,6 +4,7 @@
 //! storage error other than "full", RocksDB is not called again: a sync that failed once may succeed when retried
 //! although its data is gone. INVARIANT: no text of RocksDB, which may quote keys, leaves this folder.
 
+mod logs;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,9 @@ impl RocksEngine {
         // RocksDB would create the directory before it refuses.
         if !options.create && !path.join("CURRENT").exists() {
             return Err(Error::Missing);
+        }
+        if path.exists() && logs::are_damaged(path).map_err(|_| Error::Failed)? {
+            return Err(Error::Corrupt);
         }
         Self::open_with(path, options, &options::database(options))
     }

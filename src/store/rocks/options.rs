@@ -9,6 +9,9 @@ use crate::store::keyspace::Space;
 
 const MIB: usize = 1 << 20;
 
+/// The column family that RocksDB insists on.
+const DEFAULT: &str = rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
+
 /// What the operator may choose; the rest follows from it.
 #[derive(Debug, Clone)]
 pub struct RocksOptions {
@@ -36,7 +39,8 @@ pub(super) fn database(chosen: &RocksOptions) -> Options {
 
     options.set_paranoid_checks(true);
     // A log that ends in the middle of a record was cut by a crash before the record was acknowledged. Any other
-    // damage to it must be an error: the default would quietly drop everything acknowledged after it.
+    // damage to it must be an error: the default would quietly drop everything acknowledged after it. Damage that
+    // looks like a cut is found by `logs`.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
 
@@ -57,20 +61,16 @@ pub(super) fn database(chosen: &RocksOptions) -> Options {
     options
 }
 
-/// One column family per kind of record, and any that a newer release added, so that such a store can be opened
-/// and its format refused by name.
+/// One column family per kind of record; RocksDB's own, which stays empty, so that it has no defaults either (it
+/// recovers from a full medium only when its largest write buffer fits); and any that a newer release added, so that
+/// such a store can be opened and its format refused by name.
 pub(super) fn column_families(chosen: &RocksOptions, present: &[String]) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(chosen.block_cache_bytes);
-    let known = Space::ALL.iter().map(|space| (space.name(), read_by(*space)));
-    let foreign = present
-        .iter()
-        .map(String::as_str)
-        .filter(|name| Space::ALL.iter().all(|space| space.name() != *name))
-        .map(|name| (name, ReadBy::Range));
-    known
-        .chain(foreign)
-        .map(|(name, by)| ColumnFamilyDescriptor::new(name, column_family(by, &cache, chosen)))
-        .collect()
+    let ours = Space::ALL.iter().map(|space| (space.name(), read_by(*space)));
+    let is_foreign = |name: &&str| *name != DEFAULT && Space::ALL.iter().all(|space| space.name() != *name);
+    let foreign = present.iter().map(String::as_str).filter(is_foreign);
+    let others = std::iter::once(DEFAULT).chain(foreign).map(|name| (name, ReadBy::Range));
+    ours.chain(others).map(|(name, by)| ColumnFamilyDescriptor::new(name, column_family(by, &cache, chosen))).collect()
 }
 
 /// Blocks read from disk are always checked.

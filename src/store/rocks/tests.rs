@@ -45,9 +45,9 @@ fn files(path: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-fn flip_byte(path: &Path, at: usize) {
+fn flip_bit(path: &Path, at: usize, bit: u8) {
     let mut bytes = fs::read(path).unwrap();
-    bytes[at] ^= 1;
+    bytes[at] ^= bit;
     fs::write(path, bytes).unwrap();
 }
 
@@ -77,15 +77,15 @@ fn every_column_family_has_our_options() {
     let dir = tempfile::tempdir().unwrap();
     drop(created(dir.path()));
     let text = fs::read_to_string(files_named(dir.path(), "OPTIONS-").last().unwrap()).unwrap();
-    for space in Space::ALL {
-        let family = section(&text, &format!("[CFOptions \"{}\"]", space.name()));
-        assert!(family.contains("compression=kLZ4Compression"), "{space:?}: {family}");
-        assert!(family.contains("write_buffer_size=1048576"), "{space:?}: {family}");
-        let table = section(&text, &format!("[TableOptions/BlockBasedTable \"{}\"]", space.name()));
-        assert!(table.contains("cache_index_and_filter_blocks=true"), "{space:?}: {table}");
-        let ranged = matches!(space, Space::Free | Space::Intent | Space::Doomed | Space::Log);
-        let filter = if ranged { "filter_policy=nullptr" } else { "filter_policy=bloomfilter\n" };
-        assert!(table.contains(filter), "{space:?}: {table}");
+    for name in Space::ALL.iter().map(|space| space.name()).chain(["default"]) {
+        let family = section(&text, &format!("[CFOptions \"{name}\"]"));
+        assert!(family.contains("compression=kLZ4Compression"), "{name}: {family}");
+        assert!(family.contains("write_buffer_size=1048576"), "{name}: {family}");
+        let table = section(&text, &format!("[TableOptions/BlockBasedTable \"{name}\"]"));
+        assert!(table.contains("cache_index_and_filter_blocks=true"), "{name}: {table}");
+        let ranged = ["free", "intent", "doomed", "log", "default"].contains(&name);
+        let filter = if ranged { "filter_policy=nullptr\n" } else { "filter_policy=bloomfilter\n" };
+        assert!(table.contains(filter), "{name}: {table}");
     }
     let database = section(&text, "[DBOptions]");
     for option in [
@@ -133,7 +133,7 @@ fn a_flipped_byte_in_a_table_is_an_error_and_the_last_answer() {
     drop(engine);
     drop(open(dir.path()).unwrap()); // moves the write-ahead log into a table
     let table = files(dir.path(), ".sst").pop().unwrap();
-    flip_byte(&table, fs::metadata(&table).unwrap().len() as usize / 2);
+    flip_bit(&table, fs::metadata(&table).unwrap().len() as usize / 2, 1);
 
     let engine = open(dir.path()).unwrap();
     let all: Vec<Result<_, _>> = (0..100u8).map(|key| engine.get(Space::Item, &[key])).collect();
@@ -158,19 +158,48 @@ fn a_flipped_byte_in_a_table_is_an_error_and_the_last_answer() {
 }
 
 #[test]
-fn a_flipped_byte_in_the_write_ahead_log_refuses_to_open() {
+fn a_flipped_bit_in_the_write_ahead_log_refuses_to_open() {
     let dir = tempfile::tempdir().unwrap();
     let engine = created(dir.path());
     for key in 0..10u8 {
         put(&engine, [key], noise(key.into(), 100));
     }
     drop(engine);
-    let log = files(dir.path(), ".log").into_iter().find(|path| fs::metadata(path).unwrap().len() > 0).unwrap();
-    let intact = fs::read(&log).unwrap();
-    flip_byte(&log, intact.len() / 2);
-    assert_eq!(open(dir.path()).err(), Some(Error::Corrupt));
-    fs::write(&log, intact).unwrap();
+    let log = write_ahead_log(dir.path());
+    let record = fs::metadata(&log).unwrap().len() as usize / 10;
+    // The headers of the first and the last record, where damage can look like a crash; then some of the rest.
+    for at in (0..7).chain((7..9 * record).step_by(97)).chain(9 * record..9 * record + 7) {
+        refuses_with_a_flipped_bit(dir.path(), &log, at);
+    }
     assert_eq!(open(dir.path()).unwrap().scan(Space::Item, b"", b"", 100).unwrap().len(), 10);
+}
+
+#[test]
+fn a_flipped_bit_in_the_manifest_refuses_to_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = created(dir.path());
+    put(&engine, "k", "v");
+    drop(engine);
+    let manifest = files_named(dir.path(), "MANIFEST-").pop().unwrap();
+    let len = fs::metadata(&manifest).unwrap().len() as usize;
+    for at in (0..7).chain((7..len).step_by(len / 20)) {
+        refuses_with_a_flipped_bit(dir.path(), &manifest, at);
+    }
+    assert_eq!(open(dir.path()).unwrap().get(Space::Item, b"k"), Ok(Some(b"v".to_vec())));
+}
+
+fn refuses_with_a_flipped_bit(store: &Path, file: &Path, at: usize) {
+    let intact = fs::read(file).unwrap();
+    for bit in [0x80, 0x04] {
+        flip_bit(file, at, bit);
+        assert_eq!(open(store).err(), Some(Error::Corrupt), "byte {at}, bit {bit:#x}");
+        fs::write(file, &intact).unwrap();
+    }
+}
+
+/// The log that holds what was committed last.
+fn write_ahead_log(store: &Path) -> PathBuf {
+    files(store, ".log").into_iter().rfind(|path| fs::metadata(path).unwrap().len() > 0).unwrap()
 }
 
 #[test]
@@ -180,7 +209,7 @@ fn a_batch_that_a_crash_cut_off_is_not_there_and_the_rest_is() {
     put(&engine, "whole", "value");
     put(&engine, "cut", noise(1, 100_000));
     drop(engine);
-    let log = files(dir.path(), ".log").into_iter().find(|path| fs::metadata(path).unwrap().len() > 0).unwrap();
+    let log = write_ahead_log(dir.path());
     let bytes = fs::read(&log).unwrap();
     fs::write(&log, &bytes[..bytes.len() - 1000]).unwrap();
     let engine = open(dir.path()).unwrap();
