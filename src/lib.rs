@@ -17,5 +17,9 @@ pub mod keys;
 pub mod policy;
 // T3: decide, record, commit
 pub mod gate;
+// T5: one verb per file
+pub mod items;
+// T8: the wire
+pub mod api;
 // T9: wiring, listeners, loops
 pub mod server;

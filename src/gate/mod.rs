@@ -3,10 +3,15 @@
 //! INVARIANT: nothing outside this folder commits to the engine, and no call goes past it without a decision and a
 //! durable record.
 
-pub mod committer;
-pub mod intents;
-pub mod pages;
-pub mod readings;
 pub mod refusal;
-pub mod slots;
+pub mod pages;
 pub mod txn;
+pub mod committer;
+pub mod readings;
+pub mod intents;
+pub mod slots;
+pub mod epoch;
+pub mod vault;
+pub mod open;
+pub mod call;
+pub mod status;

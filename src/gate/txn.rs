@@ -22,6 +22,9 @@ pub trait Reads {
     /// The value of a row.
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
 
+    /// Stored rows below a prefix, from a key on, in key order.
+    fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault>;
+
     /// An entry of a tree.
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault>;
 }
@@ -139,11 +142,6 @@ impl<'a> Txn<'a> {
         self.batch.delete(space, key);
     }
 
-    /// Stored rows below a prefix; changes of the group are not seen.
-    pub fn stored(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
-        Ok(self.ground.engine.scan(space, prefix, from, limit)?)
-    }
-
     /// Adds an entry to a tree, or replaces it by one that keeps its key.
     pub fn set(&mut self, tree: Tree, position: u64, entry: &Entry) -> Result<(), Fault> {
         Ok(self.draft.set(tree, position, entry)?)
@@ -201,7 +199,7 @@ impl<'a> Txn<'a> {
         let prefix = tree.row_prefix();
         let mut from = free_key(tree, 0);
         loop {
-            let rows = self.stored(Space::Free, &prefix, &from, SCAN)?;
+            let rows = self.rows(Space::Free, &prefix, &from, SCAN)?;
             // Rows that this group has already taken are still stored.
             let free = rows.iter().find(|(key, _)| self.changed(Space::Free, key).is_none());
             if let Some((key, _)) = free {
@@ -223,6 +221,11 @@ impl Reads for Txn<'_> {
             Some(value) => Ok(value.map(<[u8]>::to_vec)),
             None => Ok(self.ground.engine.get(space, key)?),
         }
+    }
+
+    /// Changes of the commit group are not seen.
+    fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
+        Ok(self.ground.engine.scan(space, prefix, from, limit)?)
     }
 
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {

@@ -6,6 +6,8 @@
 
 pub mod model;
 pub mod record;
+pub mod draft;
+pub mod show;
 pub mod subject;
 pub mod create;
 pub mod put;

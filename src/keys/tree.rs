@@ -54,6 +54,12 @@ pub trait Pages {
     fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error>;
 }
 
+impl<P: Pages + ?Sized> Pages for &P {
+    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
+        (**self).open(id, generation, key)
+    }
+}
+
 /// Looks up one entry, from the root down.
 ///
 /// # Errors

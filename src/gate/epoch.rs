@@ -1,0 +1,389 @@
+//! The thread that carries out epochs: everything that was asked to be forgotten, with one path update and one
+//! replacement of the slots' secrets.
+//!
+//! The order of steps is the promise; `docs/architecture.md` tells why each comes where it does. Every step is
+//! durable before the next begins, and a crash between any two is answered by [`crate::keys::epoch`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use super::committer::Committer;
+use super::intents::Intent;
+use super::pages::StoredPages;
+use super::readings::Readings;
+use super::refusal::{Refusal, Unavailable};
+use super::slots::{SeatError, SlotSet};
+use super::txn::{Reads as _, Txn};
+use super::vault::Patience;
+use crate::audit::event::{About, Actor, Decision, Event, Outcome};
+use crate::base::fault;
+use crate::base::id::{RequestId, SlotId, SubjectId};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY};
+use crate::base::log_safe::SafeText;
+use crate::base::secret::Key;
+use crate::crypto::rng;
+use crate::keys::epoch::{Prepared, State};
+use crate::keys::page::PageId;
+use crate::keys::tree::{ROOT_PAGE, Root};
+use crate::store::Engine;
+use crate::store::keyspace::Space;
+
+/// The row of the epoch's state.
+pub const STATE: &[u8] = b"epoch";
+
+/// Where a running epoch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Calls that hold what is forgotten come to an end.
+    Draining = 1,
+    /// The slots make their next secrets.
+    Staging = 2,
+    /// The new tree is durable; only forward from here.
+    Committed = 3,
+    /// The slots destroy their old secrets.
+    Destroying = 4,
+}
+
+/// Runs epochs and tells who waits.
+pub struct Epochs {
+    shared: Arc<Shared>,
+    done: watch::Receiver<Done>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Every intent up to this one is carried out.
+    pub through: u64,
+    /// By this epoch.
+    pub epoch: u64,
+}
+
+struct Shared {
+    asked: Mutex<Asked>,
+    wake: Condvar,
+    waiting: Mutex<Vec<SlotId>>,
+    phase: AtomicU8,
+    stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// When the oldest erasure that nobody waits for must be carried out.
+    due: Option<Instant>,
+    pending: u64,
+}
+
+/// What the thread works on.
+pub(super) struct Work {
+    pub engine: Arc<dyn Engine>,
+    pub committer: Arc<Committer>,
+    pub readings: Arc<Readings>,
+    pub slots: Arc<SlotSet>,
+    pub root: Arc<ArcSwap<Root>>,
+    pub pages: Arc<StoredPages>,
+    pub patience: Patience,
+}
+
+impl Epochs {
+    /// Starts the thread. `pending` erasures were found, or an unfinished epoch.
+    pub(super) fn start(work: Work, pending: u64, unfinished: bool) -> std::io::Result<Self> {
+        let due = (pending > 0 || unfinished).then(Instant::now);
+        let shared = Arc::new(Shared {
+            asked: Mutex::new(Asked { due, pending }),
+            wake: Condvar::new(),
+            waiting: Mutex::new(work.slots.missing()),
+            phase: AtomicU8::new(0),
+            stopping: AtomicBool::new(false),
+        });
+        let (tell, done) = watch::channel(Done { through: 0, epoch: work.root.load().epoch });
+        let runner = Runner { work, shared: shared.clone(), tell, replaced: Mutex::default() };
+        let thread = std::thread::Builder::new().name("epochs".into()).spawn(move || runner.run())?;
+        Ok(Self { shared, done, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Tells that an intent is durable; `urgent` if somebody waits for it.
+    pub fn ask(&self, urgent: bool, patience: Duration) {
+        let mut asked = self.shared.asked.lock();
+        asked.pending += 1;
+        let due = Instant::now() + if urgent { Duration::ZERO } else { patience };
+        asked.due = Some(asked.due.map_or(due, |known| known.min(due)));
+        drop(asked);
+        self.shared.wake.notify_one();
+    }
+
+    /// Waits until an intent is carried out, at most until the deadline. The epoch, or `None` while it is pending.
+    pub async fn wait_for(&self, intent: u64, deadline: Option<Instant>) -> Option<u64> {
+        let mut done = self.done.clone();
+        let wait = async move { done.wait_for(|done| done.through >= intent).await.map(|done| done.epoch).ok() };
+        match deadline {
+            None => wait.await,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), wait).await.ok().flatten(),
+        }
+    }
+
+    /// The slots that the vault waits for.
+    pub fn waiting(&self) -> Vec<SlotId> {
+        self.shared.waiting.lock().clone()
+    }
+
+    /// Erasures that are not carried out yet.
+    pub fn pending(&self) -> u64 {
+        self.shared.asked.lock().pending
+    }
+
+    /// Where a running epoch is.
+    pub fn phase(&self) -> Option<Phase> {
+        let number = self.shared.phase.load(Ordering::Relaxed);
+        [Phase::Draining, Phase::Staging, Phase::Committed, Phase::Destroying].into_iter().find(|p| *p as u8 == number)
+    }
+
+    /// Lets the epoch in progress finish a step and ends the thread; what is left is carried out at the next start.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Runner {
+    work: Work,
+    shared: Arc<Shared>,
+    tell: watch::Sender<Done>,
+    /// Pages that the epoch in flight left behind; their open copies are dropped with the rows.
+    replaced: Mutex<Vec<(PageId, u64)>>,
+}
+
+/// Why an epoch did not finish now.
+enum Halt {
+    Slot(SeatError),
+    Refused(Refusal),
+}
+
+impl From<SeatError> for Halt {
+    fn from(error: SeatError) -> Self {
+        Self::Slot(error)
+    }
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Runner {
+    fn run(self) {
+        while self.wait_until_due() {
+            match self.run_epoch() {
+                Ok(done) => {
+                    self.shared.waiting.lock().clear();
+                    let _ = self.tell.send(done);
+                }
+                Err(halt) => self.halted(&halt),
+            }
+            self.shared.phase.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// False when the thread shall end.
+    fn wait_until_due(&self) -> bool {
+        let mut asked = self.shared.asked.lock();
+        loop {
+            if self.shared.stopping.load(Ordering::Acquire) {
+                return false;
+            }
+            match asked.due {
+                None => self.shared.wake.wait(&mut asked),
+                Some(due) if due <= Instant::now() => {
+                    asked.due = None;
+                    return true;
+                }
+                Some(due) => {
+                    self.shared.wake.wait_until(&mut asked, due);
+                }
+            }
+        }
+    }
+
+    fn halted(&self, halt: &Halt) {
+        match halt {
+            Halt::Slot(error) => tracing::warn!(slot = error.name, "erasures are pending: {}", error.error),
+            Halt::Refused(refusal) => tracing::warn!("erasures are pending: {refusal}"),
+        }
+        *self.shared.waiting.lock() = self.work.slots.missing();
+        let mut asked = self.shared.asked.lock();
+        let retry = Instant::now() + EPOCH_RETRY;
+        asked.due = Some(retry);
+    }
+
+    fn phase(&self, phase: Phase) {
+        self.shared.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn run_epoch(&self) -> Result<Done, Halt> {
+        let state = self.state()?;
+        self.work.slots.check(&state);
+        self.work.slots.claim(&state)?;
+        let prepared = match state.prepared {
+            Some(prepared) => prepared,
+            None => match self.prepare(state)? {
+                Some(prepared) => prepared,
+                None => return Ok(Done { through: 0, epoch: state.current }),
+            },
+        };
+        self.phase(Phase::Destroying);
+        self.read_back(prepared.epoch)?;
+        self.work.slots.destroy_except(prepared.epoch)?;
+        self.finish(state.current, prepared)
+    }
+
+    /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.
+    fn prepare(&self, state: State) -> Result<Option<Prepared>, Halt> {
+        let intents = self.intents(u64::MAX)?;
+        let Some((through, _)) = intents.last() else { return Ok(None) };
+        let through = *through;
+        self.phase(Phase::Draining);
+        let subjects: Vec<SubjectId> = intents.iter().filter_map(|(_, intent)| intent.subject).collect();
+        self.work.readings.drain(&subjects, self.work.patience.drain);
+
+        self.phase(Phase::Staging);
+        let epoch = state.reserved + 1;
+        let reserved = State { reserved: epoch, ..state };
+        self.commit(move |txn| { txn.put(Space::Meta, STATE, reserved.encode()); Ok(()) })?;
+        self.work.slots.destroy_except(state.current)?;
+        self.work.slots.stage(state.current, epoch)?;
+
+        let prepared = Prepared { epoch, intents_through: through };
+        let targets: Vec<_> = intents.into_iter().flat_map(|(_, intent)| intent.targets).collect();
+        let slots = self.work.slots.clone();
+        let replaced = self.commit(move |txn| {
+            let forgotten = txn.forget(epoch, &targets)?;
+            for (key, row) in slots.seal_root(epoch, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
+                txn.put(Space::Root, key, row);
+            }
+            for (number, (id, generation)) in forgotten.replaced.iter().enumerate() {
+                let key = [epoch.to_be_bytes(), (number as u64).to_be_bytes()].concat();
+                txn.put(Space::Doomed, key, id.row_key(*generation));
+            }
+            txn.put(Space::Meta, STATE, State { prepared: Some(prepared), ..reserved }.encode());
+            Ok(forgotten.replaced)
+        })?;
+        *self.replaced.lock() = replaced;
+        fault::point("epoch_prepared");
+        self.phase(Phase::Committed);
+        Ok(Some(prepared))
+    }
+
+    /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed.
+    fn read_back(&self, epoch: u64) -> Result<(), Halt> {
+        let key: Key = self.work.slots.open_root(&*self.work.engine, epoch)?.ok_or(Unavailable::Internal).map_err(Refusal::from)?;
+        let root = self.work.root.load();
+        let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && root.epoch == epoch;
+        let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(epoch)).map_err(Refusal::from)?;
+        if same && top.is_some() { Ok(()) } else { Err(Refusal::from(Unavailable::Damaged).into()) }
+    }
+
+    /// Step 6: the rows go, the intents end, and the log says so.
+    fn finish(&self, old: u64, prepared: Prepared) -> Result<Done, Halt> {
+        let intents = self.intents(prepared.intents_through)?;
+        let carried_out = intents.len() as u64;
+        let epoch = prepared.epoch;
+        self.commit(move |txn| {
+            for (number, intent) in &intents {
+                txn.delete(Space::Intent, number.to_be_bytes());
+                for row in &intent.rows {
+                    delete_rows(txn, row.space, &row.key, row.prefix)?;
+                }
+                for (tree, position) in &intent.targets {
+                    txn.release_position(*tree, *position)?;
+                }
+                txn.record(intent.done_event(done_template(epoch)?));
+            }
+            for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
+                txn.delete(Space::Page, row);
+                txn.delete(Space::Doomed, key);
+            }
+            delete_rows(txn, Space::Root, &old.to_be_bytes(), true)?;
+            let state = State { current: epoch, reserved: epoch, prepared: None };
+            txn.put(Space::Meta, STATE, state.encode());
+            Ok(())
+        })?;
+        fault::point("epoch_finished");
+        for (id, generation) in std::mem::take(&mut *self.replaced.lock()) {
+            self.work.pages.cache().remove(id, generation);
+        }
+        let mut asked = self.shared.asked.lock();
+        asked.pending = asked.pending.saturating_sub(carried_out);
+        if asked.pending > 0 {
+            asked.due = Some(Instant::now());
+        }
+        Ok(Done { through: prepared.intents_through, epoch })
+    }
+
+    fn state(&self) -> Result<State, Halt> {
+        let row = self.work.engine.get(Space::Meta, STATE).map_err(Refusal::from)?;
+        let state = row.and_then(|row| State::decode(&row).ok()).ok_or(Unavailable::Damaged);
+        Ok(state.map_err(Refusal::from)?)
+    }
+
+    fn intents(&self, through: u64) -> Result<Vec<(u64, Intent)>, Halt> {
+        let rows = self.work.engine.scan(Space::Intent, &[], &[], EPOCH_INTENTS_MAX).map_err(Refusal::from)?;
+        let mut intents = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Refusal::from(Unavailable::Damaged))?;
+            if number <= through {
+                intents.push((number, Intent::decode(&row).map_err(|_| Refusal::from(Unavailable::Damaged))?));
+            }
+        }
+        Ok(intents)
+    }
+
+    fn commit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Halt> {
+        Ok(self.work.committer.commit_blocking(work, true)?)
+    }
+}
+
+fn delete_rows(txn: &mut Txn<'_>, space: Space, key: &[u8], prefix: bool) -> Result<(), Refusal> {
+    if !prefix {
+        txn.delete(space, key);
+        return Ok(());
+    }
+    for (key, _) in txn.rows(space, key, &[], usize::MAX)? {
+        txn.delete(space, key);
+    }
+    Ok(())
+}
+
+fn done_template(epoch: u64) -> Result<Event, Refusal> {
+    Ok(Event {
+        actor: Actor::Vault,
+        role: SafeText::constant(""),
+        operation: SafeText::constant("Erased"),
+        purpose: SafeText::constant(""),
+        class: SafeText::constant(""),
+        view: 0,
+        decision: Decision::NotAsked,
+        rule: SafeText::constant(""),
+        outcome: Outcome::Done,
+        count: 0,
+        epoch,
+        request: RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
+        about: About::Nobody,
+        receipt_hash: None,
+        detail: None,
+    })
+}

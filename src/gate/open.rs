@@ -1,0 +1,260 @@
+//! Creating a vault and opening one: the checks of which none may touch anything before all have passed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::committer::Committer;
+use super::epoch::{Epochs, STATE, Work};
+use super::pages::StoredPages;
+use super::readings::Readings;
+use super::refusal::Refusal;
+use super::slots::{self, SeatError, SlotSet};
+use super::txn::Ground;
+use super::vault::{Patience, Vault, Verifiers};
+use crate::audit::checkpoint::verifier_key;
+use crate::audit::detail::DetailKeys;
+use crate::audit::sequence::{self, Head};
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{InstanceId, SlotId, VaultId};
+use crate::base::limits::OPEN_PAGES_MAX;
+use crate::base::secret::Key;
+use crate::base::time::Clock;
+use crate::catalog::registry::Registry;
+use crate::crypto::rng::{self, RandomFailed};
+use crate::crypto::sign::Signer;
+use crate::keys::epoch::State;
+use crate::keys::page::{Entry, Tree};
+use crate::keys::root;
+use crate::keys::slot::file::Place;
+use crate::keys::tree::{self, Root};
+use crate::store::batch::Batch;
+use crate::store::format;
+use crate::store::keyspace::Space;
+use crate::store::{self, Engine};
+
+const VAULT: &[u8] = b"vault";
+const AUDIT_KEY: &[u8] = b"signing/audit";
+const RECEIPT_KEY: &[u8] = b"signing/receipt";
+const INDEX_POSITION: u64 = 0;
+const DETAIL_POSITION: u64 = 1;
+
+/// What a vault is opened with.
+pub struct Parts {
+    /// The store.
+    pub engine: Arc<dyn Engine>,
+    /// How many bytes the store takes.
+    pub store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The slots' files, in the order of configuration.
+    pub slots: Vec<PathBuf>,
+    /// The directories that slots should not share a volume with.
+    pub apart_from: Vec<PathBuf>,
+    /// This installation.
+    pub instance: InstanceId,
+    /// The outer key.
+    pub outer: Key,
+    /// What may be held.
+    pub registry: Registry,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub patience: Patience,
+}
+
+/// Why a vault does not open. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store is of another release.
+    #[error(transparent)]
+    Format(#[from] format::FormatError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The outer key is not this vault's.
+    #[error("the outer key is not this vault's: check [outer_key] in the configuration")]
+    WrongOuterKey,
+    /// No slot answers.
+    #[error("no root slot is in reach: check [slots] in the configuration and that their media are mounted")]
+    NoSlot,
+    /// A slot is unfit.
+    #[error(transparent)]
+    Slot(#[from] SeatError),
+    /// The number of slots differs from what the vault knows.
+    #[error("the vault has {known} root slots, the configuration names {configured}")]
+    SlotCount {
+        /// In the store.
+        known: usize,
+        /// In the configuration.
+        configured: usize,
+    },
+    /// A row that every vault has is missing or malformed.
+    #[error("the store is damaged: {0} does not read")]
+    Damaged(&'static str),
+    /// The end of the audit log is damaged.
+    #[error(transparent)]
+    Log(#[from] sequence::Error),
+    /// The system's random source failed.
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+    /// A thread could not be started.
+    #[error("a thread could not be started")]
+    Thread,
+    /// A step was refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+struct Identity {
+    vault: VaultId,
+    slots: Vec<SlotId>,
+}
+
+impl Identity {
+    fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .u8(1)
+            .raw(self.vault.as_bytes())
+            .list(self.slots.iter(), |w, id| w.raw(id.as_bytes()))
+            .finish()
+    }
+
+    fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(row);
+        if r.u8()? != 1 {
+            return Err(Malformed);
+        }
+        let identity = Self {
+            vault: VaultId::from_bytes(r.array()?),
+            slots: r.list(|r| r.array().map(SlotId::from_bytes))?,
+        };
+        r.finish()?;
+        Ok(identity)
+    }
+}
+
+/// Creates a vault in an empty store, with new slots.
+///
+/// # Durability
+/// On return the vault can be opened after power loss. If cut short, the store is still new, and slot files that
+/// were made must be removed by hand.
+pub fn create(parts: &Parts) -> Result<(), OpenError> {
+    let identity = Identity {
+        vault: VaultId::from_bytes(rng::make_bytes()?),
+        slots: parts.slots.iter().map(|_| rng::make_bytes().map(SlotId::from_bytes)).collect::<Result<_, _>>()?,
+    };
+    let places = places(parts);
+    let first = State::FIRST;
+    slots::create(&places, identity.vault, parts.instance, &identity.slots, first.current)?;
+    let seats = identity.slots.iter().copied().zip(places).collect();
+    let set = SlotSet::new(identity.vault, parts.instance, parts.outer.duplicate(), seats);
+    set.claim(&first)?;
+
+    let (planted, page) = tree::plant(&identity.vault, first.current).map_err(Refusal::from)?;
+    let mut batch = Batch::new();
+    format::stamp(&mut batch);
+    batch.put(Space::Meta, VAULT, identity.encode());
+    batch.put(Space::Meta, STATE, first.encode());
+    for name in [AUDIT_KEY, RECEIPT_KEY] {
+        let seed = rng::make_secret()?;
+        batch.put(Space::Meta, name, root::seal_signing(&parts.outer, &identity.vault, text(name), &seed)?);
+    }
+    for (key, row) in set.seal_root(first.current, &planted.key)? {
+        batch.put(Space::Root, key, row);
+    }
+    batch.put(Space::Page, page.id.row_key(page.generation), page.bytes);
+    Ok(parts.engine.commit(batch)?)
+}
+
+/// Opens a vault: the store's format, the outer key, the slots, the root, the log's end; then starts its threads.
+pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
+    let engine = parts.engine.clone();
+    if matches!(format::check(&*engine)?, format::Found::New) {
+        create(&parts)?;
+    }
+    let row = |key: &'static [u8]| engine.get(Space::Meta, key)?.ok_or(OpenError::Damaged(text(key)));
+    let identity = Identity::decode(&row(VAULT)?).map_err(|_| OpenError::Damaged("vault"))?;
+    let state = State::decode(&row(STATE)?).map_err(|_| OpenError::Damaged("epoch"))?;
+    let verifiers = Verifiers {
+        audit: verifier(&parts.outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?,
+        receipt: verifier(&parts.outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?,
+    };
+    if identity.slots.len() != parts.slots.len() {
+        return Err(OpenError::SlotCount { known: identity.slots.len(), configured: parts.slots.len() });
+    }
+    let head = Head::load(&*engine)?;
+    let seats = identity.slots.iter().copied().zip(places(&parts)).collect();
+    let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, parts.outer, seats));
+    slots.claim(&state)?;
+    let epoch = state.needed();
+    let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
+
+    let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
+    let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_MAX));
+    let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone() };
+    let committer = Committer::start(ground, root.clone(), head, parts.clock.clone());
+    let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
+    let index_key = service_key(&committer, INDEX_POSITION)?;
+    let detail_keys = DetailKeys::derive(&service_key(&committer, DETAIL_POSITION)?);
+    let readings = Arc::new(Readings::default());
+    let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
+    let work = Work {
+        engine: engine.clone(),
+        committer: committer.clone(),
+        readings: readings.clone(),
+        slots: slots.clone(),
+        root: root.clone(),
+        pages: pages.clone(),
+        patience: parts.patience,
+    };
+    let epochs = Epochs::start(work, pending, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
+    Ok(Arc::new(Vault {
+        id: identity.vault,
+        engine,
+        pages,
+        root,
+        committer,
+        readings,
+        slots,
+        epochs,
+        registry: ArcSwap::from_pointee(parts.registry),
+        started: parts.clock.now(),
+        clock: parts.clock,
+        index_key,
+        detail_keys,
+        verifiers,
+        store_bytes: parts.store_bytes,
+        patience: parts.patience,
+    }))
+}
+
+/// A key of the vault's own at a fixed position; made at the first start.
+fn service_key(committer: &Committer, position: u64) -> Result<Key, Refusal> {
+    committer.commit_blocking(
+        move |txn| {
+            use super::txn::Reads as _;
+            if let Some(entry) = txn.entry(Tree::Service, position)? {
+                return Ok(entry.key);
+            }
+            let key: Key = rng::make_secret().map_err(|_| super::refusal::Unavailable::Internal)?;
+            txn.set(Tree::Service, position, &Entry { generation: 1, extra: 0, key: key.duplicate() })?;
+            Ok(key)
+        },
+        false,
+    )
+}
+
+fn verifier(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<String, OpenError> {
+    let seed = root::open_signing(outer, vault, text(name), sealed).map_err(|_| OpenError::WrongOuterKey)?;
+    let purpose = text(name).rsplit('/').next().unwrap_or_default();
+    Ok(verifier_key(&format!("{vault}/{purpose}"), Signer::from_seed(&seed).public()))
+}
+
+fn text(key: &'static [u8]) -> &'static str {
+    std::str::from_utf8(key).unwrap_or("a row")
+}
+
+fn places(parts: &Parts) -> Vec<Place> {
+    let place = |path: &PathBuf| Place { path: path.clone(), apart_from: parts.apart_from.clone() };
+    parts.slots.iter().map(place).collect()
+}

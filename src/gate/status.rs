@@ -1,0 +1,108 @@
+//! How the vault is, for those who operate it.
+
+use super::call::Call;
+use super::refusal::Refusal;
+use super::vault::Vault;
+use crate::base::id::{SlotId, VaultId};
+use crate::base::time::Timestamp;
+use crate::keys::slot::grade::Grade;
+use crate::store::format::FORMAT;
+
+pub use super::epoch::Phase;
+pub use super::slots::SlotState;
+
+/// Whether the vault serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VaultState {
+    /// Everything works.
+    Serving,
+    /// Calls are served; erasures stay pending because a slot is out of reach.
+    Degraded,
+    /// Storage failed; nothing is served.
+    Failed,
+}
+
+/// One slot.
+pub struct SlotStatus {
+    /// The slot.
+    pub slot: SlotId,
+    /// The name of its file.
+    pub name: String,
+    /// How strongly it destroys.
+    pub grade: Grade,
+    /// The newest epoch seen in it.
+    pub epoch: u64,
+    /// How it stands.
+    pub state: SlotState,
+}
+
+/// The vault as a machine.
+pub struct VaultStatus {
+    /// Its id.
+    pub vault: VaultId,
+    /// The format of its store.
+    pub format: u32,
+    /// Whether it serves.
+    pub state: VaultState,
+    /// The epoch in force.
+    pub epoch: u64,
+    /// Erasures that are not carried out yet.
+    pub pending: u64,
+    /// Where a running epoch is.
+    pub phase: Option<Phase>,
+    /// The slots it waits for.
+    pub waiting: Vec<SlotId>,
+    /// Every slot.
+    pub slots: Vec<SlotStatus>,
+    /// Leaves in the audit log.
+    pub log_size: u64,
+    /// Bytes of live files of the store.
+    pub store_bytes: u64,
+    /// When it started.
+    pub started: Timestamp,
+    /// The release.
+    pub version: &'static str,
+}
+
+/// Reports the state, and records that it was asked for.
+pub async fn report(vault: &Vault, call: &Call) -> Result<VaultStatus, Refusal> {
+    let event = call.event(vault.epoch());
+    vault.committer.commit(move |txn| { txn.record(event); Ok(()) }).await?;
+    Ok(vault.status())
+}
+
+impl Vault {
+    /// The state now.
+    pub fn status(&self) -> VaultStatus {
+        let slots = self.slots.views().into_iter();
+        let slots: Vec<SlotStatus> = slots
+            .map(|view| SlotStatus {
+                slot: view.slot,
+                name: view.name,
+                grade: view.grade,
+                epoch: view.epoch,
+                state: view.state,
+            })
+            .collect();
+        let degraded = slots.iter().any(|slot| slot.state != SlotState::Current);
+        let state = match (self.committer.has_failed(), degraded) {
+            (true, _) => VaultState::Failed,
+            (false, true) => VaultState::Degraded,
+            (false, false) => VaultState::Serving,
+        };
+        VaultStatus {
+            vault: self.id,
+            format: FORMAT,
+            state,
+            epoch: self.epoch(),
+            pending: self.epochs.pending(),
+            phase: self.epochs.phase(),
+            waiting: self.epochs.waiting(),
+            slots,
+            log_size: self.committer.log_size(),
+            store_bytes: (self.store_bytes)(),
+            started: self.started,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}

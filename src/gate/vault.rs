@@ -1,0 +1,202 @@
+//! A running vault: what the verbs and the wire hold on to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::call::Call;
+use super::committer::Committer;
+use super::epoch::Epochs;
+use super::pages::{StoredPages, Uncached};
+use super::readings::Readings;
+use super::refusal::{Refusal, Unavailable};
+use super::slots::SlotSet;
+use super::txn::{Fault, Reads};
+use crate::audit::detail::DetailKeys;
+use crate::base::id::{SlotId, VaultId};
+use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
+use crate::base::secret::Key;
+use crate::base::time::{Clock, Timestamp};
+use crate::catalog::registry::Registry;
+use crate::keys::page::{Entry, Tree};
+use crate::keys::tree::{self, Pages, Root};
+use crate::store::Engine;
+use crate::store::keyspace::Space;
+
+/// A running vault.
+pub struct Vault {
+    pub(super) id: VaultId,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) pages: Arc<StoredPages>,
+    pub(super) root: Arc<ArcSwap<Root>>,
+    pub(super) committer: Arc<Committer>,
+    pub(super) readings: Arc<Readings>,
+    pub(super) slots: Arc<SlotSet>,
+    pub(super) epochs: Epochs,
+    pub(super) registry: ArcSwap<Registry>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) index_key: Key,
+    pub(super) detail_keys: DetailKeys,
+    pub(super) verifiers: Verifiers,
+    pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) patience: Patience,
+    pub(super) started: Timestamp,
+}
+
+/// The public keys by which outsiders check what the vault signs.
+#[derive(Debug, Clone)]
+pub struct Verifiers {
+    /// Of the audit log's checkpoints.
+    pub audit: String,
+    /// Of receipts.
+    pub receipt: String,
+}
+
+/// How an erasure stands when its call answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// Carried out.
+    Done {
+        /// By this epoch.
+        epoch: u64,
+    },
+    /// To be carried out; no call can read what is erased.
+    Pending {
+        /// The slots that are out of reach.
+        waiting: Vec<SlotId>,
+    },
+}
+
+/// Bounds that configuration may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long an epoch waits for readers of what it forgets, before it cuts them.
+    pub drain: Duration,
+    /// How long an erasure that nobody waits for may stay pending.
+    pub epoch_delay: Duration,
+}
+
+impl Vault {
+    /// The vault's id.
+    pub fn id(&self) -> &VaultId {
+        &self.id
+    }
+
+    /// The one writer.
+    pub fn committer(&self) -> &Arc<Committer> {
+        &self.committer
+    }
+
+    /// The registry in force.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
+    }
+
+    /// Who is reading whom.
+    pub fn readings(&self) -> &Arc<Readings> {
+        &self.readings
+    }
+
+    /// The epochs.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// The epoch in force.
+    pub fn epoch(&self) -> u64 {
+        self.root.load().epoch
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The key of the index of external ids.
+    pub fn index_key(&self) -> &Key {
+        &self.index_key
+    }
+
+    /// The public keys.
+    pub fn verifiers(&self) -> &Verifiers {
+        &self.verifiers
+    }
+
+    /// Whether calls can be served.
+    pub fn check(&self) -> Result<(), Unavailable> {
+        if self.committer.has_failed() { Err(Unavailable::StorageFailed) } else { Ok(()) }
+    }
+
+    /// Reads rows and keys that fit together. The closure runs again, past the cache, when a change went on meanwhile.
+    pub fn read<T>(&self, look: impl Fn(&dyn Reads) -> Result<T, Fault>) -> Result<T, Refusal> {
+        const ATTEMPTS: usize = 8;
+        self.check()?;
+        for attempt in 0..ATTEMPTS {
+            let root = self.root.load_full();
+            let snapshot = Snapshot { vault: self, root: &root, cached: attempt == 0 };
+            match look(&snapshot) {
+                Err(Fault::Torn) => std::thread::yield_now(),
+                Ok(value) => return Ok(value),
+                Err(Fault::Refused(refusal)) => return Err(refusal),
+            }
+        }
+        Err(Unavailable::Damaged.into())
+    }
+
+    /// Tells the epochs of a durable intent and, if the call wants that, waits until it is carried out. A call whose
+    /// deadline comes first is told that it is pending: the erasure goes on.
+    pub async fn await_erasure(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
+        self.epochs.ask(wait, self.patience.epoch_delay);
+        let pending = || Awaited::Pending { waiting: self.epochs.waiting() };
+        if !wait {
+            return pending();
+        }
+        let deadline = call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN));
+        loop {
+            // A slot that is out of reach may stay so: say so soon, rather than at the deadline.
+            let step = std::time::Instant::now() + EPOCH_RETRY;
+            let until = Some(deadline.map_or(step, |deadline| deadline.min(step)));
+            if let Some(epoch) = self.epochs.wait_for(intent, until).await {
+                return Awaited::Done { epoch };
+            }
+            let over = deadline.is_some_and(|deadline| deadline <= std::time::Instant::now());
+            if over || !self.epochs.waiting().is_empty() || self.committer.has_failed() {
+                return pending();
+            }
+        }
+    }
+
+    /// Stops the epochs, then the writer.
+    pub fn stop(&self) {
+        self.epochs.stop();
+        self.committer.stop();
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Snapshot<'a> {
+    vault: &'a Vault,
+    root: &'a Root,
+    cached: bool,
+}
+
+impl Reads for Snapshot<'_> {
+    fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.vault.engine.get(space, key)?)
+    }
+
+    fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<crate::store::Record>, Fault> {
+        Ok(self.vault.engine.scan(space, prefix, from, limit)?)
+    }
+
+    fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {
+        let find = |pages: &dyn Pages| tree::find(&pages, self.root, tree, position);
+        Ok(if self.cached { find(&*self.vault.pages)? } else { find(&Uncached(&self.vault.pages))? })
+    }
+}

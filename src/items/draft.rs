@@ -1,0 +1,193 @@
+//! A new item on its way in: checked and canonical before the writer sees it, sealed and placed by the writer.
+
+use crate::base::id::{ItemId, SubjectId, VaultId};
+use crate::base::limits::VALUE_BYTES_MAX;
+use crate::base::secret::PlainValue;
+use crate::base::time::Timestamp;
+use crate::catalog::class::ClassId;
+use crate::catalog::classes::ItemValue;
+use crate::catalog::registry::Registry;
+use crate::catalog::view::View;
+use crate::crypto::rng;
+use crate::gate::call::Call;
+use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::txn::Txn;
+use crate::keys::page::{Entry, Tree};
+use crate::store::keyspace::Space;
+
+use super::model::{NewItem, NewMetadata, Stamp};
+use super::record::{ItemHead, encode_item, encode_notes, item_key};
+
+/// A value that passed every check.
+pub struct Checked {
+    /// Its class.
+    pub class: ClassId,
+    /// The canonical value, encoded.
+    pub value: PlainValue,
+}
+
+/// Checks a value against its class and brings it to its canonical form. `prefix` names the field that holds it.
+pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
+    let class = value.class().id;
+    let canonical = value.validate().map_err(|violations| {
+        let fault = |v: &crate::catalog::validate::Violation| {
+            let path = if v.path.as_str().is_empty() { class.as_str().to_owned() } else { format!("{class}.{}", v.path) };
+            Fault::new(format!("{prefix}.{path}"), FaultReason::Value(v.reason))
+        };
+        Refusal::Invalid(violations.iter().map(fault).collect())
+    })?;
+    let value = canonical.encode();
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(Fault::new(prefix, FaultReason::TooLarge).into());
+    }
+    Ok(Checked { class, value })
+}
+
+/// A new item, ready for the writer.
+pub struct Draft {
+    id: ItemId,
+    checked: Checked,
+    details: Details,
+}
+
+/// Metadata, completed from the registry.
+pub struct Details {
+    purposes: Vec<String>,
+    legal_basis: String,
+    expires: Option<Timestamp>,
+    automated_decision: bool,
+    notes: PlainValue,
+}
+
+impl Draft {
+    /// Checks a new item and the permission to write its class.
+    pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
+        let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
+        let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
+        call.permit(class).filter(|permit| permit.view() == View::Plain).ok_or(Access::Denied { rule: None })?;
+        if item.value.class().id != class {
+            return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
+        }
+        let details = Details::complete(call.registry(), class, item.metadata, now, prefix)?;
+        let checked = check_value(item.value, &format!("{prefix}.value"))?;
+        let id = ItemId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+        Ok(Self { id, checked, details })
+    }
+
+    /// The class.
+    pub fn class(&self) -> ClassId {
+        self.checked.class
+    }
+
+    /// The item's id.
+    pub fn id(&self) -> ItemId {
+        self.id
+    }
+
+    /// Gives the item a key in the subject's tree and stores its sealed row.
+    pub fn store(self, txn: &mut Txn<'_>, vault: &VaultId, subject: &SubjectId, tree: Tree) -> Result<Stamp, Refusal> {
+        let now = txn.now();
+        let (details, checked) = (self.details, self.checked);
+        let head = details.head(checked.class, 1, 1, now, now);
+        let notes = details.notes;
+        store_version(txn, vault, subject, tree, Version { id: self.id, head, value: checked.value, notes })
+    }
+}
+
+impl Details {
+    /// Fills in what the caller left out.
+    pub fn complete(
+        registry: &Registry,
+        class: ClassId,
+        metadata: NewMetadata,
+        now: Timestamp,
+        prefix: &str,
+    ) -> Result<Self, Refusal> {
+        let rule = registry.class(class.as_str()).ok_or(Unavailable::Internal)?;
+        let purposes = match metadata.purposes {
+            named if named.is_empty() => rule.default_purposes.iter().map(ToString::to_string).collect(),
+            named => named,
+        };
+        let mut latest = rule.keep_max.as_ref().map(|period| period.end_after(now));
+        let mut basis = metadata.legal_basis;
+        for (i, name) in purposes.iter().enumerate() {
+            let unknown = || Fault::new(format!("{prefix}.metadata.purposes[{i}]"), FaultReason::Malformed);
+            let purpose = registry.purpose(name).ok_or_else(unknown)?;
+            registry.cap(&purpose.id, class).ok_or_else(unknown)?;
+            let end = purpose.keep_max.end_after(now);
+            latest = Some(latest.map_or(end, |known| known.min(end)));
+            if basis.is_empty() {
+                basis = purpose.legal_basis.as_str().to_owned();
+            }
+        }
+        if crate::catalog::purpose::LegalBasis::parse(&basis).is_none() {
+            return Err(Fault::new(format!("{prefix}.metadata.legal_basis"), FaultReason::Malformed).into());
+        }
+        if let (Some(wanted), Some(latest)) = (metadata.expires, latest)
+            && wanted > latest
+        {
+            return Err(Fault::new(format!("{prefix}.metadata.expire_time"), FaultReason::KeepTooLong).into());
+        }
+        Ok(Self {
+            purposes,
+            legal_basis: basis,
+            expires: metadata.expires.or(latest),
+            automated_decision: metadata.automated_decision,
+            notes: encode_notes(&metadata.notes),
+        })
+    }
+
+    /// Splits off the sealed part.
+    pub fn into_head(self, class: ClassId, version: u64, counter: u64, created: Timestamp, now: Timestamp) -> (ItemHead, PlainValue) {
+        (self.head(class, version, counter, created, now), self.notes)
+    }
+
+    fn head(&self, class: ClassId, version: u64, counter: u64, created: Timestamp, updated: Timestamp) -> ItemHead {
+        ItemHead {
+            class,
+            version,
+            position: 0,
+            counter,
+            created,
+            updated,
+            expires: self.expires,
+            purposes: self.purposes.clone(),
+            legal_basis: self.legal_basis.clone(),
+            automated_decision: self.automated_decision,
+        }
+    }
+}
+
+/// One version of an item to be stored under a fresh key.
+pub struct Version {
+    /// The item.
+    pub id: ItemId,
+    /// Its clear part; the position is filled in.
+    pub head: ItemHead,
+    /// The encoded value.
+    pub value: PlainValue,
+    /// The encoded free text.
+    pub notes: PlainValue,
+}
+
+/// Stores a version under a fresh key at a fresh position.
+pub fn store_version(
+    txn: &mut Txn<'_>,
+    vault: &VaultId,
+    subject: &SubjectId,
+    tree: Tree,
+    mut version: Version,
+) -> Result<Stamp, Refusal> {
+    let position = txn.claim_position(tree)?;
+    if position >= crate::base::limits::ITEMS_PER_SUBJECT_MAX {
+        return Err(State::SubjectFull.into());
+    }
+    let key = rng::make_secret().map_err(|_| Unavailable::Internal)?;
+    let entry = Entry { generation: 1, extra: version.head.counter, key };
+    version.head.position = position;
+    let row = encode_item(vault, &version.id, &version.head, &entry, &version.value, &version.notes)?;
+    txn.set(tree, position, &entry)?;
+    txn.put(Space::Item, item_key(subject, &version.id), row);
+    let head = version.head;
+    Ok(Stamp { item: version.id, version: head.version, etag: head.etag(), expires: head.expires })
+}
