@@ -23,3 +23,5 @@ pub mod items;
 pub mod api;
 // T9: wiring, listeners, loops
 pub mod server;
+// T10: the command line
+pub mod cli;

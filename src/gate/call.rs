@@ -173,7 +173,12 @@ impl Vault {
             }
             Err(access) => {
                 let event = self.denied_event(&request, &registry, id);
-                self.committer.commit(move |txn| { txn.record(event); Ok(()) }).await?;
+                self.committer
+                    .commit(move |txn| {
+                        txn.record(event);
+                        Ok(())
+                    })
+                    .await?;
                 Err(access.into())
             }
         }
@@ -191,7 +196,14 @@ impl Vault {
             Ok(detail) => event.detail = Some(detail),
             Err(error) => return error,
         }
-        match self.committer.commit(move |txn| { txn.record(event); Ok(()) }).await {
+        match self
+            .committer
+            .commit(move |txn| {
+                txn.record(event);
+                Ok(())
+            })
+            .await
+        {
             Ok(()) => refusal,
             Err(error) => error,
         }
@@ -201,7 +213,13 @@ impl Vault {
     pub async fn record_unimplemented(&self, call: &Call) {
         let event = Event { outcome: Outcome::Refused, ..call.event(self.epoch()) };
         // The answer is a refusal that reveals nothing, so it need not wait for a log that fails.
-        let _ = self.committer.commit(move |txn| { txn.record(event); Ok(()) }).await;
+        let _ = self
+            .committer
+            .commit(move |txn| {
+                txn.record(event);
+                Ok(())
+            })
+            .await;
     }
 
     fn denied_event(&self, request: &CallRequest, registry: &Registry, id: RequestId) -> Event {

@@ -260,7 +260,10 @@ impl Runner {
         self.phase(Phase::Staging);
         let epoch = state.reserved + 1;
         let reserved = State { reserved: epoch, ..state };
-        self.commit(move |txn| { txn.put(Space::Meta, STATE, reserved.encode()); Ok(()) })?;
+        self.commit(move |txn| {
+            txn.put(Space::Meta, STATE, reserved.encode());
+            Ok(())
+        })?;
         self.work.slots.destroy_except(state.current)?;
         self.work.slots.stage(state.current, epoch)?;
 
@@ -287,7 +290,12 @@ impl Runner {
 
     /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed.
     fn read_back(&self, epoch: u64) -> Result<(), Halt> {
-        let key: Key = self.work.slots.open_root(&*self.work.engine, epoch)?.ok_or(Unavailable::Internal).map_err(Refusal::from)?;
+        let key: Key = self
+            .work
+            .slots
+            .open_root(&*self.work.engine, epoch)?
+            .ok_or(Unavailable::Internal)
+            .map_err(Refusal::from)?;
         let root = self.work.root.load();
         let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && root.epoch == epoch;
         let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(epoch)).map_err(Refusal::from)?;

@@ -112,11 +112,7 @@ struct Identity {
 
 impl Identity {
     fn encode(&self) -> Vec<u8> {
-        Writer::new()
-            .u8(1)
-            .raw(self.vault.as_bytes())
-            .list(self.slots.iter(), |w, id| w.raw(id.as_bytes()))
-            .finish()
+        Writer::new().u8(1).raw(self.vault.as_bytes()).list(self.slots.iter(), |w, id| w.raw(id.as_bytes())).finish()
     }
 
     fn decode(row: &[u8]) -> Result<Self, Malformed> {
@@ -124,10 +120,8 @@ impl Identity {
         if r.u8()? != 1 {
             return Err(Malformed);
         }
-        let identity = Self {
-            vault: VaultId::from_bytes(r.array()?),
-            slots: r.list(|r| r.array().map(SlotId::from_bytes))?,
-        };
+        let identity =
+            Self { vault: VaultId::from_bytes(r.array()?), slots: r.list(|r| r.array().map(SlotId::from_bytes))? };
         r.finish()?;
         Ok(identity)
     }
@@ -257,4 +251,9 @@ fn text(key: &'static [u8]) -> &'static str {
 fn places(parts: &Parts) -> Vec<Place> {
     let place = |path: &PathBuf| Place { path: path.clone(), apart_from: parts.apart_from.clone() };
     parts.slots.iter().map(place).collect()
+}
+
+/// Sixteen random bytes for an identifier.
+pub fn random_id() -> Result<[u8; 16], RandomFailed> {
+    rng::make_bytes()
 }

@@ -31,7 +31,8 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     let class = value.class().id;
     let canonical = value.validate().map_err(|violations| {
         let fault = |v: &crate::catalog::validate::Violation| {
-            let path = if v.path.as_str().is_empty() { class.as_str().to_owned() } else { format!("{class}.{}", v.path) };
+            let path =
+                if v.path.as_str().is_empty() { class.as_str().to_owned() } else { format!("{class}.{}", v.path) };
             Fault::new(format!("{prefix}.{path}"), FaultReason::Value(v.reason))
         };
         Refusal::Invalid(violations.iter().map(fault).collect())
@@ -138,7 +139,14 @@ impl Details {
     }
 
     /// Splits off the sealed part.
-    pub fn into_head(self, class: ClassId, version: u64, counter: u64, created: Timestamp, now: Timestamp) -> (ItemHead, PlainValue) {
+    pub fn into_head(
+        self,
+        class: ClassId,
+        version: u64,
+        counter: u64,
+        created: Timestamp,
+        now: Timestamp,
+    ) -> (ItemHead, PlainValue) {
         (self.head(class, version, counter, created, now), self.notes)
     }
 

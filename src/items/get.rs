@@ -20,7 +20,10 @@ pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemVie
         Err(refusal) => Err(vault.refuse(call, refusal).await),
         Ok(seen) => {
             let event = seen.event;
-            let recorded = vault.committer().commit(move |txn| { txn.record(event); Ok(()) });
+            let recorded = vault.committer().commit(move |txn| {
+                txn.record(event);
+                Ok(())
+            });
             match seen.reading.unless_cut(recorded).await {
                 None => Err(State::SubjectErased.into()),
                 Some(Err(refusal)) => Err(refusal),

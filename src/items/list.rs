@@ -53,7 +53,10 @@ async fn try_list(vault: &Vault, call: &Call, query: ListQuery) -> Result<ListPa
         detail: Some(call.detail(vault, &keys, items.iter().map(|item| item.item).collect())?),
         ..call.event(vault.epoch())
     };
-    let recorded = vault.committer().commit(move |txn| { txn.record(event); Ok(()) });
+    let recorded = vault.committer().commit(move |txn| {
+        txn.record(event);
+        Ok(())
+    });
     reading.unless_cut(recorded).await.ok_or(State::SubjectErased)??;
     let next = items.last().filter(|_| more).map(|item| item.item.to_string());
     Ok(ListPage { items, next_page_token: next.unwrap_or_default() })

@@ -4,14 +4,14 @@
 //! changes and their audit events to the gate together. Clear values leave this folder only after the event that
 //! records it is durable. Verbs never use one another.
 
-pub mod model;
-pub mod record;
-pub mod draft;
-pub mod show;
-pub mod subject;
 pub mod create;
-pub mod put;
+pub mod delete;
+pub mod draft;
 pub mod get;
 pub mod list;
+pub mod model;
+pub mod put;
+pub mod record;
+pub mod show;
+pub mod subject;
 pub mod update;
-pub mod delete;

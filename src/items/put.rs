@@ -18,12 +18,7 @@ use super::record::{open_subject, resolve};
 ///
 /// # Durability
 /// On `Ok` the item and its event survive power loss; on an error nothing was created.
-pub async fn put(
-    vault: &Vault,
-    call: &Call,
-    named: SubjectRef,
-    item: NewItem,
-) -> Result<(SubjectId, Stamp), Refusal> {
+pub async fn put(vault: &Vault, call: &Call, named: SubjectRef, item: NewItem) -> Result<(SubjectId, Stamp), Refusal> {
     match try_put(vault, call, &named, item).await {
         Ok(done) => Ok(done),
         Err(refusal) => Err(vault.refuse(call, refusal).await),

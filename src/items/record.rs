@@ -141,12 +141,7 @@ pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result
 }
 
 /// Resolves a reference to a subject, through the blind index for a caller's id.
-pub fn resolve(
-    reads: &dyn Reads,
-    vault: &VaultId,
-    index_key: &Key,
-    named: &SubjectRef,
-) -> Result<OpenSubject, Fault> {
+pub fn resolve(reads: &dyn Reads, vault: &VaultId, index_key: &Key, named: &SubjectRef) -> Result<OpenSubject, Fault> {
     match named {
         SubjectRef::Id(id) => open_subject(reads, vault, *id),
         SubjectRef::External(external) => {
@@ -400,9 +395,7 @@ pub fn encode_notes(notes: &Notes) -> PlainValue {
             .u8(VERSION)
             .text(notes.source.expose())
             .list(notes.recipients.iter(), |w, recipient| {
-                w.text(recipient.name.expose())
-                    .text(recipient.country_code.expose())
-                    .text(recipient.safeguard.expose())
+                w.text(recipient.name.expose()).text(recipient.country_code.expose()).text(recipient.safeguard.expose())
             })
             .text(notes.automated_decision_logic.expose())
             .finish(),

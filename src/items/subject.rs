@@ -45,7 +45,13 @@ pub async fn describe(vault: &Vault, call: &Call, named: SubjectRef) -> Result<S
     let about = About::Subject(keys.token(vault.now()));
     let event =
         Event { about, view: 1, detail: Some(call.detail(vault, &keys, Vec::new())?), ..call.event(vault.epoch()) };
-    vault.committer().commit(move |txn| { txn.record(event); Ok(()) }).await?;
+    vault
+        .committer()
+        .commit(move |txn| {
+            txn.record(event);
+            Ok(())
+        })
+        .await?;
     Ok(view)
 }
 

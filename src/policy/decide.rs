@@ -117,7 +117,14 @@ const RULES: &[Rule] = &[
     rule("legal-reads", RoleId::Legal, &["legal_compliance"], READ, ALL, View::Plain),
     rule("operator-watches", RoleId::Operator, &["security"], &[Action::GetStatus], &[], View::Exists),
     rule("key-admin-watches", RoleId::KeyAdmin, &["security"], &[Action::GetStatus], &[], View::Exists),
-    rule("auditor-watches", RoleId::Auditor, &["security", "legal_compliance"], &[Action::GetStatus], &[], View::Exists),
+    rule(
+        "auditor-watches",
+        RoleId::Auditor,
+        &["security", "legal_compliance"],
+        &[Action::GetStatus],
+        &[],
+        View::Exists,
+    ),
 ];
 
 #[cfg(test)]

@@ -4,6 +4,6 @@
 //! token is read in this folder. INVARIANT: whoever and whatever is not named is refused.
 
 pub mod action;
-pub mod decide;
 pub mod bindings;
 pub mod caller;
+pub mod decide;

@@ -6,6 +6,7 @@
 //! loopback only.
 
 pub mod accept;
+pub mod assemble;
 pub mod certs;
 pub mod config;
 pub mod deadline;

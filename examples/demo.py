@@ -1,0 +1,170 @@
+"""The main job, as a calling service sees it: only the published contract, no code of the vault's own.
+
+Starts a throw-away vault, stores people from people.jsonl as one caller, reads them back as others, deletes an item,
+kills and restarts the vault, and looks for every sample value in every byte that the vault wrote.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import grpc
+from google.protobuf import json_format
+from lacuna.v1 import system_pb2, system_pb2_grpc, types_pb2, vault_pb2, vault_pb2_grpc
+
+LACUNA, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
+PEOPLE = pathlib.Path(__file__).with_name("people.jsonl")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def start():
+    ready = FOLDER / "dev.json"
+    ready.unlink(missing_ok=True)
+    process = subprocess.Popen([LACUNA, "dev", "--dir", str(FOLDER)], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit("the vault did not start")
+        time.sleep(0.02)
+    return process, json.loads(ready.read_text())
+
+
+def connect(dev, role):
+    client = dev["clients"][role]
+    read = lambda path: pathlib.Path(path).read_bytes()
+    credentials = grpc.ssl_channel_credentials(read(dev["ca"]), read(client["key"]), read(client["cert"]))
+    return grpc.secure_channel(dev["address"], credentials)
+
+
+def context(purpose):
+    return types_pb2.CallContext(purpose=purpose)
+
+
+def refused(call, code):
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, error
+        return error.details()
+    raise AssertionError("should have been refused")
+
+
+def new_item(kind, value):
+    item = vault_pb2.NewItem()
+    setattr(item, "class", kind)
+    json_format.ParseDict({kind: value}, item.value)
+    return item
+
+
+def texts(value):
+    """Every text of a sample row that is long enough to be looked for."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
+    elif isinstance(value, str) and len(value.encode()) >= 10:
+        yield value
+
+
+people = [json.loads(line) for line in PEOPLE.read_text().splitlines()]
+process, dev = start()
+say(f"a vault on {dev['address']}, TLS 1.3 with client certificates")
+
+service = vault_pb2_grpc.VaultStub(connect(dev, "service"))
+stored = []
+began = time.monotonic()
+for person in people:
+    request = vault_pb2.CreateSubjectRequest(
+        context=context("service_delivery"), external_id=person["external_id"], labels=person["labels"]
+    )
+    for kind in ("contact", "government_id", "payment"):
+        request.items.append(new_item(kind, person[kind]))
+    answer = service.CreateSubject(request)
+    stored.append((person, answer.subject_id, [item.item_id for item in answer.items]))
+say(f"service: stored {len(stored)} people with 3 items each in {time.monotonic() - began:.1f} s, one call at a time")
+
+
+def get(stub, purpose, subject, item, **more):
+    reference = types_pb2.SubjectRef(subject_id=subject)
+    request = vault_pb2.GetItemRequest(context=context(purpose), subject=reference, item_id=item, **more)
+    return stub.GetItem(request).item
+
+
+def check(stub):
+    for person, subject, items in stored[1:]:
+        item = get(stub, "service_delivery", subject, items[1])
+        assert item.value.government_id.country_code == person["government_id"]["country_code"]
+
+
+check(service)
+say("service: read every government id back, in plain")
+person, subject, items = stored[0]
+by_id = vault_pb2.ListItemsRequest(
+    context=context("service_delivery"), subject=types_pb2.SubjectRef(external_id=person["external_id"])
+)
+assert len(service.ListItems(by_id).items) == 3
+say("service: found the first person by the service's own id, with 3 items")
+
+support = vault_pb2_grpc.VaultStub(connect(dev, "support"))
+masked = get(support, "service_delivery", subject, items[0])
+assert masked.view == types_pb2.VIEW_MASKED and masked.masked_fields
+say(f"support: sees the same contact masked: {masked.value.contact.full_name!r}")
+say("support: the passport is refused: " + refused(
+    lambda: get(support, "service_delivery", subject, items[1]), grpc.StatusCode.NOT_FOUND))
+say("support: plain contact is refused: " + refused(
+    lambda: get(support, "service_delivery", subject, items[0], view=types_pb2.VIEW_PLAIN),
+    grpc.StatusCode.PERMISSION_DENIED))
+say("service: an unregistered purpose is refused: " + refused(
+    lambda: get(service, "curiosity", subject, items[0]), grpc.StatusCode.PERMISSION_DENIED))
+auditor = vault_pb2_grpc.VaultStub(connect(dev, "auditor"))
+say("auditor: reading a value is refused: " + refused(
+    lambda: get(auditor, "legal_compliance", subject, items[0]), grpc.StatusCode.PERMISSION_DENIED))
+card = dict(person["payment"], token="4111 1111 1111 1111")
+bad = vault_pb2.PutItemRequest(
+    context=context("service_delivery"), subject=types_pb2.SubjectRef(subject_id=subject), item=new_item("payment", card)
+)
+say("service: a raw card number is refused: " + refused(lambda: service.PutItem(bad), grpc.StatusCode.INVALID_ARGUMENT))
+
+request = vault_pb2.DeleteItemRequest(
+    context=context("service_delivery"), subject=types_pb2.SubjectRef(subject_id=subject), item_id=items[1]
+)
+began = time.monotonic()
+erasure = service.DeleteItem(request).erasure
+assert erasure.state == types_pb2.ERASURE_STATE_ERASED, erasure
+say(f"service: deleted the first passport; its key is gone as of epoch {erasure.epoch} "
+    f"({(time.monotonic() - began) * 1000:.0f} ms)")
+refused(lambda: get(service, "service_delivery", subject, items[1]), grpc.StatusCode.NOT_FOUND)
+
+process.send_signal(signal.SIGKILL)
+process.wait()
+process, dev = start()
+say("killed with SIGKILL and started again")
+service = vault_pb2_grpc.VaultStub(connect(dev, "service"))
+check(service)
+refused(lambda: get(service, "service_delivery", subject, items[1]), grpc.StatusCode.NOT_FOUND)
+operator = system_pb2_grpc.SystemStub(connect(dev, "operator"))
+status = operator.GetStatus(system_pb2.GetStatusRequest(context=context("security")))
+say(f"service: everybody is still there, the deleted passport is not; epoch {status.current_epoch}, "
+    f"{status.log.entry_count} entries in the audit log")
+process.terminate()
+process.wait()
+
+wanted = {text.encode() for person in people for part in ("external_id", "contact", "government_id", "payment")
+          for text in texts(person[part] if part != "external_id" else [person[part]])}
+scanned = found = 0
+for path in pathlib.Path(dev["data_dir"]).rglob("*"):
+    if path.is_file():
+        data = path.read_bytes()
+        scanned += len(data)
+        found += sum(text in data for text in wanted)
+say(f"looked for {len(wanted)} sample values in {scanned} bytes of the data directory: {found} found")
+sys.exit(1 if found else 0)

@@ -1,0 +1,117 @@
+//! `lacuna dev`: a throw-away vault with its own certificates, keys and slots in one directory.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::base::time::{Clock as _, SystemClock};
+use crate::catalog::registry;
+use crate::keys::outer::file::KeyFile;
+use crate::policy::caller::RoleId;
+use crate::server::assemble::{Mode, Service, StartError};
+use crate::server::certs::write_dev_files;
+use crate::server::config::Config;
+
+/// What `dev` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where everything of the vault goes; made if missing, used again if it is there.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where gRPC is served; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where operations are served; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    ops_listen: SocketAddr,
+}
+
+/// Serves until a signal. `DIR/dev.json` is written when ready.
+pub fn run(arguments: &Arguments) -> Result<(), StartError> {
+    std::fs::create_dir_all(&arguments.dir)?;
+    let dir = arguments.dir.canonicalize()?;
+    let ready = dir.join("dev.json");
+    let _ = std::fs::remove_file(&ready);
+    let path = dir.join("lacuna.toml");
+    if !path.exists() {
+        make(&dir)?;
+    }
+    let mut config = Config::load(&path)?;
+    config.listen.address = arguments.listen;
+    config.listen.ops_address = arguments.ops_listen;
+    super::serve::until_signal(&config, Mode::Dev, |service| {
+        let description = describe(&dir, &config, service);
+        let text = serde_json::to_string_pretty(&description)?;
+        // Whoever waits for the file must never read half of it.
+        let unfinished = dir.join("dev.json.new");
+        std::fs::write(&unfinished, text)?;
+        std::fs::rename(&unfinished, &ready)?;
+        println!(
+            "lacuna dev: grpc {}, operations {}, {}",
+            service.api.address(),
+            service.ops.address(),
+            ready.display()
+        );
+        Ok(())
+    })
+}
+
+fn make(dir: &Path) -> Result<(), StartError> {
+    for name in ["tls", "slots", "data"] {
+        std::fs::create_dir_all(dir.join(name))?;
+    }
+    write_dev_files(&dir.join("tls"), SystemClock.now())?;
+    let outer = dir.join("outer.key");
+    if !outer.exists() {
+        KeyFile::create(&outer)?;
+    }
+    std::fs::write(dir.join("catalog.toml"), registry::DEFAULT)?;
+    // Written last: a directory with this file is complete.
+    std::fs::write(dir.join("lacuna.toml"), CONFIG)?;
+    Ok(())
+}
+
+const CONFIG: &str = r#"# A throw-away vault, made by `lacuna dev`.
+[tls]
+cert = "tls/server.pem"
+key = "tls/server.key"
+client_ca = "tls/ca.pem"
+
+[store]
+dir = "data"
+
+[slots]
+list = [{ path = "slots/a" }, { path = "slots/b" }]
+
+[outer_key]
+file = "outer.key"
+
+[files]
+catalog = "catalog.toml"
+bindings = "tls/bindings.toml"
+
+[log]
+level = "warn"
+"#;
+
+fn describe(dir: &Path, config: &Config, service: &Service) -> serde_json::Value {
+    let client = |role: &RoleId| {
+        let file = |ending: &str| dir.join("tls").join(format!("client-{role}.{ending}"));
+        (role.to_string(), json!({ "cert": file("pem"), "key": file("key"), "roles": [role.to_string()] }))
+    };
+    let clients: serde_json::Map<String, serde_json::Value> = RoleId::ALL.iter().map(client).collect();
+    json!({
+        "version": 1,
+        "address": service.api.address().to_string(),
+        "ops_address": service.ops.address().to_string(),
+        "ca": config.tls.client_ca,
+        "audit_vkey": service.vault.verifiers().audit,
+        "receipt_vkey": service.vault.verifiers().receipt,
+        "data_dir": config.store.dir,
+        "slot_paths": config.slots.list.iter().map(|slot| &slot.path).collect::<Vec<_>>(),
+        "config": dir.join("lacuna.toml"),
+        "clients": clients,
+        "subject_token_command": null,
+    })
+}
