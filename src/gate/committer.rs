@@ -101,9 +101,12 @@ where
     }
 }
 
+/// A call's change and how it went.
+type Finished = (Box<dyn Job>, Result<(), Refusal>);
+
 /// Completes finished calls on the thread of the runtime they belong to.
 struct Pump {
-    finished: Mutex<Vec<(Box<dyn Job>, Result<(), Refusal>)>>,
+    finished: Mutex<Vec<Finished>>,
     notify: Notify,
 }
 

@@ -12,8 +12,8 @@ use crate::keys::root;
 use crate::keys::slot::file::{FileSlot, Place};
 use crate::keys::slot::grade::Grade;
 use crate::keys::slot::{RootSlot, SlotError};
-use crate::store::Engine;
 use crate::store::keyspace::Space;
+use crate::store::{Engine, Record};
 
 /// One configured slot.
 pub struct SlotSeat {
@@ -174,7 +174,7 @@ impl SlotSet {
     }
 
     /// R_e sealed for every slot, as rows. Every slot must hold the secret of `epoch`.
-    pub fn seal_root(&self, epoch: u64, root_key: &Key) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SeatError> {
+    pub fn seal_root(&self, epoch: u64, root_key: &Key) -> Result<Vec<Record>, SeatError> {
         let seats = self.seats.lock();
         let seal = |seat: &SlotSeat| {
             let slot = seat.claimed.as_ref().ok_or(Unfit::Slot(SlotError::Missing))?;

@@ -58,12 +58,11 @@ async fn try_create(vault: &Vault, call: &Call, new: NewSubject) -> Result<Creat
         let position = txn.claim_position(Tree::Subjects)?;
         let tree = Tree::Subject(id, position);
         let record = Entry { generation: 1, extra: 1, key: keys.record };
-        for (place, entry) in [(AUDIT_POSITION, Entry { generation: 1, extra: 0, key: keys.audit })] {
-            txn.claim_position(tree)?;
-            txn.set(tree, place, &entry)?;
-        }
-        txn.claim_position(tree)?;
-        txn.set(tree, RECORD_POSITION, &record)?;
+        // The first two positions of a new tree; `record` names them.
+        let (audit_at, record_at) = (txn.claim_position(tree)?, txn.claim_position(tree)?);
+        debug_assert_eq!((audit_at, record_at), (AUDIT_POSITION, RECORD_POSITION));
+        txn.set(tree, audit_at, &Entry { generation: 1, extra: 0, key: keys.audit })?;
+        txn.set(tree, record_at, &record)?;
         let external = seal_external(&vault_id, &id, &record, &new.external_id)?;
         let row = SubjectRow { position, created: txn.now(), labels: new.labels, external };
         txn.put(Space::Subject, *id.as_bytes(), row.encode(&vault_id, &id, &record));

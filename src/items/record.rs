@@ -23,8 +23,6 @@ use super::model::{Notes, Recipient, SubjectRef};
 pub const AUDIT_POSITION: u64 = 0;
 /// See [`AUDIT_POSITION`].
 pub const RECORD_POSITION: u64 = 1;
-/// Positions that items do not get.
-pub const RESERVED_POSITIONS: u64 = 2;
 
 const VERSION: u8 = 1;
 

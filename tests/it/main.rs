@@ -1,0 +1,5 @@
+//! Facts about the whole product: its structure, and the real program under faults.
+
+mod architecture;
+mod crash;
+mod program;
