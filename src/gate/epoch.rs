@@ -235,6 +235,7 @@ impl Runner {
         let state = self.state()?;
         self.work.slots.check(&state);
         self.work.slots.claim(&state)?;
+        self.work.slots.require_all()?;
         let prepared = match state.prepared {
             Some(prepared) => prepared,
             None => match self.prepare(state)? {

@@ -165,6 +165,11 @@ impl SlotSet {
         Ok(opened)
     }
 
+    /// Checks that every slot is in reach, before anything is done that only all of them together can finish.
+    pub fn require_all(&self) -> Result<(), SeatError> {
+        all_claimed(&self.seats.lock())
+    }
+
     /// Stages the next secret in every slot. Every slot must be in reach.
     pub fn stage(&self, current: u64, next: u64) -> Result<(), SeatError> {
         fault::point("epoch_stage_before");
@@ -205,9 +210,7 @@ impl SlotSet {
     /// Does the same to every slot at once: each waits for its own medium.
     fn on_all(&self, act: impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync) -> Result<(), SeatError> {
         let mut seats = self.seats.lock();
-        if let Some(seat) = seats.iter().find(|seat| seat.claimed.is_none()) {
-            return Err(seat.error(SlotError::Missing));
-        }
+        all_claimed(&seats)?;
         let results: Vec<Result<(), SlotError>> = std::thread::scope(|scope| {
             let act = &act;
             let (first, others) = seats.split_first_mut().map_or((None, Default::default()), |(f, o)| (Some(f), o));
@@ -226,6 +229,13 @@ impl SlotSet {
             }
         }
         outcome
+    }
+}
+
+fn all_claimed(seats: &[SlotSeat]) -> Result<(), SeatError> {
+    match seats.iter().find(|seat| seat.claimed.is_none()) {
+        Some(seat) => Err(seat.error(SlotError::Missing)),
+        None => Ok(()),
     }
 }
 
