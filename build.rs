@@ -1,8 +1,8 @@
 //! Compiles the contract in `proto/` without an outside compiler.
 //!
 //! Into `OUT_DIR` go: the messages, services and clients (`proto.rs`), the descriptors for reflection
-//! (`descriptors.bin`), what holds for each error reason (`reasons.rs`), and which method each request belongs to
-//! (`requests.rs`).
+//! (`descriptors.bin`), the closed list of error reasons (`reason.rs`) and what holds for each (`reasons.rs`), and
+//! which method each request belongs to (`requests.rs`).
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(proto_files()?)?;
     let pool = compiler.descriptor_pool();
+    fs::write(out.join("reason.rs"), reason(&pool)?)?;
     fs::write(out.join("reasons.rs"), reasons(&pool)?)?;
     fs::write(out.join("requests.rs"), requests(&pool)?)?;
 
@@ -80,6 +81,18 @@ fn redacted(pool: &DescriptorPool) -> Vec<String> {
 
 fn is_redacted(field: &FieldDescriptor) -> bool {
     field.options().get_field_by_name("debug_redact").is_some_and(|value| value.as_bool() == Some(true))
+}
+
+/// The error reasons as the vault's own enum, for the tiers that see no message.
+fn reason(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let reasons = pool.get_enum_by_name("lacuna.v1.ErrorReason").ok_or("ErrorReason is missing")?;
+    let mut code = String::from("reasons! {\n");
+    for value in reasons.values().filter(|value| value.number() != 0) {
+        let name = value.name().strip_prefix("ERROR_REASON_").ok_or("a reason lacks its prefix")?;
+        writeln!(code, "    {:?} {} = {};", comment(&value), camel(name), value.number())?;
+    }
+    code.push_str("}\n");
+    Ok(code)
 }
 
 /// One arm per error reason: its gRPC code, whether to retry, what to do, and the comment that explains it.

@@ -12,7 +12,8 @@ use super::{peer, status};
 use crate::base::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TICKET_BYTES_MAX};
 use crate::base::secret::PlainValue;
 use crate::catalog::text::Text;
-use crate::gate::call::{Call, CallRequest};
+use crate::crypto::hash::Digest;
+use crate::gate::call::{Call, CallRequest, NotOpened};
 use crate::gate::refusal::{Access, FaultReason, Refusal};
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
@@ -39,9 +40,7 @@ pub(super) struct Entered<M> {
     /// The call.
     pub(super) call: Call,
     /// The message, without its context.
-    pub(super) message: M,
-    /// When the call must be answered.
-    pub(super) deadline: Instant,
+    message: M,
 }
 
 /// The same for a stream of messages, whose first one carries the context.
@@ -52,6 +51,21 @@ pub(super) async fn enter_stream<M: Asked + 'static>(
     let (metadata, extensions, mut stream) = request.into_parts();
     let first = stream.message().await.map_err(status::of_transport)?;
     open(vault, &metadata, &extensions, first.unwrap_or_default()).await
+}
+
+impl<M> Entered<M> {
+    /// The call, and its message as a domain type. What is malformed is recorded.
+    pub(super) async fn convert<T>(
+        self,
+        vault: &Vault,
+        convert: impl FnOnce(M) -> Result<T, Refusal>,
+    ) -> Result<(Call, T), Status> {
+        let Self { call, message } = self;
+        match convert(message) {
+            Ok(converted) => Ok((call, converted)),
+            Err(refusal) => Err(refuse(&call)(vault.refuse(&call, refusal).await)),
+        }
+    }
 }
 
 /// How a verb's refusal of this call is told to its caller.
@@ -79,8 +93,10 @@ pub(super) async fn not_built_stream<M: Asked + 'static, R>(
 pub(super) type NoAnswers<R> = tokio_stream::Empty<Result<R, Status>>;
 
 async fn record_not_built(vault: &Vault, call: &Call) -> Status {
-    vault.record_unimplemented(call).await;
-    status::not_implemented(call.request())
+    match vault.record_not_offered(call).await {
+        Ok(()) => status::not_implemented(call.request()),
+        Err(refusal) => status::of(&refusal, None),
+    }
 }
 
 async fn open<M: Asked>(
@@ -90,7 +106,7 @@ async fn open<M: Asked>(
     mut message: M,
 ) -> Result<Entered<M>, Status> {
     let deadline = peer::deadline(metadata, Instant::now());
-    let context = opening_context(&mut message).map_err(|refusal| status::of(&refusal, None))?;
+    let context = opening_context(&mut message);
     let peer = extensions.get::<peer::PeerInfo>();
     let request = CallRequest {
         caller: peer.and_then(|peer| peer.caller.clone()),
@@ -102,42 +118,50 @@ async fn open<M: Asked>(
         request_digest: context.digest,
         peer: peer.map(|peer| peer.address.to_string()).unwrap_or_default(),
         deadline: Some(deadline),
+        malformed: context.malformed,
     };
     let is_known = request.caller.is_some();
     match vault.open_call(request).await {
-        Ok(call) => Ok(Entered { call, message, deadline }),
-        Err(Refusal::Access(Access::Unauthenticated)) if !is_known => {
+        Ok(call) => Ok(Entered { call, message }),
+        Err(NotOpened { refusal: Refusal::Access(Access::Unauthenticated), .. }) if !is_known => {
             Err(status::of_reason(ErrorReason::CertificateRequired))
         }
-        Err(refusal) => Err(status::of(&refusal, None)),
+        Err(NotOpened { refusal, request }) => Err(status::of(&refusal, request)),
     }
 }
 
+#[derive(Default)]
 struct Opening {
     purpose: String,
     role: String,
     ticket: Text,
     idempotency_key: Text,
-    digest: [u8; 32],
+    digest: Digest,
+    malformed: Option<Refusal>,
 }
 
 /// Takes the context out of a message, and the digest of what remains: the whole request but for its ticket and its
 /// idempotency key.
 ///
 /// An approval id is part of the digest and otherwise left alone: no method that needs one is built.
-fn opening_context<M: Asked>(message: &mut M) -> Result<Opening, Refusal> {
+fn opening_context<M: Asked>(message: &mut M) -> Opening {
     let mut faults = Faults::default();
     let at = At::field("context");
     let Some(context) = message.context_mut() else {
         faults.add(at, FaultReason::Required);
-        return Err(faults.into_refusal());
+        return Opening { malformed: Some(faults.into_refusal()), ..Opening::default() };
     };
     let ticket = faults.text(at.then("ticket"), std::mem::take(&mut context.ticket), TICKET_BYTES_MAX);
     let key = std::mem::take(&mut context.idempotency_key);
     let idempotency_key = faults.text(at.then("idempotency_key"), key, IDEMPOTENCY_KEY_BYTES_MAX);
-    faults.finish(())?;
-    let encoded = PlainValue::new(message.encode_to_vec());
-    let digest = CallRequest::digest(M::ACTION.as_str(), encoded.expose());
+    // Only a repeatable change needs it: for a read it would be a second encoding for nothing.
+    let digest = if idempotency_key.is_empty() { Digest::default() } else { digest(message) };
     let context = message.context_mut().take().unwrap_or_default();
-    Ok(Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest })
+    let malformed = faults.finish(()).err();
+    Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest, malformed }
+}
+
+fn digest<M: Asked>(message: &M) -> Digest {
+    let encoded = PlainValue::new(message.encode_to_vec());
+    CallRequest::digest(M::ACTION.as_str(), encoded.expose())
 }

@@ -12,8 +12,8 @@ use super::limits::{ENTRY_VIOLATION_BYTES_MAX, RETRY_AFTER, VIOLATION_BYTES_MAX}
 use super::proto::{EntryError, ErrorReason, FieldViolation, StatusCode};
 use super::reasons::traits;
 use crate::base::id::{ReceiptId, RequestId};
-use crate::catalog::validate::Reason;
-use crate::gate::refusal::{Access, FaultReason, Refusal, State, Unavailable};
+use crate::base::reason::Reason;
+use crate::gate::refusal::{Access, FaultReason, Refusal, State};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "lacuna.v1";
@@ -118,21 +118,26 @@ impl Verdict {
     }
 
     fn of(refusal: &Refusal) -> Self {
-        let text = refusal.to_string();
+        let verdict = Self::new(told(refusal.told()), refusal.to_string());
         match refusal {
-            Refusal::Access(access) => of_access(access, text),
-            Refusal::State(state) => of_state(*state, text),
-            Refusal::Unavailable(unavailable) => Self::new(reason_of_unavailable(*unavailable), text),
+            Refusal::Access(Access::RoleRequired) => verdict.about_field("context.role", "is required"),
+            Refusal::Access(Access::PurposeRequired) => verdict.about_field("context.purpose", "is required"),
+            Refusal::Access(Access::Denied { rule }) => {
+                Self { rule: rule.as_ref().map(|rule| rule.as_str().to_owned()), ..verdict }
+            }
+            Refusal::State(State::Erased(receipt)) => Self { receipt: *receipt, ..verdict },
+            Refusal::State(State::IdempotencyKeyReused) => {
+                verdict.about_field("context.idempotency_key", "was used for another request")
+            }
             Refusal::Invalid(faults) => {
                 let violations = faults.iter().map(|fault| Violation {
                     field: fault.field.clone(),
-                    reason: reason_of_fault(fault.reason),
+                    reason: told(fault.reason.reason()),
                     words: words(fault.reason),
                 });
-                let violations: Vec<Violation> = violations.collect();
-                let reason = violations.first().map_or(ErrorReason::FieldInvalid, |violation| violation.reason);
-                Self { violations, ..Self::new(reason, text) }
+                Self { violations: violations.collect(), ..verdict }
             }
+            Refusal::Access(_) | Refusal::State(_) | Refusal::Unavailable(_) => verdict,
         }
     }
 
@@ -190,76 +195,9 @@ impl Verdict {
     }
 }
 
-fn of_access(access: &Access, text: String) -> Verdict {
-    match access {
-        Access::Unauthenticated => Verdict::new(ErrorReason::CallerUnknown, text),
-        Access::RoleRequired => {
-            Verdict::new(ErrorReason::RoleRequired, text).about_field("context.role", "is required")
-        }
-        Access::RoleNotHeld => Verdict::new(ErrorReason::RoleNotHeld, text),
-        Access::PurposeRequired => {
-            Verdict::new(ErrorReason::PurposeRequired, text).about_field("context.purpose", "is required")
-        }
-        Access::PurposeUnknown => Verdict::new(ErrorReason::PurposeUnknown, text),
-        Access::Denied { rule } => {
-            let rule = rule.as_ref().map(|rule| rule.as_str().to_owned());
-            Verdict { rule, ..Verdict::new(ErrorReason::AccessDenied, text) }
-        }
-        Access::ViewNotAllowed => Verdict::new(ErrorReason::ViewNotAllowed, text),
-    }
-}
-
-fn of_state(state: State, text: String) -> Verdict {
-    match state {
-        State::NotFound => Verdict::new(ErrorReason::NotFound, text),
-        State::AlreadyExists => Verdict::new(ErrorReason::AlreadyExists, text),
-        State::Erased(receipt) => Verdict { receipt, ..Verdict::new(ErrorReason::Erased, text) },
-        State::SubjectErased => Verdict::new(ErrorReason::SubjectErased, text),
-        State::ItemErased => Verdict::new(ErrorReason::ItemErased, text),
-        State::EtagMismatch => Verdict::new(ErrorReason::EtagMismatch, text),
-        State::IdempotencyKeyReused => Verdict::new(ErrorReason::IdempotencyKeyReused, text)
-            .about_field("context.idempotency_key", "was used for another request"),
-        State::SubjectFull => Verdict::new(ErrorReason::SubjectFull, text),
-    }
-}
-
-fn reason_of_unavailable(unavailable: Unavailable) -> ErrorReason {
-    match unavailable {
-        Unavailable::StorageFailed => ErrorReason::StorageFailed,
-        Unavailable::StorageFull => ErrorReason::StorageFull,
-        Unavailable::Overloaded => ErrorReason::Overloaded,
-        Unavailable::Stopping => ErrorReason::ShuttingDown,
-        Unavailable::Damaged => ErrorReason::DataCorrupt,
-        Unavailable::Internal => ErrorReason::Internal,
-    }
-}
-
-/// INVARIANT: each of these travels as `INVALID_ARGUMENT`.
-fn reason_of_fault(reason: FaultReason) -> ErrorReason {
-    match reason {
-        FaultReason::Value(reason) => match reason {
-            Reason::Required => ErrorReason::FieldRequired,
-            Reason::TooLong | Reason::TooMany => ErrorReason::FieldTooLong,
-            Reason::Character | Reason::Malformed | Reason::OutOfRange => ErrorReason::FieldInvalid,
-            Reason::Conflict => ErrorReason::FieldConflict,
-            Reason::CardNumber => ErrorReason::CardNumberRefused,
-            Reason::CheckDigit => ErrorReason::CheckDigitWrong,
-        },
-        FaultReason::Required => ErrorReason::FieldRequired,
-        FaultReason::TooLong | FaultReason::TooLarge => ErrorReason::FieldTooLong,
-        FaultReason::TooMany => ErrorReason::TooMany,
-        FaultReason::Malformed => ErrorReason::FieldInvalid,
-        FaultReason::IdMalformed => ErrorReason::IdMalformed,
-        FaultReason::UnknownField => ErrorReason::FieldUnknown,
-        FaultReason::EnumUnknown => ErrorReason::EnumUnknown,
-        FaultReason::ReadOnly => ErrorReason::FieldReadOnly,
-        FaultReason::Conflict => ErrorReason::FieldConflict,
-        FaultReason::ClassUnknown => ErrorReason::ClassUnknown,
-        FaultReason::ClassMismatch => ErrorReason::ClassMismatch,
-        FaultReason::PageToken => ErrorReason::PageTokenInvalid,
-        FaultReason::KeepTooLong => ErrorReason::KeepTooLong,
-        FaultReason::Duplicate => ErrorReason::DuplicateEntry,
-    }
+/// The contract's name for a reason. INVARIANT: both lists are made from the same enum of `errors.proto`.
+fn told(reason: Reason) -> ErrorReason {
+    ErrorReason::try_from(i32::from(reason.number())).unwrap_or(ErrorReason::Internal)
 }
 
 /// What is wrong, to follow the field's path.

@@ -15,7 +15,7 @@ use super::limits::{STREAM_MESSAGE_BYTES, STREAM_QUEUE_MAX};
 use super::proto::vault_server;
 use super::proto::*;
 use super::status;
-use crate::base::limits::{BATCH_ITEMS_MAX, MESSAGE_BYTES_MAX};
+use crate::base::limits::{GET_STEP_ITEMS, MESSAGE_BYTES_MAX};
 use crate::gate::call::Call;
 use crate::gate::vault::Vault;
 use crate::items;
@@ -29,26 +29,20 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<CreateSubjectRequest>,
     ) -> Result<Response<CreateSubjectResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let new = subject::create(entered.message).map_err(refuse)?;
-        let created = items::create::create(&self.0, &entered.call, new).await.map_err(refuse)?;
+        let (call, new) = enter(&self.0, request).await?.convert(&self.0, subject::create).await?;
+        let created = items::create::create(&self.0, &call, new).await.map_err(refuse(&call))?;
         Ok(Response::new(subject::created(created)))
     }
 
     async fn get_subject(&self, request: Request<GetSubjectRequest>) -> Result<Response<GetSubjectResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let named = subject::describe(entered.message).map_err(refuse)?;
-        let view = items::subject::describe(&self.0, &entered.call, named).await.map_err(refuse)?;
+        let (call, named) = enter(&self.0, request).await?.convert(&self.0, subject::describe).await?;
+        let view = items::subject::describe(&self.0, &call, named).await.map_err(refuse(&call))?;
         Ok(Response::new(subject::view(view)))
     }
 
     async fn put_item(&self, request: Request<PutItemRequest>) -> Result<Response<PutItemResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let (named, new) = item::put(entered.message).map_err(refuse)?;
-        let (subject, stamp) = items::put::put(&self.0, &entered.call, named, new).await.map_err(refuse)?;
+        let (call, (named, new)) = enter(&self.0, request).await?.convert(&self.0, item::put).await?;
+        let (subject, stamp) = items::put::put(&self.0, &call, named, new).await.map_err(refuse(&call))?;
         Ok(Response::new(item::put_done(subject, stamp)))
     }
 
@@ -56,19 +50,18 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<BatchPutItemsRequest>,
     ) -> Result<Response<BatchPutItemsResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let (entries, all) = batch::put(entered.message).map_err(refuse)?.split();
-        let done = items::put::put_batch(&self.0, &entered.call, entries).await.map_err(refuse)?;
+        let (call, entries) = enter(&self.0, request).await?.convert(&self.0, batch::put).await?;
+        let (entries, all) = entries.split();
+        let refused = all.iter().filter_map(|(_, refusal)| refusal.as_ref());
+        self.0.record_refusals(&call, refused).await.map_err(refuse(&call))?;
+        let done = items::put::put_batch(&self.0, &call, entries).await.map_err(refuse(&call))?;
         let results = batch::merged(all, done).map(|(reference, outcome)| batch::put_result(reference, outcome));
         Ok(Response::new(BatchPutItemsResponse { results: results.collect() }))
     }
 
     async fn get_item(&self, request: Request<GetItemRequest>) -> Result<Response<GetItemResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let query = item::get(entered.message).map_err(refuse)?;
-        let view = items::get::get(&self.0, &entered.call, query).await.map_err(refuse)?;
+        let (call, query) = enter(&self.0, request).await?.convert(&self.0, item::get).await?;
+        let view = items::get::get(&self.0, &call, query).await.map_err(refuse(&call))?;
         Ok(Response::new(GetItemResponse { item: Some(item::item(view)) }))
     }
 
@@ -78,19 +71,16 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<BatchGetItemsRequest>,
     ) -> Result<Response<Self::BatchGetItemsStream>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let batch = batch::get(entered.message).map_err(refuse(&entered.call))?;
+        let (call, batch) = enter(&self.0, request).await?.convert(&self.0, batch::get).await?;
         let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
-        let answering = Answering { vault: self.0.clone(), call: entered.call, deadline: entered.deadline, answers };
+        let answering = Answering { vault: self.0.clone(), call, answers };
         tokio::spawn(answering.run(batch));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn list_items(&self, request: Request<ListItemsRequest>) -> Result<Response<ListItemsResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let query = item::list(entered.message).map_err(refuse)?;
-        let page = items::list::list(&self.0, &entered.call, query).await.map_err(refuse)?;
+        let (call, query) = enter(&self.0, request).await?.convert(&self.0, item::list).await?;
+        let page = items::list::list(&self.0, &call, query).await.map_err(refuse(&call))?;
         let page = item::page(page);
         if page.encoded_len() > MESSAGE_BYTES_MAX {
             return Err(status::of_reason(ErrorReason::MessageTooLarge)); // tonic would say it without a reason
@@ -99,18 +89,14 @@ impl vault_server::Vault for VaultService {
     }
 
     async fn update_item(&self, request: Request<UpdateItemRequest>) -> Result<Response<UpdateItemResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let update = item::update(entered.message).map_err(refuse)?;
-        let (stamp, old) = items::update::update(&self.0, &entered.call, update).await.map_err(refuse)?;
+        let (call, update) = enter(&self.0, request).await?.convert(&self.0, item::update).await?;
+        let (stamp, old) = items::update::update(&self.0, &call, update).await.map_err(refuse(&call))?;
         Ok(Response::new(item::updated(stamp, old)))
     }
 
     async fn delete_item(&self, request: Request<DeleteItemRequest>) -> Result<Response<DeleteItemResponse>, Status> {
-        let entered = enter(&self.0, request).await?;
-        let refuse = refuse(&entered.call);
-        let delete = item::delete(entered.message).map_err(refuse)?;
-        let erasure = items::delete::delete(&self.0, &entered.call, delete).await.map_err(refuse)?;
+        let (call, delete) = enter(&self.0, request).await?.convert(&self.0, item::delete).await?;
+        let erasure = items::delete::delete(&self.0, &call, delete).await.map_err(refuse(&call))?;
         Ok(Response::new(item::deleted(erasure)))
     }
 
@@ -176,13 +162,13 @@ impl vault_server::Vault for VaultService {
 struct Answering {
     vault: Arc<Vault>,
     call: Call,
-    deadline: Instant,
     answers: mpsc::Sender<Result<BatchGetItemsResponse, Status>>,
 }
 
 impl Answering {
     async fn run(self, batch: GetBatch) {
-        let deadline = tokio::time::Instant::from_std(self.deadline);
+        // Every call has a deadline: the caller's, or the longest that the vault allows.
+        let deadline = self.call.deadline().unwrap_or_else(Instant::now).into();
         if tokio::time::timeout_at(deadline, self.answer(batch)).await.is_err() {
             // A caller too slow to take its messages has no room for this one either; its own deadline ends the call.
             let _ = self.answers.try_send(Err(status::of_reason(ErrorReason::DeadlineExceeded)));
@@ -190,8 +176,13 @@ impl Answering {
     }
 
     async fn answer(&self, mut batch: GetBatch) {
-        while let Some(entries) = batch.next(BATCH_ITEMS_MAX) {
+        while let Some(entries) = batch.next(GET_STEP_ITEMS) {
             let (queries, all) = entries.split();
+            let refused = all.iter().filter_map(|(_, refusal)| refusal.as_ref());
+            if let Err(refusal) = self.vault.record_refusals(&self.call, refused).await {
+                let _ = self.answers.send(Err(refuse(&self.call)(refusal))).await; // or the caller is gone
+                return;
+            }
             let views = items::get::get_batch(&self.vault, &self.call, queries).await;
             let results = batch::merged(all, views).map(|(reference, outcome)| batch::get_result(reference, outcome));
             if !self.send(results).await {

@@ -8,6 +8,7 @@ use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, RequestId, SubjectId, VaultId};
 use crate::base::secret::{Key, PlainValue};
 use crate::base::time::Timestamp;
+use crate::catalog::text::Text;
 use crate::crypto::aead::{self, OpenFailed};
 use crate::crypto::rng::RandomFailed;
 use crate::crypto::{kdf, label, mac};
@@ -16,18 +17,18 @@ use crate::crypto::{kdf, label, mac};
 pub const TOKEN_PERIOD_DAYS: i32 = 28;
 
 /// The sealed half of an entry.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Detail {
     /// The subject, where the leaf itself must not say.
     pub subject: Option<SubjectId>,
-    /// The items concerned.
-    pub items: Vec<ItemId>,
+    /// The items concerned, and which version of each; 0 for the newest.
+    pub items: Vec<(ItemId, u64)>,
     /// The fields asked for.
     pub fields: Vec<String>,
     /// The caller's ticket.
-    pub ticket: String,
+    pub ticket: Text,
     /// The caller's network address.
-    pub peer: String,
+    pub peer: Text,
 }
 
 impl Detail {
@@ -37,10 +38,10 @@ impl Detail {
             Writer::new()
                 .u8(1)
                 .option(self.subject, |w, id| w.raw(id.as_bytes()))
-                .list(self.items.iter(), |w, id| w.raw(id.as_bytes()))
+                .list(self.items.iter(), |w, (id, version)| w.raw(id.as_bytes()).u64(*version))
                 .list(self.fields.iter(), |w, field| w.text(field))
-                .text(&self.ticket)
-                .text(&self.peer)
+                .text(self.ticket.expose())
+                .text(self.peer.expose())
                 .finish(),
         );
         aead::seal(&keys.seal, &aad(vault, request), plain.expose())
@@ -59,10 +60,10 @@ impl Detail {
         }
         let detail = Self {
             subject: r.option(|r| r.array().map(SubjectId::from_bytes))?,
-            items: r.list(|r| r.array().map(ItemId::from_bytes))?,
+            items: r.list(|r| Ok((r.array().map(ItemId::from_bytes)?, r.u64()?)))?,
             fields: r.list(|r| r.text().map(str::to_owned))?,
-            ticket: r.text()?.to_owned(),
-            peer: r.text()?.to_owned(),
+            ticket: r.text()?.into(),
+            peer: r.text()?.into(),
         };
         r.finish()?;
         Ok(detail)
@@ -106,13 +107,13 @@ mod tests {
         let (vault, request) = (VaultId::from_bytes([2; 16]), RequestId::from_bytes([3; 16]));
         let detail = Detail {
             subject: Some(SubjectId::from_bytes([4; 16])),
-            items: vec![ItemId::from_bytes([5; 16])],
+            items: vec![(ItemId::from_bytes([5; 16]), 1)],
             ticket: "T-1".into(),
             ..Detail::default()
         };
         let sealed = detail.seal(&keys, &vault, &request).expect("nonce");
         let opened = Detail::open(&keys, &vault, &request, &sealed).expect("opens");
-        assert_eq!((opened.subject, opened.items, opened.ticket.as_str()), (detail.subject, detail.items, "T-1"));
+        assert_eq!((opened.subject, opened.items, opened.ticket.expose()), (detail.subject, detail.items, "T-1"));
         assert!(Detail::open(&keys, &vault, &RequestId::from_bytes([9; 16]), &sealed).is_err());
         assert!(Detail::open(&DetailKeys::derive(&Secret::copied(&[9; 32])), &vault, &request, &sealed).is_err());
     }

@@ -1,7 +1,8 @@
 //! What is recorded of a call or of the vault's own work. Every field is safe to show to an auditor.
 
-use crate::base::id::{ReceiptId, RequestId};
+use crate::base::id::{PolicyVersion, ReceiptId, RequestId};
 use crate::base::log_safe::SafeText;
+use crate::base::reason::Reason;
 use crate::crypto::hash::Digest;
 
 /// A per-period pseudonym of a subject; without the subject's audit key it leads nowhere.
@@ -14,8 +15,6 @@ pub enum Actor {
     Service(SafeText),
     /// A person who operates the vault, by a random id whose name is kept elsewhere.
     Person([u8; 16]),
-    /// The person whose data it is, acting by an end-user token.
-    Subject(SubjectToken),
     /// The vault itself: epochs, sweeps, rotations.
     Vault,
     /// Nobody who could be identified.
@@ -38,14 +37,14 @@ pub enum Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Outcome {
-    /// Carried out.
+    /// Carried out, or about to be revealed.
     Done = 1,
     /// Refused: by the decision, by bad input or by the state of what it concerned.
     Refused = 2,
-    /// What it concerned is not there.
-    Absent = 3,
-    /// Accepted, and to be finished by the vault.
-    Pending = 4,
+    /// Not carried out, for a fault of the vault's.
+    Failed = 3,
+    /// Accepted, to be ended by a later entry.
+    Started = 4,
 }
 
 /// Whom an entry concerns.
@@ -59,11 +58,13 @@ pub enum About {
     Erasure(ReceiptId),
 }
 
-/// One thing that happened.
+/// One thing that happened. Everything in it is shown to auditors, but for the sealed detail.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Who acted.
     pub actor: Actor,
+    /// The person on whose token a service acted.
+    pub on_behalf: Option<SubjectToken>,
     /// The role in which; `unknown` if none.
     pub role: SafeText,
     /// The method called, or the vault's own operation.
@@ -78,8 +79,12 @@ pub struct Event {
     pub decision: Decision,
     /// The rule that decided.
     pub rule: SafeText,
+    /// The policies that decided.
+    pub policy: PolicyVersion,
     /// How it ended.
     pub outcome: Outcome,
+    /// Why it was refused or failed.
+    pub reason: Option<Reason>,
     /// How many items or subjects were concerned.
     pub count: u32,
     /// The epoch in force, or the one that was carried out.

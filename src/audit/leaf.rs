@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! u8  version = 1          u64 sequence             i64 time, ms since 1970
-//! u8  actor kind           bytes actor              text role, operation, purpose, class
-//! u8  view                 u8 decision              text rule
-//! u8  outcome              u32 count                u64 epoch
+//! u8  actor kind           bytes actor              u8 + 16 token of the person acted for, if any
+//! text role                text operation           text purpose             text class
+//! u8  view                 u8 decision              text rule                8 policy version
+//! u8  outcome              u16 reason, 0 if none    u32 count                u64 epoch
 //! 16  request id           u8 about kind            0 or 16 bytes about
 //! u8 + 32 receipt hash, if any                      u8 + 32 SHA-256 of the sealed detail, if any
 //! ```
-//! Numbers are big-endian; text and bytes carry a 32-bit length. A change of any of this is a new version.
+//! Numbers are big-endian; text and bytes carry a 32-bit length; "if any" is a flag byte. Actor kinds: 0 unknown,
+//! 1 service, 2 person, 3 the vault. About kinds: 0 nobody, 1 a subject's token, 2 an erasure's receipt. A change of
+//! any of this is a new version.
 
-use super::event::{About, Actor, Decision, Event, Outcome};
+use super::event::{About, Actor, Decision, Event, Outcome, SubjectToken};
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ReceiptId, RequestId};
+use crate::base::id::{PolicyVersion, ReceiptId, RequestId};
+use crate::base::reason::Reason;
 use crate::base::time::Timestamp;
 use crate::crypto::hash::{Digest, sha256};
 
@@ -27,6 +31,7 @@ pub fn encode(event: &Event, sequence: u64, time: Timestamp) -> Vec<u8> {
         .i64(time.as_millis())
         .u8(kind)
         .bytes(actor)
+        .option(event.on_behalf, |w, token| w.raw(&token))
         .text(event.role.as_str())
         .text(event.operation.as_str())
         .text(event.purpose.as_str())
@@ -34,7 +39,9 @@ pub fn encode(event: &Event, sequence: u64, time: Timestamp) -> Vec<u8> {
         .u8(event.view)
         .u8(event.decision as u8)
         .text(event.rule.as_str())
+        .raw(&event.policy)
         .u8(event.outcome as u8)
+        .u16(event.reason.map_or(0, Reason::number))
         .u32(event.count)
         .u64(event.epoch)
         .raw(event.request.as_bytes());
@@ -52,8 +59,7 @@ fn actor_bytes(actor: &Actor) -> (u8, &[u8]) {
         Actor::Unknown => (0, &[]),
         Actor::Service(identity) => (1, identity.as_str().as_bytes()),
         Actor::Person(id) => (2, id),
-        Actor::Subject(token) => (3, token),
-        Actor::Vault => (4, &[]),
+        Actor::Vault => (3, &[]),
     }
 }
 
@@ -68,6 +74,8 @@ pub struct Leaf {
     pub actor_kind: u8,
     /// A service's identity as text, or 16 bytes.
     pub actor: Vec<u8>,
+    /// The person acted for.
+    pub on_behalf: Option<SubjectToken>,
     /// The acting role.
     pub role: String,
     /// The operation.
@@ -82,8 +90,12 @@ pub struct Leaf {
     pub decision: Decision,
     /// The rule that decided.
     pub rule: String,
+    /// The policies that decided.
+    pub policy: PolicyVersion,
     /// How it ended.
     pub outcome: Outcome,
+    /// Why it was refused or failed, by its number: a later release may know more.
+    pub reason: u16,
     /// How many were concerned.
     pub count: u32,
     /// The epoch.
@@ -109,6 +121,7 @@ pub fn decode(bytes: &[u8]) -> Result<Leaf, Malformed> {
         time: Timestamp::from_millis(r.i64()?),
         actor_kind: r.u8()?,
         actor: r.bytes()?.to_vec(),
+        on_behalf: r.option(Reader::array)?,
         role: r.text()?.to_owned(),
         operation: r.text()?.to_owned(),
         purpose: r.text()?.to_owned(),
@@ -116,7 +129,9 @@ pub fn decode(bytes: &[u8]) -> Result<Leaf, Malformed> {
         view: r.u8()?,
         decision: decision(r.u8()?)?,
         rule: r.text()?.to_owned(),
+        policy: r.array()?,
         outcome: outcome(r.u8()?)?,
+        reason: r.u16()?,
         count: r.u32()?,
         epoch: r.u64()?,
         request: RequestId::from_bytes(r.array()?),
@@ -138,7 +153,7 @@ fn decision(byte: u8) -> Result<Decision, Malformed> {
 }
 
 fn outcome(byte: u8) -> Result<Outcome, Malformed> {
-    let all = [Outcome::Done, Outcome::Refused, Outcome::Absent, Outcome::Pending];
+    let all = [Outcome::Done, Outcome::Refused, Outcome::Failed, Outcome::Started];
     all.into_iter().find(|o| *o as u8 == byte).ok_or(Malformed)
 }
 
@@ -151,6 +166,7 @@ mod tests {
     pub(in crate::audit) fn sample() -> Event {
         Event {
             actor: Actor::Service(SafeText::constant("spiffe://example.org/billing")),
+            on_behalf: None,
             role: SafeText::constant("billing"),
             operation: SafeText::constant("GetItem"),
             purpose: SafeText::constant("service_delivery"),
@@ -158,7 +174,9 @@ mod tests {
             view: 2,
             decision: Decision::Permitted,
             rule: SafeText::constant("billing-reads-payment"),
-            outcome: Outcome::Done,
+            policy: [8; 8],
+            outcome: Outcome::Refused,
+            reason: Some(Reason::ViewNotAllowed),
             count: 1,
             epoch: 7,
             request: RequestId::from_bytes([1; 16]),
@@ -175,19 +193,22 @@ mod tests {
         assert_eq!(hex, include_str!("../../tests/vectors/audit-leaf-1.hex").trim());
         let leaf = decode(&bytes).expect("decodes");
         assert_eq!((leaf.sequence, leaf.operation.as_str(), leaf.view), (42, "GetItem", 2));
+        assert_eq!((leaf.policy, leaf.reason), ([8; 8], Reason::ViewNotAllowed.number()));
         assert_eq!(leaf.detail_hash, Some(sha256(&[b"sealed"])));
     }
 
     #[test]
     fn every_kind_of_entry_reads_back() {
-        let actors = [Actor::Unknown, Actor::Person([3; 16]), Actor::Subject([4; 16]), Actor::Vault, sample().actor];
+        let actors = [Actor::Unknown, Actor::Person([3; 16]), Actor::Vault, sample().actor];
         let abouts = [About::Nobody, About::Subject([5; 16]), About::Erasure(ReceiptId::from_bytes([6; 16]))];
         for actor in actors {
             for about in abouts {
                 let event =
                     Event { actor: actor.clone(), about, receipt_hash: Some([7; 32]), detail: None, ..sample() };
+                let event = Event { on_behalf: Some([9; 16]), reason: None, ..event };
                 let leaf = decode(&encode(&event, 1, Timestamp::from_millis(2))).expect("decodes");
                 assert_eq!((leaf.about, leaf.receipt_hash, leaf.detail_hash), (about, Some([7; 32]), None));
+                assert_eq!((leaf.on_behalf, leaf.reason), (Some([9; 16]), 0));
             }
         }
     }

@@ -5,6 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Names one state of the access policies and the registry: the start of a hash over both. Zero where nothing was
+/// decided.
+pub type PolicyVersion = [u8; 8];
+
 /// Lower-case RFC 4648 base 32 without padding: 26 characters for 16 bytes.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const TEXT_LEN: usize = 26;

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-/// Items in one CreateSubject or batch call.
-pub const BATCH_ITEMS_MAX: usize = 500;
+/// Items that CreateSubject takes.
+pub const FIRST_ITEMS_MAX: usize = 64;
+/// Entries that BatchPutItems takes.
+pub const PUT_ENTRIES_MAX: usize = 1_000;
+/// Items that one step of BatchGetItems reads before it records and sends them.
+pub const GET_STEP_ITEMS: usize = 500;
 /// Records on one page of a list.
-pub const PAGE_SIZE_MAX: usize = 500;
+pub const PAGE_SIZE_MAX: usize = 1_000;
+/// Bytes of sealed values on one page of a list, but for the last of them.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Records on one page of a list when the caller does not say.
 pub const PAGE_SIZE_DEFAULT: usize = 50;
 /// Items one subject may have at a time.
@@ -28,6 +34,9 @@ pub const TICKET_BYTES_MAX: usize = 128;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How many days an idempotency record is kept at the most: the day it was written and the next.
 pub const IDEMPOTENCY_DAYS: i32 = 1;
+
+/// Rows without a key that one commit deletes.
+pub const SWEEP_ROWS_MAX: usize = 1000;
 
 /// Bytes of one gRPC message, either way.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -8,5 +8,6 @@ pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod log_safe;
+pub mod reason;
 pub mod secret;
 pub mod time;

@@ -1,24 +1,27 @@
-//! One call: who asks, in which role, for which purpose; and what is recorded of it.
+//! One call: who asks, in which role, for which purpose; and its way into the log, also when it is refused.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::refusal::{Access, Fault as FieldFault, FaultReason, Refusal, Unavailable};
+use super::days::Days;
+use super::once::Once;
+use super::record::{Chosen, Ended, Recorder, Touched, Whom};
+use super::refusal::{Access, Refusal, Unavailable};
 use super::vault::Vault;
-use crate::audit::detail::{Detail, DetailKeys};
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
-use crate::base::id::{ItemId, RequestId};
+use crate::base::id::RequestId;
 use crate::base::log_safe::SafeText;
+use crate::base::reason::Reason;
 use crate::catalog::class::ClassId;
 use crate::catalog::purpose::PurposeId;
 use crate::catalog::registry::Registry;
 use crate::catalog::text::Text;
-use crate::catalog::view::View;
 use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::policy::action::Action;
 use crate::policy::caller::{Caller, RoleError, RoleId};
 use crate::policy::decide::{self, Permit};
+use crate::policy::rules::Rules;
 
 /// A call as it arrives.
 pub struct CallRequest {
@@ -40,6 +43,8 @@ pub struct CallRequest {
     pub peer: String,
     /// When the call must be answered.
     pub deadline: Option<Instant>,
+    /// What is wrong with the form of the above. A caller that may not call at all is told that first.
+    pub malformed: Option<Refusal>,
 }
 
 impl CallRequest {
@@ -49,25 +54,34 @@ impl CallRequest {
     }
 }
 
-/// An opened call: an identified caller in a role, for a registered purpose, with an action open to that role.
+/// A call that was not opened, and the id under which the log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotOpened {
+    /// Why.
+    pub refusal: Refusal,
+    /// Names the call; none if it could not be recorded.
+    pub request: Option<RequestId>,
+}
+
+/// An opened call: an identified caller in a role, for a registered purpose, with an action open to that role. Cheap
+/// to clone, so that it can travel to the writer's thread with the change it asks for.
 ///
 /// INVARIANT: only [`Vault::open_call`] makes one.
+#[derive(Clone)]
 pub struct Call {
-    actor: SafeText,
     role: RoleId,
     purpose: PurposeId,
     action: Action,
-    registry: Arc<Registry>,
-    request: RequestId,
-    ticket: Text,
-    peer: String,
+    rules: Arc<Rules>,
     deadline: Option<Instant>,
+    once: Option<Once>,
+    recorder: Recorder,
 }
 
 impl Call {
     /// Names the call.
     pub fn request(&self) -> RequestId {
-        self.request
+        self.recorder.template.request
     }
 
     /// The acting role.
@@ -80,9 +94,17 @@ impl Call {
         &self.purpose
     }
 
+    /// The verified identity of the caller.
+    pub fn caller(&self) -> &str {
+        match &self.recorder.template.actor {
+            Actor::Service(identity) => identity.as_str(),
+            Actor::Person(_) | Actor::Vault | Actor::Unknown => "",
+        }
+    }
+
     /// The registry that was in force when the call began.
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        self.rules.registry()
     }
 
     /// When the call must be answered.
@@ -90,52 +112,34 @@ impl Call {
         self.deadline
     }
 
+    /// The caller's key for a repeatable change, if it gave one.
+    pub fn once(&self) -> Option<&Once> {
+        self.once.as_ref()
+    }
+
+    /// The keys of the day.
+    pub fn days(&self) -> &Days {
+        &self.recorder.days
+    }
+
+    /// Makes the call's entries in the log.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Whether the role may learn that something exists which it may not see.
     pub fn may_know_existence(&self) -> bool {
         decide::may_know_existence(self.role)
     }
 
+    /// Whether another action is open to the role as well.
+    pub fn may_also(&self, action: Action) -> bool {
+        decide::decide(self.registry(), self.role, &self.purpose, action, None).is_some()
+    }
+
     /// The permit for a class, if the role has one.
     pub fn permit(&self, class: ClassId) -> Option<Permit> {
-        decide::decide(&self.registry, self.role, &self.purpose, self.action, Some(class))
-    }
-
-    /// What is recorded of this call: permitted and done, about nobody, until told otherwise.
-    pub fn event(&self, epoch: u64) -> Event {
-        Event {
-            actor: Actor::Service(self.actor.clone()),
-            role: SafeText::of(&self.role),
-            operation: SafeText::of(&self.action),
-            purpose: SafeText::of(&self.purpose),
-            class: SafeText::constant(""),
-            view: 0,
-            decision: Decision::Permitted,
-            rule: SafeText::constant(""),
-            outcome: Outcome::Done,
-            count: 1,
-            epoch,
-            request: self.request,
-            about: About::Nobody,
-            receipt_hash: None,
-            detail: None,
-        }
-    }
-
-    /// Seals what the caller chose.
-    pub fn detail(&self, vault: &Vault, keys: &DetailKeys, items: Vec<ItemId>) -> Result<Vec<u8>, Refusal> {
-        let ticket = self.ticket.expose().to_owned();
-        let detail = Detail { items, ticket, peer: self.peer.clone(), ..Detail::default() };
-        Ok(detail.seal(keys, vault.id(), &self.request).map_err(|_| Unavailable::Internal)?)
-    }
-}
-
-/// A view's number in the log.
-pub fn view_number(view: View) -> u8 {
-    match view {
-        View::Exists => 1,
-        View::Last4 => 2,
-        View::Masked => 3,
-        View::Plain => 4,
+        decide::decide(self.registry(), self.role, &self.purpose, self.action, Some(class))
     }
 }
 
@@ -143,101 +147,115 @@ impl Vault {
     /// Opens a call: identity, role, purpose, and whether the action is open to the role at all.
     ///
     /// # Durability
-    /// A refusal is returned only after its event is durable.
+    /// A refusal is returned only after its entry is durable.
     ///
     /// # Errors
-    /// [`Refusal::Access`]; [`Refusal::Unavailable`] when the refusal could not be recorded.
-    pub async fn open_call(&self, request: CallRequest) -> Result<Call, Refusal> {
-        self.check()?;
-        let registry = self.registry();
-        let id = RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-        match judge(&request, &registry) {
-            Ok((actor, role, purpose)) => {
-                let call = Call {
-                    actor,
-                    role,
-                    purpose,
-                    action: request.action,
-                    registry,
-                    request: id,
-                    ticket: request.ticket,
-                    peer: request.peer,
-                    deadline: request.deadline,
-                };
-                if !request.idempotency_key.is_empty() {
-                    // Refused rather than ignored: a caller that repeats must be able to rely on it.
-                    let fault = FieldFault::new("context.idempotency_key", FaultReason::UnknownField);
-                    return Err(self.refuse(&call, fault.into()).await);
-                }
-                Ok(call)
+    /// [`Refusal::Access`]; what was malformed; [`Refusal::Unavailable`] when the refusal could not be recorded.
+    pub async fn open_call(&self, request: CallRequest) -> Result<Call, NotOpened> {
+        let not_recorded = |refusal: Refusal| NotOpened { refusal, request: None };
+        self.check().map_err(|error| not_recorded(error.into()))?;
+        let days = self.days().await.map_err(not_recorded)?;
+        let id = rng::make_bytes().map_err(|_| not_recorded(Unavailable::Internal.into()))?;
+        let id = RequestId::from_bytes(id);
+        let rules = self.rules();
+        let judged = match (judge(&request, rules.registry()), &request.malformed) {
+            (Err(Access::Unauthenticated), _) => Err(Access::Unauthenticated.into()),
+            (_, Some(malformed)) => Err(malformed.clone()),
+            (judged, None) => judged.map_err(Refusal::from),
+        };
+        let recorder = Recorder {
+            vault: self.id,
+            template: Arc::new(self.template(&request, &rules, id)),
+            chosen: Arc::new(Chosen { ticket: request.ticket, peer: Text::new(request.peer) }),
+            days,
+        };
+        match judged {
+            Ok((identity, role, purpose)) => {
+                let once = (!request.idempotency_key.is_empty())
+                    .then(|| Once::new(&recorder.days, &identity, &request.idempotency_key, request.request_digest));
+                let (action, deadline) = (request.action, request.deadline);
+                Ok(Call { role, purpose, action, rules, deadline, once, recorder })
             }
-            Err(access) => {
-                let event = self.denied_event(&request, &registry, id);
-                self.committer
-                    .commit(move |txn| {
-                        txn.record(event);
-                        Ok(())
-                    })
-                    .await?;
-                Err(access.into())
-            }
+            Err(refusal) => match self.record_nobody(&recorder, Ended::Not(&refusal)).await {
+                Ok(()) => Err(NotOpened { refusal, request: Some(id) }),
+                Err(error) => Err(not_recorded(error)),
+            },
         }
     }
 
-    /// Records a refusal of an opened call. The refusal, or why it could not be recorded.
+    /// Records a refusal of an opened call before it is known what the call concerns. The refusal, or why it could
+    /// not be recorded.
     pub async fn refuse(&self, call: &Call, refusal: Refusal) -> Refusal {
-        let (decision, outcome) = match &refusal {
-            Refusal::Access(_) => (Decision::Denied, Outcome::Refused),
-            Refusal::State(super::refusal::State::NotFound) => (Decision::Permitted, Outcome::Absent),
-            _ => (Decision::Permitted, Outcome::Refused),
-        };
-        let mut event = Event { decision, outcome, ..call.event(self.epoch()) };
-        match call.detail(self, &self.detail_keys, Vec::new()) {
-            Ok(detail) => event.detail = Some(detail),
-            Err(error) => return error,
-        }
-        match self
-            .committer
-            .commit(move |txn| {
-                txn.record(event);
-                Ok(())
-            })
-            .await
-        {
-            Ok(()) => refusal,
-            Err(error) => error,
-        }
+        self.record_nobody(&call.recorder, Ended::Not(&refusal)).await.err().unwrap_or(refusal)
+    }
+
+    /// The same for several parts of one call, with one sync.
+    ///
+    /// # Errors
+    /// Why they could not be recorded.
+    pub async fn record_refusals<'r>(
+        &self,
+        call: &Call,
+        refusals: impl Iterator<Item = &'r Refusal>,
+    ) -> Result<(), Refusal> {
+        let at = (self.now(), self.epoch());
+        let entry = |refusal| call.recorder.entry(Whom::Nobody, Touched::default(), Ended::Not(refusal), at);
+        let entries: Vec<Event> = refusals.map(entry).collect::<Result<_, _>>()?;
+        if entries.is_empty() { Ok(()) } else { self.record(entries).await }
     }
 
     /// Records a call to a method that this release does not offer.
-    pub async fn record_unimplemented(&self, call: &Call) {
-        let event = Event { outcome: Outcome::Refused, ..call.event(self.epoch()) };
-        // The answer is a refusal that reveals nothing, so it need not wait for a log that fails.
-        let _ = self
-            .committer
-            .commit(move |txn| {
-                txn.record(event);
-                Ok(())
-            })
-            .await;
+    pub async fn record_not_offered(&self, call: &Call) -> Result<(), Refusal> {
+        let refused = Refusal::Access(Access::Denied { rule: None });
+        let at = (self.now(), self.epoch());
+        let entry = call.recorder.entry(Whom::Nobody, Touched::default(), Ended::Not(&refused), at)?;
+        let entry = Event { decision: Decision::Permitted, reason: Some(Reason::NotImplemented), ..entry };
+        self.record(vec![entry]).await
     }
 
-    fn denied_event(&self, request: &CallRequest, registry: &Registry, id: RequestId) -> Event {
-        let unknown = SafeText::constant("unknown");
+    /// Records that a call concerned nobody in particular and was carried out.
+    pub async fn record_done(&self, call: &Call) -> Result<(), Refusal> {
+        self.record_nobody(&call.recorder, Ended::Done).await
+    }
+
+    /// Commits entries that go with no change.
+    ///
+    /// # Durability
+    /// On `Ok` they survive power loss.
+    pub async fn record(&self, events: Vec<Event>) -> Result<(), Refusal> {
+        let recorded = self.committer.commit(move |txn| {
+            events.into_iter().for_each(|event| txn.record(event));
+            Ok(())
+        });
+        recorded.await
+    }
+
+    async fn record_nobody(&self, recorder: &Recorder, ended: Ended<'_>) -> Result<(), Refusal> {
+        let entry = recorder.entry(Whom::Nobody, Touched::default(), ended, (self.now(), self.epoch()))?;
+        self.record(vec![entry]).await
+    }
+
+    /// What all entries of a call share. What the caller wrote and the vault does not know is `unknown`.
+    fn template(&self, request: &CallRequest, rules: &Rules, id: RequestId) -> Event {
+        let (empty, unknown) = (SafeText::constant(""), SafeText::constant("unknown"));
         let caller = request.caller.as_ref();
         let role = caller.and_then(|caller| caller.acting(&request.role).ok());
+        let purpose = rules.registry().purpose(&request.purpose);
         Event {
             actor: caller.map_or(Actor::Unknown, |caller| Actor::Service(SafeText::of(&caller.identity))),
-            role: role.map_or(unknown.clone(), |role| SafeText::of(&role)),
-            operation: SafeText::of(&request.action),
-            purpose: registry.purpose(&request.purpose).map_or(unknown, |purpose| SafeText::of(&purpose.id)),
-            class: SafeText::constant(""),
+            on_behalf: None,
+            role: role.map_or(unknown.clone(), |role| SafeText::constant(role.name())),
+            operation: SafeText::constant(request.action.as_str()),
+            purpose: purpose.map_or(unknown, |purpose| SafeText::of(&purpose.id)),
+            class: empty.clone(),
             view: 0,
-            decision: Decision::Denied,
-            rule: SafeText::constant(""),
+            decision: Decision::NotAsked,
+            rule: empty,
+            policy: rules.version(),
             outcome: Outcome::Refused,
+            reason: None,
             count: 0,
-            epoch: self.epoch(),
+            epoch: 0,
             request: id,
             about: About::Nobody,
             receipt_hash: None,

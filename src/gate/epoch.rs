@@ -14,16 +14,18 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::committer::Committer;
-use super::intents::Intent;
+use super::days;
+use super::intents::{Intent, What};
 use super::pages::StoredPages;
-use super::readings::Readings;
+use super::readings::{Readings, Scope};
+use super::receipts::{self, Progress};
 use super::refusal::{Refusal, Unavailable};
 use super::slots::{SeatError, SlotSet};
 use super::txn::{Reads as _, Txn};
 use super::vault::Patience;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::fault;
-use crate::base::id::{RequestId, SlotId, SubjectId};
+use crate::base::id::{PolicyVersion, RequestId, SlotId};
 use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
@@ -80,6 +82,8 @@ struct Asked {
     /// When the oldest erasure that nobody waits for must be carried out.
     due: Option<Instant>,
     pending: u64,
+    /// Keys of a day are gone: their rows can go too.
+    sweep: bool,
 }
 
 /// What the thread works on.
@@ -98,14 +102,14 @@ impl Epochs {
     pub(super) fn start(work: Work, pending: u64, unfinished: bool) -> std::io::Result<Self> {
         let due = (pending > 0 || unfinished).then(Instant::now);
         let shared = Arc::new(Shared {
-            asked: Mutex::new(Asked { due, pending }),
+            asked: Mutex::new(Asked { due, pending, sweep: false }),
             wake: Condvar::new(),
             waiting: Mutex::new(work.slots.missing()),
             phase: AtomicU8::new(0),
             stopping: AtomicBool::new(false),
         });
         let (tell, done) = watch::channel(Done { through: 0, epoch: work.root.load().epoch });
-        let runner = Runner { work, shared: shared.clone(), tell, replaced: Mutex::default() };
+        let runner = Runner { work, shared: shared.clone(), tell, replaced: Mutex::default(), ahead: Mutex::default() };
         let thread = std::thread::Builder::new().name("epochs".into()).spawn(move || runner.run())?;
         Ok(Self { shared, done, thread: Mutex::new(Some(thread)) })
     }
@@ -162,6 +166,13 @@ struct Runner {
     tell: watch::Sender<Done>,
     /// Pages that the epoch in flight left behind; their open copies are dropped with the rows.
     replaced: Mutex<Vec<(PageId, u64)>>,
+    ahead: Mutex<Option<Ahead>>,
+}
+
+/// A number that the last epoch reserved for the next.
+struct Ahead {
+    epoch: u64,
+    staged: bool,
 }
 
 /// Why an epoch did not finish now.
@@ -193,6 +204,9 @@ impl Runner {
                 Err(halt) => self.halted(&halt),
             }
             self.shared.phase.store(0, Ordering::Relaxed);
+            if !self.shared.stopping.load(Ordering::Acquire) {
+                self.work_ahead();
+            }
         }
     }
 
@@ -255,18 +269,13 @@ impl Runner {
         let Some((through, _)) = intents.last() else { return Ok(None) };
         let through = *through;
         self.phase(Phase::Draining);
-        let subjects: Vec<SubjectId> = intents.iter().filter_map(|(_, intent)| intent.subject).collect();
-        self.work.readings.drain(&subjects, self.work.patience.drain);
+        let scope = |intent: &Intent| intent.subject.map(|subject| (subject, intent.item));
+        let scopes: Vec<Scope> = intents.iter().filter_map(|(_, intent)| scope(intent)).collect();
+        self.work.readings.drain(&scopes, self.work.patience.drain);
 
         self.phase(Phase::Staging);
-        let epoch = state.reserved + 1;
-        let reserved = State { reserved: epoch, ..state };
-        self.commit(move |txn| {
-            txn.put(Space::Meta, STATE, reserved.encode());
-            Ok(())
-        })?;
-        self.work.slots.destroy_except(state.current)?;
-        self.work.slots.stage(state.current, epoch)?;
+        let reserved = self.reserve(state)?;
+        let epoch = reserved.reserved;
 
         let prepared = Prepared { epoch, intents_through: through };
         let targets: Vec<_> = intents.into_iter().flat_map(|(_, intent)| intent.targets).collect();
@@ -289,6 +298,46 @@ impl Runner {
         Ok(Some(prepared))
     }
 
+    /// A number that no slot has heard of, or that every slot heard of from this process alone, staged in every slot.
+    fn reserve(&self, state: State) -> Result<State, Halt> {
+        match self.ahead.lock().take() {
+            Some(ahead) if ahead.epoch == state.reserved => {
+                if !ahead.staged {
+                    self.work.slots.stage(state.current, ahead.epoch)?;
+                }
+                return Ok(state);
+            }
+            _ => {}
+        }
+        let reserved = State { reserved: state.reserved + 1, ..state };
+        self.commit(move |txn| {
+            txn.put(Space::Meta, STATE, reserved.encode());
+            Ok(())
+        })?;
+        self.work.slots.destroy_except(state.current)?;
+        self.work.slots.stage(state.current, reserved.reserved)?;
+        Ok(reserved)
+    }
+
+    /// Between epochs: stages the next secrets, so that the next erasure need not wait for it, and deletes rows that
+    /// nothing opens any more. What fails here is done again by the next epoch, or told by it.
+    fn work_ahead(&self) {
+        let ahead = self.ahead.lock().take();
+        if let Some(ahead) = ahead {
+            let staged = ahead.staged || self.stage_ahead(ahead.epoch);
+            // A slot that failed may hold anything: the next epoch takes another number.
+            *self.ahead.lock() = staged.then_some(Ahead { staged, ..ahead });
+        }
+        if std::mem::take(&mut self.shared.asked.lock().sweep) {
+            while self.commit(days::sweep).unwrap_or(false) {}
+        }
+    }
+
+    fn stage_ahead(&self, epoch: u64) -> bool {
+        let current = self.work.root.load().epoch;
+        self.work.slots.require_all().is_ok() && self.work.slots.stage(current, epoch).is_ok()
+    }
+
     /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed.
     fn read_back(&self, epoch: u64) -> Result<(), Halt> {
         let key: Key = self
@@ -307,6 +356,7 @@ impl Runner {
     fn finish(&self, old: u64, prepared: Prepared) -> Result<Done, Halt> {
         let intents = self.intents(prepared.intents_through)?;
         let carried_out = intents.len() as u64;
+        let turned = intents.iter().any(|(_, intent)| intent.what == What::DayKeys);
         let epoch = prepared.epoch;
         self.commit(move |txn| {
             for (number, intent) in &intents {
@@ -317,6 +367,7 @@ impl Runner {
                 for (tree, position) in &intent.targets {
                     txn.release_position(*tree, *position)?;
                 }
+                receipts::put(txn, &intent.receipt, Progress::Done { epoch })?;
                 txn.record(intent.done_event(done_template(epoch)?));
             }
             for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
@@ -324,7 +375,8 @@ impl Runner {
                 txn.delete(Space::Doomed, key);
             }
             delete_rows(txn, Space::Root, &old.to_be_bytes(), true)?;
-            let state = State { current: epoch, reserved: epoch, prepared: None };
+            // The next number is reserved along the way, so that the next epoch finds its secrets staged.
+            let state = State { current: epoch, reserved: epoch + 1, prepared: None };
             txn.put(Space::Meta, STATE, state.encode());
             Ok(())
         })?;
@@ -332,11 +384,13 @@ impl Runner {
         for (id, generation) in std::mem::take(&mut *self.replaced.lock()) {
             self.work.pages.cache().remove(id, generation);
         }
+        *self.ahead.lock() = Some(Ahead { epoch: epoch + 1, staged: false });
         let mut asked = self.shared.asked.lock();
         asked.pending = asked.pending.saturating_sub(carried_out);
         if asked.pending > 0 {
             asked.due = Some(Instant::now());
         }
+        asked.sweep |= turned;
         Ok(Done { through: prepared.intents_through, epoch })
     }
 
@@ -380,14 +434,17 @@ fn delete_rows(txn: &mut Txn<'_>, space: Space, key: &[u8], prefix: bool) -> Res
 fn done_template(epoch: u64) -> Result<Event, Refusal> {
     Ok(Event {
         actor: Actor::Vault,
+        on_behalf: None,
         role: SafeText::constant(""),
-        operation: SafeText::constant("Erased"),
+        operation: SafeText::constant(""),
         purpose: SafeText::constant(""),
         class: SafeText::constant(""),
         view: 0,
         decision: Decision::NotAsked,
         rule: SafeText::constant(""),
+        policy: PolicyVersion::default(),
         outcome: Outcome::Done,
+        reason: None,
         count: 0,
         epoch,
         request: RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),

@@ -1,10 +1,11 @@
 //! Erasures that are asked for: durable from the first batch on, carried out by the next epoch.
 
+use super::receipts::{self, Progress};
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Reads as _, Txn};
 use crate::audit::event::{About, Event};
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ReceiptId, SubjectId};
+use crate::base::id::{ItemId, ReceiptId, SubjectId};
 use crate::base::log_safe::SafeText;
 use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
@@ -12,17 +13,44 @@ use crate::store::keyspace::Space;
 const NEXT: &[u8] = b"intent_next";
 const VERSION: u8 = 1;
 
+/// What is to be forgotten. The tags are on disk and permanent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum What {
+    /// An item, deleted.
+    Item = 1,
+    /// The version of an item that a correction replaced.
+    Version = 2,
+    /// Keys of the vault's own that lived for a day.
+    DayKeys = 3,
+}
+
+impl What {
+    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys];
+
+    /// The operation that the log names when it is done.
+    pub const fn done(self) -> SafeText {
+        SafeText::constant(match self {
+            What::Item => "ItemErased",
+            What::Version => "VersionErased",
+            What::DayKeys => "DayKeysErased",
+        })
+    }
+}
+
 /// Something to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// Names the erasure in the log.
     pub receipt: ReceiptId,
-    /// What it is, as the log says it when it is done; one of the program's own words.
-    pub what: String,
+    /// What it is.
+    pub what: What,
     /// The class concerned, from the registry; may be empty.
     pub class: String,
     /// Whose calls must end first.
     pub subject: Option<SubjectId>,
+    /// Of the subject's calls, only those that concern this item.
+    pub item: Option<ItemId>,
     /// The entries to forget.
     pub targets: Vec<(Tree, u64)>,
     /// Rows that go with them: a whole key, or a prefix.
@@ -49,6 +77,7 @@ impl Intent {
         };
         txn.put(Space::Meta, NEXT, (number + 1).to_be_bytes());
         txn.put(Space::Intent, number.to_be_bytes(), self.encode());
+        receipts::put(txn, &self.receipt, Progress::Pending { intent: number })?;
         Ok(number)
     }
 
@@ -57,6 +86,7 @@ impl Intent {
         let count = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
         let class = crate::catalog::classes::class_of(&self.class);
         Event {
+            operation: self.what.done(),
             class: class.map_or(SafeText::constant(""), |class| SafeText::of(&class.id)),
             about: About::Erasure(self.receipt),
             count,
@@ -68,9 +98,10 @@ impl Intent {
         Writer::new()
             .u8(VERSION)
             .raw(self.receipt.as_bytes())
-            .text(&self.what)
+            .u8(self.what as u8)
             .text(&self.class)
             .option(self.subject, |w, id| w.raw(id.as_bytes()))
+            .option(self.item, |w, id| w.raw(id.as_bytes()))
             .list(self.targets.iter(), |w, (tree, position)| write_tree(w, *tree).u64(*position))
             .list(self.rows.iter(), |w, row| w.u8(row.space as u8).bytes(&row.key).u8(row.prefix.into()))
             .finish()
@@ -84,9 +115,10 @@ impl Intent {
         }
         let intent = Self {
             receipt: ReceiptId::from_bytes(r.array()?),
-            what: r.text()?.to_owned(),
+            what: read_what(r.u8()?)?,
             class: r.text()?.to_owned(),
             subject: r.option(|r| r.array().map(SubjectId::from_bytes))?,
+            item: r.option(|r| r.array().map(ItemId::from_bytes))?,
             targets: r.list(|r| Ok((read_tree(r)?, r.u64()?)))?,
             rows: r
                 .list(|r| Ok(DoomedRow { space: read_space(r)?, key: r.bytes()?.to_vec(), prefix: r.u8()? == 1 }))?,
@@ -117,6 +149,10 @@ fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
     })
 }
 
+fn read_what(tag: u8) -> Result<What, Malformed> {
+    What::ALL.iter().copied().find(|what| *what as u8 == tag).ok_or(Malformed)
+}
+
 fn read_space(r: &mut Reader<'_>) -> Result<Space, Malformed> {
     let tag = r.u8()?;
     Space::ALL.iter().copied().find(|space| *space as u8 == tag).ok_or(Malformed)
@@ -131,9 +167,10 @@ mod tests {
         let subject = SubjectId::from_bytes([1; 16]);
         let intent = Intent {
             receipt: ReceiptId::from_bytes([2; 16]),
-            what: "delete item".into(),
+            what: What::Item,
             class: "contact".into(),
             subject: Some(subject),
+            item: Some(ItemId::from_bytes([3; 16])),
             targets: vec![(Tree::Subject(subject, 9), 4), (Tree::Service, 1)],
             rows: vec![DoomedRow { space: Space::Item, key: vec![1, 2], prefix: true }],
         };

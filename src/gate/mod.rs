@@ -5,12 +5,17 @@
 
 pub mod call;
 pub mod committer;
+pub mod days;
 pub mod epoch;
 pub mod intents;
+pub mod once;
 pub mod open;
 pub mod pages;
 pub mod readings;
+pub mod receipts;
+pub mod record;
 pub mod refusal;
+pub mod service_keys;
 pub mod slots;
 pub mod status;
 pub mod txn;

@@ -3,32 +3,31 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
 use super::pages::StoredPages;
 use super::readings::Readings;
 use super::refusal::Refusal;
+use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
-use super::txn::Ground;
+use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault, Verifiers};
 use crate::audit::checkpoint::verifier_key;
-use crate::audit::detail::DetailKeys;
 use crate::audit::sequence::{self, Head};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::limits::OPEN_PAGES_MAX;
 use crate::base::secret::Key;
 use crate::base::time::Clock;
-use crate::catalog::registry::Registry;
 use crate::crypto::rng::{self, RandomFailed};
 use crate::crypto::sign::Signer;
 use crate::keys::epoch::State;
-use crate::keys::page::{Entry, Tree};
 use crate::keys::root;
 use crate::keys::slot::file::Place;
 use crate::keys::tree::{self, Root};
+use crate::policy::rules::Rules;
 use crate::store::batch::Batch;
 use crate::store::format;
 use crate::store::keyspace::Space;
@@ -37,8 +36,6 @@ use crate::store::{self, Engine};
 const VAULT: &[u8] = b"vault";
 const AUDIT_KEY: &[u8] = b"signing/audit";
 const RECEIPT_KEY: &[u8] = b"signing/receipt";
-const INDEX_POSITION: u64 = 0;
-const DETAIL_POSITION: u64 = 1;
 
 /// What a vault is opened with.
 pub struct Parts {
@@ -54,8 +51,8 @@ pub struct Parts {
     pub instance: InstanceId,
     /// The outer key.
     pub outer: Key,
-    /// What may be held.
-    pub registry: Registry,
+    /// Who may do what with what.
+    pub rules: Rules,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Bounds.
@@ -188,8 +185,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone() };
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
-    let index_key = service_key(&committer, INDEX_POSITION)?;
-    let detail_keys = DetailKeys::derive(&service_key(&committer, DETAIL_POSITION)?);
+    let index = |txn: &mut Txn<'_>| service_keys::find_or_make(txn, Name::ExternalIdIndex(1));
+    let index_key = committer.commit_blocking(index, false)?;
     let readings = Arc::new(Readings::default());
     let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
     let work = Work {
@@ -211,31 +208,15 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         readings,
         slots,
         epochs,
-        registry: ArcSwap::from_pointee(parts.registry),
+        rules: ArcSwap::from_pointee(parts.rules),
+        days: ArcSwapOption::empty(),
         started: parts.clock.now(),
         clock: parts.clock,
         index_key,
-        detail_keys,
         verifiers,
         store_bytes: parts.store_bytes,
         patience: parts.patience,
     }))
-}
-
-/// A key of the vault's own at a fixed position; made at the first start.
-fn service_key(committer: &Committer, position: u64) -> Result<Key, Refusal> {
-    committer.commit_blocking(
-        move |txn| {
-            use super::txn::Reads as _;
-            if let Some(entry) = txn.entry(Tree::Service, position)? {
-                return Ok(entry.key);
-            }
-            let key: Key = rng::make_secret().map_err(|_| super::refusal::Unavailable::Internal)?;
-            txn.set(Tree::Service, position, &Entry { generation: 1, extra: 0, key: key.duplicate() })?;
-            Ok(key)
-        },
-        false,
-    )
 }
 
 fn verifier(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<String, OpenError> {

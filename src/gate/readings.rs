@@ -11,18 +11,19 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use crate::base::id::SubjectId;
+use crate::base::id::{ItemId, SubjectId};
 
 /// The readings in progress, by subject.
 #[derive(Default)]
 pub struct Readings {
-    active: Mutex<HashMap<SubjectId, (usize, Arc<Cut>)>>,
+    active: Mutex<HashMap<SubjectId, Vec<Arc<State>>>>,
     ended: Condvar,
 }
 
-#[derive(Default)]
-struct Cut {
-    happened: AtomicBool,
+struct State {
+    /// What is read of the subject: one item, or anything.
+    item: Option<ItemId>,
+    cut: AtomicBool,
     notify: Notify,
 }
 
@@ -30,32 +31,39 @@ struct Cut {
 pub struct Reading {
     readings: Arc<Readings>,
     subject: SubjectId,
-    cut: Arc<Cut>,
+    state: Arc<State>,
 }
 
+/// What is to be forgotten of a subject: one item, or everything.
+pub type Scope = (SubjectId, Option<ItemId>);
+
 impl Readings {
-    /// Registers a reader. Must come before it reads any row of the subject.
-    pub fn begin(self: &Arc<Self>, subject: SubjectId) -> Reading {
-        let mut active = self.active.lock();
-        let (count, cut) = active.entry(subject).or_default();
-        *count += 1;
-        Reading { readings: self.clone(), subject, cut: cut.clone() }
+    /// Registers a reader of one item, or of any. Must come before it reads any row of the subject.
+    pub fn begin(self: &Arc<Self>, subject: SubjectId, item: Option<ItemId>) -> Reading {
+        let state = Arc::new(State { item, cut: AtomicBool::new(false), notify: Notify::new() });
+        self.active.lock().entry(subject).or_default().push(state.clone());
+        Reading { readings: self.clone(), subject, state }
     }
 
-    /// Waits until nobody who began before reads these subjects; after `patience` the rest is cut.
-    pub fn drain(&self, subjects: &[SubjectId], patience: Duration) {
+    /// Waits until nobody who began before reads what these scopes name; after `patience` the rest is cut.
+    pub fn drain(&self, scopes: &[Scope], patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut active = self.active.lock();
-        // Readers that begin meanwhile see the tombstone and are over at once; they may share this wait.
-        let waiting: Vec<(SubjectId, Arc<Cut>)> =
-            subjects.iter().filter_map(|subject| active.get(subject).map(|(_, cut)| (*subject, cut.clone()))).collect();
-        let is_over = |active: &HashMap<SubjectId, (usize, Arc<Cut>)>| {
-            waiting.iter().all(|(subject, cut)| !active.get(subject).is_some_and(|(_, now)| Arc::ptr_eq(now, cut)))
+        // Readers that begin from now on see the tombstone; they are not waited for.
+        let concerned = |(subject, item): &Scope| {
+            let of_subject = active.get(subject).into_iter().flatten();
+            let concerned = of_subject.filter(|state| item.is_none() || state.item.is_none() || state.item == *item);
+            concerned.map(|state| (*subject, state.clone())).collect::<Vec<_>>()
         };
+        let waiting: Vec<(SubjectId, Arc<State>)> = scopes.iter().flat_map(concerned).collect();
+        let is_reading = |active: &HashMap<SubjectId, Vec<Arc<State>>>, (subject, state): &(SubjectId, Arc<State>)| {
+            active.get(subject).is_some_and(|states| states.iter().any(|other| Arc::ptr_eq(other, state)))
+        };
+        let is_over = |active: &HashMap<_, _>| !waiting.iter().any(|reader| is_reading(active, reader));
         while !is_over(&active) && !self.ended.wait_until(&mut active, deadline).timed_out() {}
-        for (_, cut) in &waiting {
-            cut.happened.store(true, Ordering::Release);
-            cut.notify.notify_waiters();
+        for (_, state) in &waiting {
+            state.cut.store(true, Ordering::Release);
+            state.notify.notify_waiters();
         }
         while !is_over(&active) {
             self.ended.wait(&mut active);
@@ -64,12 +72,17 @@ impl Readings {
 }
 
 impl Reading {
+    /// Whether an erasure has cut this reading: nothing of it may be revealed any more.
+    pub fn is_cut(&self) -> bool {
+        self.state.cut.load(Ordering::Acquire)
+    }
+
     /// Runs `work`, or gives up with `None` when an erasure cuts this reading.
     pub async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let cut = self.cut.notify.notified();
+        let cut = self.state.notify.notified();
         tokio::pin!(cut);
         cut.as_mut().enable();
-        if self.cut.happened.load(Ordering::Acquire) {
+        if self.state.cut.load(Ordering::Acquire) {
             return None;
         }
         tokio::select! {
@@ -83,16 +96,13 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         let mut active = self.readings.active.lock();
-        // INVARIANT: an entry stays in the map, with one cut, from its first reader to its last.
-        if let Some((count, cut)) = active.get_mut(&self.subject)
-            && Arc::ptr_eq(cut, &self.cut)
-        {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(states) = active.get_mut(&self.subject) {
+            states.retain(|state| !Arc::ptr_eq(state, &self.state));
+            if states.is_empty() {
                 active.remove(&self.subject);
-                self.readings.ended.notify_all();
             }
         }
+        self.readings.ended.notify_all();
     }
 }
 
@@ -105,11 +115,11 @@ mod tests {
     #[test]
     fn draining_waits_for_readers_of_the_same_subject_only() {
         let readings = Arc::new(Readings::default());
-        let _other = readings.begin(SubjectId::from_bytes([2; 16]));
-        let reader = readings.begin(SUBJECT);
+        let _other = readings.begin(SubjectId::from_bytes([2; 16]), None);
+        let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[SUBJECT], Duration::from_secs(60))
+            move || readings.drain(&[(SUBJECT, None)], Duration::from_secs(60))
         });
         std::thread::sleep(Duration::from_millis(50));
         assert!(!waiter.is_finished());
@@ -120,10 +130,10 @@ mod tests {
     #[tokio::test]
     async fn a_stalled_reader_is_cut() {
         let readings = Arc::new(Readings::default());
-        let reader = readings.begin(SUBJECT);
+        let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[SUBJECT], Duration::from_millis(20))
+            move || readings.drain(&[(SUBJECT, None)], Duration::from_millis(20))
         });
         assert!(reader.unless_cut(std::future::pending::<()>()).await.is_none());
         assert!(!waiter.is_finished(), "the epoch goes on only once the reader is gone");
@@ -131,15 +141,32 @@ mod tests {
         waiter.join().expect("drained");
     }
 
+    #[test]
+    fn forgetting_one_item_leaves_readers_of_others_alone() {
+        let readings = Arc::new(Readings::default());
+        let (kept, forgotten) = (ItemId::from_bytes([3; 16]), ItemId::from_bytes([4; 16]));
+        let _other = readings.begin(SUBJECT, Some(kept));
+        readings.drain(&[(SUBJECT, Some(forgotten))], Duration::from_secs(60));
+        let reader = readings.begin(SUBJECT, Some(forgotten));
+        let waiter = std::thread::spawn({
+            let readings = readings.clone();
+            move || readings.drain(&[(SUBJECT, Some(forgotten))], Duration::ZERO)
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!waiter.is_finished());
+        drop(reader);
+        waiter.join().expect("drained");
+    }
+
     #[tokio::test]
     async fn a_reader_that_looks_up_after_the_cut_sees_it() {
         let readings = Arc::new(Readings::default());
-        let reader = readings.begin(SUBJECT);
+        let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[SUBJECT], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, None)], Duration::ZERO)
         });
-        while !reader.cut.happened.load(Ordering::Acquire) {
+        while !reader.state.cut.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
         assert!(reader.unless_cut(async {}).await.is_none());

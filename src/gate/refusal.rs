@@ -2,8 +2,9 @@
 
 use crate::base::id::ReceiptId;
 use crate::base::log_safe::SafeText;
+use crate::base::reason::Reason;
 use crate::catalog::path::FieldPath;
-use crate::catalog::validate::Reason;
+use crate::catalog::validate;
 
 /// Why a call was not carried out. Holds no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum Access {
         /// The rule that forbade it, if one did.
         rule: Option<SafeText>,
     },
+    /// Denied to a role that may not know whether there is anything: recorded as denied, answered as not found.
+    #[error("not found")]
+    Hidden,
     /// The view asked for is above the one allowed.
     #[error("the view asked for is not allowed")]
     ViewNotAllowed,
@@ -116,7 +120,7 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultReason {
     /// The value's own validator refused it.
-    Value(Reason),
+    Value(validate::Reason),
     /// It must be given.
     Required,
     /// It is longer than allowed.
@@ -156,7 +160,7 @@ impl Fault {
     }
 
     /// A fault that a value's validator found, below the field that holds the value.
-    pub fn of_value(prefix: &str, path: &FieldPath, reason: Reason) -> Self {
+    pub fn of_value(prefix: &str, path: &FieldPath, reason: validate::Reason) -> Self {
         Self { field: format!("{prefix}.{}", path.as_str()), reason: FaultReason::Value(reason) }
     }
 }
@@ -164,5 +168,99 @@ impl Fault {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Invalid(vec![fault])
+    }
+}
+
+impl Refusal {
+    /// The reason that the audit log keeps.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Access(access) => access.reason(),
+            Self::Invalid(faults) => faults.first().map_or(Reason::FieldInvalid, |fault| fault.reason.reason()),
+            Self::State(state) => state.reason(),
+            Self::Unavailable(unavailable) => unavailable.reason(),
+        }
+    }
+
+    /// The reason that the caller is told.
+    pub fn told(&self) -> Reason {
+        match self {
+            Self::Access(Access::Hidden) => Reason::NotFound,
+            other => other.reason(),
+        }
+    }
+}
+
+impl Access {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Unauthenticated => Reason::CallerUnknown,
+            Self::RoleRequired => Reason::RoleRequired,
+            Self::RoleNotHeld => Reason::RoleNotHeld,
+            Self::PurposeRequired => Reason::PurposeRequired,
+            Self::PurposeUnknown => Reason::PurposeUnknown,
+            Self::Denied { .. } | Self::Hidden => Reason::AccessDenied,
+            Self::ViewNotAllowed => Reason::ViewNotAllowed,
+        }
+    }
+}
+
+impl State {
+    fn reason(self) -> Reason {
+        match self {
+            Self::NotFound => Reason::NotFound,
+            Self::AlreadyExists => Reason::AlreadyExists,
+            Self::Erased(_) => Reason::Erased,
+            Self::SubjectErased => Reason::SubjectErased,
+            Self::ItemErased => Reason::ItemErased,
+            Self::EtagMismatch => Reason::EtagMismatch,
+            Self::IdempotencyKeyReused => Reason::IdempotencyKeyReused,
+            Self::SubjectFull => Reason::SubjectFull,
+        }
+    }
+}
+
+impl Unavailable {
+    fn reason(self) -> Reason {
+        match self {
+            Self::StorageFailed => Reason::StorageFailed,
+            Self::StorageFull => Reason::StorageFull,
+            Self::Overloaded => Reason::Overloaded,
+            Self::Stopping => Reason::ShuttingDown,
+            Self::Damaged => Reason::DataCorrupt,
+            Self::Internal => Reason::Internal,
+        }
+    }
+}
+
+impl FaultReason {
+    /// The reason that the caller is told. INVARIANT: each of these travels as `INVALID_ARGUMENT`.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Value(reason) => match reason {
+                validate::Reason::Required => Reason::FieldRequired,
+                validate::Reason::TooLong | validate::Reason::TooMany => Reason::FieldTooLong,
+                validate::Reason::Character | validate::Reason::Malformed | validate::Reason::OutOfRange => {
+                    Reason::FieldInvalid
+                }
+                validate::Reason::Conflict => Reason::FieldConflict,
+                validate::Reason::CardNumber => Reason::CardNumberRefused,
+                validate::Reason::CheckDigit => Reason::CheckDigitWrong,
+            },
+            Self::Required => Reason::FieldRequired,
+            Self::TooLong | Self::TooLarge => Reason::FieldTooLong,
+            Self::TooMany => Reason::TooMany,
+            Self::Malformed => Reason::FieldInvalid,
+            Self::IdMalformed => Reason::IdMalformed,
+            Self::UnknownField => Reason::FieldUnknown,
+            Self::EnumUnknown => Reason::EnumUnknown,
+            Self::ReadOnly => Reason::FieldReadOnly,
+            Self::Conflict => Reason::FieldConflict,
+            Self::ClassUnknown => Reason::ClassUnknown,
+            Self::ClassMismatch => Reason::ClassMismatch,
+            Self::PageToken => Reason::PageTokenInvalid,
+            Self::KeepTooLong => Reason::KeepTooLong,
+            Self::Duplicate => Reason::DuplicateEntry,
+        }
     }
 }

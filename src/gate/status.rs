@@ -66,14 +66,7 @@ pub struct VaultStatus {
 
 /// Reports the state, and records that it was asked for.
 pub async fn report(vault: &Vault, call: &Call) -> Result<VaultStatus, Refusal> {
-    let event = call.event(vault.epoch());
-    vault
-        .committer
-        .commit(move |txn| {
-            txn.record(event);
-            Ok(())
-        })
-        .await?;
+    vault.record_done(call).await?;
     Ok(vault.status())
 }
 

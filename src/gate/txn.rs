@@ -3,6 +3,7 @@
 //! A transaction sees the store, then what earlier transactions of the same commit group did, then its own changes.
 //! Since one thread runs them all, each sees the state that the one before it left: no locks, no conflicts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::pages::StoredPages;
@@ -22,7 +23,7 @@ pub trait Reads {
     /// The value of a row.
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
 
-    /// Stored rows below a prefix, from a key on, in key order.
+    /// Rows below a prefix, from a key on, in key order.
     fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault>;
 
     /// An entry of a tree.
@@ -195,19 +196,9 @@ impl<'a> Txn<'a> {
     }
 
     fn lowest_free(&self, tree: Tree) -> Result<Option<u64>, Fault> {
-        const SCAN: usize = 64;
         let prefix = tree.row_prefix();
-        let mut from = free_key(tree, 0);
-        loop {
-            let rows = self.rows(Space::Free, &prefix, &from, SCAN)?;
-            // Rows that this group has already taken are still stored.
-            let free = rows.iter().find(|(key, _)| self.changed(Space::Free, key).is_none());
-            if let Some((key, _)) = free {
-                return Ok(key[prefix.len()..].try_into().ok().map(u64::from_be_bytes));
-            }
-            let (Some((last, _)), true) = (rows.last(), rows.len() == SCAN) else { return Ok(None) };
-            from = [&last[..], &[0]].concat();
-        }
+        let rows = self.rows(Space::Free, &prefix, &free_key(tree, 0), 1)?;
+        Ok(rows.first().and_then(|(key, _)| key[prefix.len()..].try_into().ok().map(u64::from_be_bytes)))
     }
 
     fn changed(&self, space: Space, key: &[u8]) -> Option<Option<&[u8]>> {
@@ -223,9 +214,21 @@ impl Reads for Txn<'_> {
         }
     }
 
-    /// Changes of the commit group are not seen.
     fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
-        Ok(self.ground.engine.scan(space, prefix, from, limit)?)
+        let mut changed = BTreeMap::new();
+        for batch in [&self.earlier.batch, &self.batch] {
+            let below = batch.changes_below(space, prefix).filter(|(key, _)| *key >= from);
+            changed.extend(below.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))));
+        }
+        // Each change hides one stored row at the most, so this many are enough.
+        let stored = self.ground.engine.scan(space, prefix, from, limit.saturating_add(changed.len()))?;
+        let ended = stored.len() < limit.saturating_add(changed.len());
+        let last = stored.last().map(|(key, _)| key.clone());
+        let mut rows: BTreeMap<_, _> = stored.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        // Past the last row that was read, the store may hold rows that come before a change.
+        let seen = |key: &Vec<u8>| ended || last.as_ref().is_some_and(|last| key <= last);
+        rows.extend(changed.into_iter().filter(|(key, _)| seen(key)));
+        Ok(rows.into_iter().filter_map(|(key, value)| Some((key, value?))).take(limit).collect())
     }
 
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::call::Call;
 use super::committer::Committer;
+use super::days::Days;
 use super::epoch::Epochs;
 use super::pages::{StoredPages, Uncached};
 use super::readings::Readings;
 use super::refusal::{Refusal, Unavailable};
 use super::slots::SlotSet;
 use super::txn::{Fault, Reads};
-use crate::audit::detail::DetailKeys;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
-use crate::catalog::registry::Registry;
 use crate::keys::page::{Entry, Tree};
 use crate::keys::tree::{self, Pages, Root};
+use crate::policy::rules::Rules;
 use crate::store::Engine;
 use crate::store::keyspace::Space;
 
@@ -34,10 +34,10 @@ pub struct Vault {
     pub(super) readings: Arc<Readings>,
     pub(super) slots: Arc<SlotSet>,
     pub(super) epochs: Epochs,
-    pub(super) registry: ArcSwap<Registry>,
+    pub(super) rules: ArcSwap<Rules>,
+    pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) index_key: Key,
-    pub(super) detail_keys: DetailKeys,
     pub(super) verifiers: Verifiers,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) patience: Patience,
@@ -88,9 +88,9 @@ impl Vault {
         &self.committer
     }
 
-    /// The registry in force.
-    pub fn registry(&self) -> Arc<Registry> {
-        self.registry.load_full()
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
     }
 
     /// Who is reading whom.
@@ -148,6 +148,11 @@ impl Vault {
     /// deadline comes first is told that it is pending: the erasure goes on.
     pub async fn await_erasure(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
         self.epochs.ask(wait, self.patience.epoch_delay);
+        self.await_intent(call, intent, wait).await
+    }
+
+    /// The same for an intent that the epochs know of already.
+    pub async fn await_intent(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
         let pending = || Awaited::Pending { waiting: self.epochs.waiting() };
         if !wait {
             return pending();

@@ -1,82 +1,112 @@
 //! DeleteItem: unreadable at once, and unreadable for ever when its epoch is done.
 
-use crate::audit::detail::{Detail, DetailKeys};
-use crate::audit::event::{About, Event, Outcome};
-use crate::base::id::ReceiptId;
-use crate::base::log_safe::SafeText;
+use crate::base::id::{ReceiptId, SubjectId};
 use crate::crypto::rng;
 use crate::gate::call::Call;
-use crate::gate::intents::{DoomedRow, Intent};
-use crate::gate::refusal::{Access, Refusal, State, Unavailable};
+use crate::gate::intents::{DoomedRow, Intent, What};
+use crate::gate::once;
+use crate::gate::receipts::{self, Progress};
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::store::keyspace::Space;
 
-use super::model::{Delete, Erasure, ErasureState, Wait};
-use super::record::{ItemRow, decode_item, item_key, open_subject, resolve, tombstone};
+use super::model::{Delete, Erasure, Wait};
+use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
+use super::recorded::refuse;
+use super::repeat::{Repeated, record_repeat, repeated};
+use super::show::denied;
 
 /// Deletes an item.
 ///
 /// # Durability
 /// On `Ok` the deletion survives power loss and no call reads the item again; the erasure says whether its key is gone.
 pub async fn delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasure, Refusal> {
-    match try_delete(vault, call, delete).await {
-        Ok(erasure) => Ok(erasure),
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
+    let touched = Touched { count: 1, items: vec![(delete.item, 0)], ..Touched::default() };
+    let (named, wait) = (delete.subject.duplicate(), delete.wait == Wait::Erased);
+    match lodge(vault, call, delete).await {
+        Ok(Lodged { receipt, progress, new }) => {
+            let awaited = match progress {
+                Progress::Done { epoch } => Awaited::Done { epoch },
+                Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
+                Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
+            };
+            Ok(Erasure::of(awaited, receipt))
+        }
+        Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),
     }
 }
 
-/// What a caller is told of an erasure.
-pub fn answer(awaited: Awaited, receipt: ReceiptId) -> Erasure {
-    match awaited {
-        Awaited::Done { epoch } => Erasure { state: ErasureState::Erased, epoch, receipt, waiting: Vec::new() },
-        Awaited::Pending { waiting } => Erasure { state: ErasureState::Pending, epoch: 0, receipt, waiting },
-    }
+/// A deletion that is durable.
+struct Lodged {
+    receipt: ReceiptId,
+    progress: Progress,
+    new: bool,
 }
 
-async fn try_delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasure, Refusal> {
-    let (id, keys) = vault.read(|reads| {
-        let subject = resolve(reads, vault.id(), vault.index_key(), &delete.subject)?;
-        Ok((subject.id, DetailKeys::derive(&subject.audit_key(reads)?)))
-    })?;
+async fn lodge(vault: &Vault, call: &Call, delete: Delete) -> Result<Lodged, Refusal> {
     let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-    let detail = Detail { subject: Some(id), items: vec![delete.item], ..Detail::default() };
-    let detail = detail.seal(&keys, vault.id(), &call.request()).map_err(|_| Unavailable::Internal)?;
-    let asked = Event {
-        about: About::Erasure(receipt),
-        outcome: Outcome::Pending,
-        detail: Some(detail),
-        ..call.event(vault.epoch())
-    };
-    let permitted: Vec<_> = call.registry().classes().map(|rule| rule.class.id).collect();
-    let permitted: Vec<_> = permitted.into_iter().filter(|class| call.permit(*class).is_some()).collect();
-    let may_know = call.may_know_existence();
-    let (vault_id, item_id, etag) = (*vault.id(), delete.item, delete.etag);
-    let work = move |txn: &mut Txn<'_>| {
-        let subject = open_subject(txn, &vault_id, id)?;
-        let key = item_key(&id, &item_id);
-        let row = txn.row(Space::Item, &key)?.ok_or(State::NotFound)?;
-        let ItemRow::Live(item) = decode_item(item_id, &row)? else { return Err(State::NotFound.into()) };
-        let class = item.head.class;
-        if !permitted.contains(&class) {
-            return Err(if may_know { Access::Denied { rule: None }.into() } else { State::NotFound.into() });
+    let target = Target::of(vault.id(), vault.index_key(), &delete.subject);
+    let call = call.clone();
+    let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
+        Some(Repeated::Gone { subject, receipt }) => repeat(txn, &call, subject, receipt),
+        Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
+        None => {
+            let intent = remove(txn, &call, &target, &delete, receipt)?;
+            Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
         }
-        if !etag.is_empty() && etag != item.head.etag() {
-            return Err(State::EtagMismatch.into());
-        }
-        txn.put(Space::Item, &key[..], tombstone(&receipt));
-        let intent = Intent {
-            receipt,
-            what: "item".into(),
-            class: class.as_str().into(),
-            subject: Some(id),
-            targets: vec![(subject.tree(), item.head.position)],
-            rows: vec![DoomedRow { space: Space::Item, key, prefix: false }],
-        };
-        let number = intent.lodge(txn)?;
-        txn.record(Event { class: SafeText::of(&class), ..asked });
-        Ok(number)
     };
-    let number = vault.committer().commit(work).await?;
-    Ok(answer(vault.await_erasure(call, number, delete.wait == Wait::Erased).await, receipt))
+    vault.committer().commit(work).await
+}
+
+fn repeat(txn: &mut Txn<'_>, call: &Call, subject: SubjectId, receipt: ReceiptId) -> Result<Lodged, Refusal> {
+    let progress = receipts::find(txn, &receipt)?.ok_or(Unavailable::Damaged)?;
+    record_repeat(txn, call, subject)?;
+    Ok(Lodged { receipt, progress, new: false })
+}
+
+fn remove(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    target: &Target,
+    delete: &Delete,
+    receipt: ReceiptId,
+) -> Result<u64, Refusal> {
+    let subject = target.open(txn, call.recorder().vault())?;
+    let key = item_key(&subject.id, &delete.item);
+    let row = txn.row(Space::Item, &key)?.ok_or(State::NotFound)?;
+    let ItemRow::Live(item) = decode_item(delete.item, &row)? else { return Err(State::NotFound.into()) };
+    let class = item.head.class;
+    let permit = call.permit(class).ok_or_else(|| denied(call))?;
+    if !delete.etag.is_empty() && delete.etag != item.head.etag() {
+        return Err(State::EtagMismatch.into());
+    }
+    txn.put(Space::Item, &key[..], tombstone(&receipt));
+    once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;
+    let intent = Intent {
+        receipt,
+        what: What::Item,
+        class: class.as_str().into(),
+        subject: Some(subject.id),
+        item: Some(delete.item),
+        targets: vec![(subject.tree(), item.head.position)],
+        rows: vec![DoomedRow { space: Space::Item, key, prefix: false }],
+    };
+    let number = intent.lodge(txn)?;
+    if let Some(once) = call.once() {
+        once.remember_forgetting(txn, subject.id, receipt);
+    }
+    let touched = Touched {
+        class: Some(class),
+        rule: Some(permit.rule().clone()),
+        count: 1,
+        items: vec![(delete.item, item.head.version)],
+        ..Touched::default()
+    };
+    let keys = subject.detail_keys(txn)?;
+    let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
+    let at = (txn.now(), txn.epoch());
+    txn.record(call.recorder().entry(whom, touched, Ended::Started, at)?);
+    Ok(number)
 }

@@ -2,6 +2,7 @@
 
 use crate::base::id::{ItemId, SubjectId, VaultId};
 use crate::base::limits::VALUE_BYTES_MAX;
+use crate::base::log_safe::SafeText;
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
@@ -10,6 +11,7 @@ use crate::catalog::registry::Registry;
 use crate::catalog::view::View;
 use crate::crypto::rng;
 use crate::gate::call::Call;
+use crate::gate::record::Touched;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::Txn;
 use crate::keys::page::{Entry, Tree};
@@ -44,11 +46,17 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     Ok(Checked { class, value })
 }
 
+/// The rule that permits writing a class: whoever writes a value could read it back.
+pub fn permit_to_write(call: &Call, class: ClassId) -> Option<SafeText> {
+    call.permit(class).filter(|permit| permit.view() == View::Plain).map(|permit| permit.rule().clone())
+}
+
 /// A new item, ready for the writer.
 pub struct Draft {
     id: ItemId,
     checked: Checked,
     details: Details,
+    rule: SafeText,
 }
 
 /// Metadata, completed from the registry.
@@ -65,14 +73,20 @@ impl Draft {
     pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
         let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
         let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
-        call.permit(class).filter(|permit| permit.view() == View::Plain).ok_or(Access::Denied { rule: None })?;
+        let rule = permit_to_write(call, class).ok_or(Access::Denied { rule: None })?;
         if item.value.class().id != class {
             return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
         }
-        let details = Details::complete(call.registry(), class, item.metadata, now, prefix)?;
+        let at = format!("{prefix}.metadata");
+        let details = Details::complete(call.registry(), class, item.metadata, now, &at)?;
         let checked = check_value(item.value, &format!("{prefix}.value"))?;
         let id = ItemId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-        Ok(Self { id, checked, details })
+        Ok(Self { id, checked, details, rule })
+    }
+
+    /// The rule that permits it.
+    pub fn rule(&self) -> &SafeText {
+        &self.rule
     }
 
     /// The class.
@@ -95,14 +109,27 @@ impl Draft {
     }
 }
 
+/// What new items are recorded as.
+pub fn touched(drafts: &[Draft]) -> Touched {
+    let first = drafts.first();
+    let same = drafts.iter().all(|draft| first.is_some_and(|first| first.class() == draft.class()));
+    Touched {
+        class: first.filter(|_| same).map(Draft::class),
+        rule: first.map(|draft| draft.rule().clone()),
+        count: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
+        items: drafts.iter().map(|draft| (draft.id(), 1)).collect(),
+        ..Touched::default()
+    }
+}
+
 impl Details {
-    /// Fills in what the caller left out.
+    /// Fills in what the caller left out. `at` names the field that holds the metadata.
     pub fn complete(
         registry: &Registry,
         class: ClassId,
         metadata: NewMetadata,
         now: Timestamp,
-        prefix: &str,
+        at: &str,
     ) -> Result<Self, Refusal> {
         let rule = registry.class(class.as_str()).ok_or(Unavailable::Internal)?;
         let purposes = match metadata.purposes {
@@ -112,7 +139,7 @@ impl Details {
         let mut latest = rule.keep_max.as_ref().map(|period| period.end_after(now));
         let mut basis = metadata.legal_basis;
         for (i, name) in purposes.iter().enumerate() {
-            let unknown = || Fault::new(format!("{prefix}.metadata.purposes[{i}]"), FaultReason::Malformed);
+            let unknown = || Fault::new(format!("{at}.purposes[{i}]"), FaultReason::Malformed);
             let purpose = registry.purpose(name).ok_or_else(unknown)?;
             registry.cap(&purpose.id, class).ok_or_else(unknown)?;
             let end = purpose.keep_max.end_after(now);
@@ -122,12 +149,12 @@ impl Details {
             }
         }
         if crate::catalog::purpose::LegalBasis::parse(&basis).is_none() {
-            return Err(Fault::new(format!("{prefix}.metadata.legal_basis"), FaultReason::Malformed).into());
+            return Err(Fault::new(format!("{at}.legal_basis"), FaultReason::Malformed).into());
         }
         if let (Some(wanted), Some(latest)) = (metadata.expires, latest)
             && wanted > latest
         {
-            return Err(Fault::new(format!("{prefix}.metadata.expire_time"), FaultReason::KeepTooLong).into());
+            return Err(Fault::new(format!("{at}.expire_time"), FaultReason::KeepTooLong).into());
         }
         Ok(Self {
             purposes,
@@ -138,19 +165,18 @@ impl Details {
         })
     }
 
-    /// Splits off the sealed part.
-    pub fn into_head(
-        self,
-        class: ClassId,
-        version: u64,
-        counter: u64,
-        created: Timestamp,
-        now: Timestamp,
-    ) -> (ItemHead, PlainValue) {
-        (self.head(class, version, counter, created, now), self.notes)
+    /// The free text, encoded.
+    pub fn notes(&self) -> &PlainValue {
+        &self.notes
     }
 
-    fn head(&self, class: ClassId, version: u64, counter: u64, created: Timestamp, updated: Timestamp) -> ItemHead {
+    /// The free text, to be sealed.
+    pub fn into_notes(self) -> PlainValue {
+        self.notes
+    }
+
+    /// The clear part of an item with these details; its position is filled in when it is stored.
+    pub fn head(&self, class: ClassId, version: u64, counter: u64, created: Timestamp, updated: Timestamp) -> ItemHead {
         ItemHead {
             class,
             version,

@@ -1,56 +1,54 @@
 //! GetItem and BatchGetItems.
 
-use crate::audit::detail::DetailKeys;
-use crate::audit::event::{About, Event};
-use crate::base::log_safe::SafeText;
-use crate::gate::call::{Call, view_number};
+use crate::audit::event::Event;
+use crate::gate::call::Call;
 use crate::gate::readings::Reading;
+use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::store::keyspace::Space;
 
 use super::model::{ItemQuery, ItemView};
-use super::record::{ItemRow, OpenSubject, StoredItem, decode_item, item_key, resolve};
+use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key, open_subject};
+use super::recorded::{refusal_entry, refuse};
 use super::show::{permit, show};
 
-/// Reads one item. The value is returned only after the event that records it is durable.
+/// Reads one item. The value is returned only after the entry that records it is durable.
 pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemView, Refusal> {
-    match look(vault, call, &query) {
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
-        Ok(seen) => {
-            let event = seen.event;
-            let recorded = vault.committer().commit(move |txn| {
-                txn.record(event);
-                Ok(())
-            });
-            match seen.reading.unless_cut(recorded).await {
-                None => Err(State::SubjectErased.into()),
-                Some(Err(refusal)) => Err(refusal),
-                Some(Ok(())) => Ok(seen.view),
-            }
-        }
+    let Seen { view, event, reading } = match look(vault, call, &query) {
+        Ok(seen) => seen,
+        Err(refusal) => return Err(refuse(vault, call, Some(&query.subject), touched(&query), refusal).await),
+    };
+    match reading.unless_cut(vault.record(vec![event])).await {
+        None => Err(State::ItemErased.into()),
+        Some(Err(refusal)) => Err(refusal),
+        Some(Ok(())) => Ok(view),
     }
 }
 
 /// Reads several items with a shared sync; each succeeds or fails by itself.
 pub async fn get_batch(vault: &Vault, call: &Call, queries: Vec<ItemQuery>) -> Vec<Result<ItemView, Refusal>> {
-    let mut seen = Vec::with_capacity(queries.len());
+    let mut outcomes = Vec::with_capacity(queries.len());
     let mut events = Vec::with_capacity(queries.len());
     for query in &queries {
-        let looked = look(vault, call, query);
-        events.push(match &looked {
-            Ok(seen) => seen.event.clone(),
-            Err(_) => Event { outcome: crate::audit::event::Outcome::Refused, ..call.event(vault.epoch()) },
+        let seen = look(vault, call, query).map(|seen| {
+            events.push(seen.event);
+            (seen.view, seen.reading)
         });
-        seen.push(looked);
+        if let Err(refusal) = &seen {
+            match refusal_entry(vault, call, Some(&query.subject), touched(query), refusal) {
+                Ok(event) => events.push(event),
+                Err(error) => return queries.iter().map(|_| Err(error.clone())).collect(),
+            }
+        }
+        outcomes.push(seen);
     }
-    let recorded = vault.committer().commit(move |txn| {
-        events.into_iter().for_each(|event| txn.record(event));
-        Ok(())
-    });
-    let outcome = recorded.await;
-    seen.into_iter().map(|seen| outcome.clone().and_then(|()| seen.map(|seen| seen.view))).collect()
+    let recorded = vault.record(events).await;
+    let reveal = |(view, reading): (ItemView, Reading)| {
+        if reading.is_cut() { Err(State::ItemErased.into()) } else { Ok(view) }
+    };
+    outcomes.into_iter().map(|seen| recorded.clone().and_then(|()| seen.and_then(reveal))).collect()
 }
 
 struct Seen {
@@ -59,27 +57,38 @@ struct Seen {
     reading: Reading,
 }
 
+fn touched(query: &ItemQuery) -> Touched {
+    let items = vec![(query.item, query.version)];
+    Touched { count: 1, items, fields: query.fields.clone(), ..Touched::default() }
+}
+
 fn look(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Seen, Refusal> {
-    let id = vault.read(|reads| Ok(resolve(reads, vault.id(), vault.index_key(), &query.subject)?.id))?;
+    let target = Target::of(vault.id(), vault.index_key(), &query.subject);
+    let id = match &target {
+        Target::Id(id) => *id,
+        Target::Indexed(..) => vault.read(|reads| target.id(reads))?,
+    };
     // Registered before any row that decides is read; see `gate::readings`.
-    let reading = vault.readings().begin(id);
+    let reading = vault.readings().begin(id, Some(query.item));
     let (view, rule, keys) = vault.read(|reads| {
-        let subject = super::record::open_subject(reads, vault.id(), id)?;
+        let subject = match &target {
+            Target::Id(id) => open_subject(reads, vault.id(), *id)?,
+            Target::Indexed(..) => target.open(reads, vault.id())?,
+        };
         let item = find_item(reads, &subject, query)?;
         let (permit, view) = permit(call, &item, query.view)?;
-        let keys = DetailKeys::derive(&subject.audit_key(reads)?);
         let mut shown = show(reads, vault, &subject, &item, view, &query.fields)?;
         shown.rule = call.may_know_existence().then(|| permit.rule().clone());
-        Ok((shown, permit.rule().clone(), keys))
+        Ok((shown, permit.rule().clone(), subject.detail_keys(reads)?))
     })?;
-    let event = Event {
-        class: SafeText::of(&view.class),
-        view: view_number(view.view),
-        rule,
-        about: About::Subject(keys.token(vault.now())),
-        detail: Some(call.detail(vault, &keys, vec![view.item])?),
-        ..call.event(vault.epoch())
+    let touched = Touched {
+        class: Some(view.class),
+        view: Some(view.view),
+        rule: Some(rule),
+        items: vec![(view.item, view.version)],
+        ..touched(query)
     };
+    let event = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     Ok(Seen { view, event, reading })
 }
 

@@ -1,74 +1,91 @@
 //! ListItems: a subject's items, page by page, in order of creation.
 
 use crate::audit::detail::DetailKeys;
-use crate::audit::event::{About, Event};
-use crate::base::id::ItemId;
-use crate::base::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
-use crate::gate::call::{Call, view_number};
-use crate::gate::refusal::{Fault, FaultReason, Refusal, State};
+use crate::base::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::gate::call::Call;
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Refusal, State};
 use crate::gate::vault::Vault;
 
 use super::model::{ItemView, ListPage, ListQuery};
-use super::record::{StoredItem, open_subject, resolve};
+use super::page::{Last, make_token, open_token};
+use super::record::{StoredItem, Target};
+use super::recorded::refuse;
 use super::show::{permit, show};
 use super::subject::items_of;
 
-/// Lists items. Values are returned only after the event that records them is durable.
+/// Lists items. Values are returned only after the entry that records them is durable.
 pub async fn list(vault: &Vault, call: &Call, query: ListQuery) -> Result<ListPage, Refusal> {
-    match try_list(vault, call, query).await {
+    match try_list(vault, call, &query).await {
         Ok(page) => Ok(page),
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
+        Err(refusal) => {
+            let touched = Touched { fields: query.fields.clone(), ..Touched::default() };
+            Err(refuse(vault, call, Some(&query.subject), touched, refusal).await)
+        }
     }
 }
 
-async fn try_list(vault: &Vault, call: &Call, query: ListQuery) -> Result<ListPage, Refusal> {
-    let after = parse_token(&query.page_token)?;
+async fn try_list(vault: &Vault, call: &Call, query: &ListQuery) -> Result<ListPage, Refusal> {
+    let after = open_token(call, query, vault.now())?;
+    let target = Target::of(vault.id(), vault.index_key(), &query.subject);
+    let id = vault.read(|reads| target.id(reads))?;
+    let reading = vault.readings().begin(id, None);
+    let Seen { items, more, keys } = look(vault, call, query, &target, after)?;
+    let touched = Touched {
+        view: items.iter().map(|item| item.view).max(),
+        count: u32::try_from(items.len()).unwrap_or(u32::MAX),
+        items: items.iter().map(|item| (item.item, item.version)).collect(),
+        fields: query.fields.clone(),
+        ..Touched::default()
+    };
+    let entry = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
+    reading.unless_cut(vault.record(vec![entry])).await.ok_or(State::SubjectErased)??;
+    let next_page_token = match items.last().filter(|_| more) {
+        None => String::new(),
+        Some(last) => make_token(call, query, Last { created: last.created, id: last.item }, vault.now())?,
+    };
+    Ok(ListPage { items, next_page_token })
+}
+
+struct Seen {
+    items: Vec<ItemView>,
+    more: bool,
+    keys: DetailKeys,
+}
+
+fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: Option<Last>) -> Result<Seen, Refusal> {
     let size = match query.page_size as usize {
         0 => PAGE_SIZE_DEFAULT,
         size => size.min(PAGE_SIZE_MAX),
     };
-    let id = vault.read(|reads| Ok(resolve(reads, vault.id(), vault.index_key(), &query.subject)?.id))?;
-    let reading = vault.readings().begin(id);
-    let (items, more, keys) = vault.read(|reads| {
-        let subject = open_subject(reads, vault.id(), id)?;
-        let mut stored = items_of(reads, &id)?;
-        stored.retain(|item| call.permit(item.head.class).is_some() && is_wanted(&query.classes, item));
-        stored.sort_by_key(|item| (item.head.created, item.id));
-        let from = match after {
-            None => 0,
-            Some(last) => stored.iter().position(|item| item.id == last).map_or(stored.len(), |at| at + 1),
-        };
-        let more = stored.len() > from + size;
-        let mut views: Vec<ItemView> = Vec::new();
-        for item in stored.iter().skip(from).take(size) {
+    vault.read(|reads| {
+        let subject = target.open(reads, vault.id())?;
+        let mut stored = items_of(reads, &subject.id)?;
+        stored.retain(|item| {
+            call.permit(item.head.class).is_some() && is_wanted(&query.classes, item) && after < Some(place(item))
+        });
+        stored.sort_by_key(place);
+        let mut items: Vec<ItemView> = Vec::new();
+        let mut bytes = 0;
+        for item in stored.iter().take(size) {
+            bytes += item.sealed_len();
+            // A page is never empty because of one large item.
+            if bytes > PAGE_BYTES_MAX && !items.is_empty() {
+                break;
+            }
             let (_, view) = permit(call, item, query.view)?;
-            views.push(show(reads, vault, &subject, item, view, &query.fields)?);
+            items.push(show(reads, vault, &subject, item, view, &query.fields)?);
         }
-        Ok((views, more, DetailKeys::derive(&subject.audit_key(reads)?)))
-    })?;
-    let event = Event {
-        view: items.iter().map(|item| view_number(item.view)).max().unwrap_or(0),
-        count: u32::try_from(items.len()).unwrap_or(u32::MAX),
-        about: About::Subject(keys.token(vault.now())),
-        detail: Some(call.detail(vault, &keys, items.iter().map(|item| item.item).collect())?),
-        ..call.event(vault.epoch())
-    };
-    let recorded = vault.committer().commit(move |txn| {
-        txn.record(event);
-        Ok(())
-    });
-    reading.unless_cut(recorded).await.ok_or(State::SubjectErased)??;
-    let next = items.last().filter(|_| more).map(|item| item.item.to_string());
-    Ok(ListPage { items, next_page_token: next.unwrap_or_default() })
+        let more = stored.len() > items.len();
+        Ok(Seen { items, more, keys: subject.detail_keys(reads)? })
+    })
+}
+
+/// The order of creation; ids decide between items of one call.
+fn place(item: &StoredItem) -> Last {
+    Last { created: item.head.created, id: item.id }
 }
 
 fn is_wanted(classes: &[String], item: &StoredItem) -> bool {
     classes.is_empty() || classes.iter().any(|class| class == item.head.class.as_str())
-}
-
-fn parse_token(token: &str) -> Result<Option<ItemId>, Refusal> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    token.parse().map(Some).map_err(|_| Fault::new("page_token", FaultReason::PageToken).into())
 }

@@ -10,8 +10,15 @@ pub mod draft;
 pub mod get;
 pub mod list;
 pub mod model;
+pub mod page;
+pub mod person;
 pub mod put;
 pub mod record;
+pub mod recorded;
+pub mod repeat;
 pub mod show;
 pub mod subject;
 pub mod update;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use crate::catalog::classes::ItemValue;
 use crate::catalog::path::FieldPath;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
+use crate::crypto::hash::Digest;
+use crate::gate::vault::Awaited;
 
 /// Names a subject, by the vault's id or by the caller's.
 pub enum SubjectRef {
@@ -15,6 +17,16 @@ pub enum SubjectRef {
     Id(SubjectId),
     /// The caller's own id: personal data.
     External(Text),
+}
+
+impl SubjectRef {
+    /// A second copy, wiped on its own.
+    pub fn duplicate(&self) -> Self {
+        match self {
+            Self::Id(id) => Self::Id(*id),
+            Self::External(id) => Self::External(id.duplicate()),
+        }
+    }
 }
 
 /// A subject to be created, with its first items.
@@ -262,6 +274,16 @@ pub enum ErasureState {
     Erased,
 }
 
+impl Erasure {
+    /// What a caller is told of an act of forgetting.
+    pub fn of(awaited: Awaited, receipt: ReceiptId) -> Self {
+        match awaited {
+            Awaited::Done { epoch } => Self { state: ErasureState::Erased, epoch, receipt, waiting: Vec::new() },
+            Awaited::Pending { waiting } => Self { state: ErasureState::Pending, epoch: 0, receipt, waiting },
+        }
+    }
+}
+
 /// One entry of a batch of new items.
 pub struct PutEntry {
     /// The subject.
@@ -272,6 +294,8 @@ pub struct PutEntry {
     pub create_subject: bool,
     /// Labels of a subject created so.
     pub labels: Vec<(String, String)>,
+    /// The digest of the entry as it came.
+    pub digest: Digest,
 }
 
 /// A stored entry of a batch.

@@ -1,77 +1,200 @@
-//! PutItem and BatchPutItems: new items of subjects that exist.
+//! PutItem and BatchPutItems: new items, of subjects that exist or, in a batch, are created along the way.
 
-use crate::audit::detail::DetailKeys;
-use crate::audit::event::{About, Event};
+use std::collections::HashMap;
+
 use crate::base::id::SubjectId;
-use crate::base::limits::BATCH_ITEMS_MAX;
-use crate::base::log_safe::SafeText;
+use crate::base::limits::PUT_ENTRIES_MAX;
 use crate::gate::call::Call;
-use crate::gate::refusal::{Fault, FaultReason, Refusal};
-use crate::gate::txn::Txn;
+use crate::gate::once::Once;
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State};
+use crate::gate::txn::{self, Txn};
 use crate::gate::vault::Vault;
+use crate::policy::action::Action;
 
-use super::draft::Draft;
+use super::draft::{Draft, touched};
 use super::model::{NewItem, PutDone, PutEntry, Stamp, SubjectRef};
-use super::record::{open_subject, resolve};
+use super::person::{NewPerson, Placed};
+use super::record::Target;
+use super::recorded::refuse;
+use super::repeat::{Answer, record_repeat, remember, repeated};
 
 /// Creates one item.
 ///
 /// # Durability
-/// On `Ok` the item and its event survive power loss; on an error nothing was created.
+/// On `Ok` the item and its entry survive power loss; on an error nothing was created.
 pub async fn put(vault: &Vault, call: &Call, named: SubjectRef, item: NewItem) -> Result<(SubjectId, Stamp), Refusal> {
-    match try_put(vault, call, &named, item).await {
-        Ok(done) => Ok(done),
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
+    let stored = match Draft::check(call, item, vault.now(), "item") {
+        Err(refusal) => Err(refusal),
+        Ok(draft) => {
+            let target = Target::of(vault.id(), vault.index_key(), &named);
+            let unit = Unit { target, person: None, drafts: vec![draft], once: call.once().cloned() };
+            unit.commit(vault, call).await
+        }
+    };
+    match stored {
+        Ok(Answer { subject, items, .. }) if items.len() == 1 => {
+            Ok((subject, items.into_iter().next().expect("there is one")))
+        }
+        Ok(_) => Err(State::IdempotencyKeyReused.into()),
+        Err(refusal) => Err(refuse(vault, call, Some(&named), Touched::default(), refusal).await),
     }
 }
 
-/// Creates items one by one with a shared sync; each succeeds or fails by itself.
+/// Creates items with a shared sync; each succeeds or fails by itself, but for those that create one subject: they
+/// are stored or refused together.
+///
+/// # Durability
+/// As for [`put`], entry by entry.
 pub async fn put_batch(
     vault: &Vault,
     call: &Call,
     entries: Vec<PutEntry>,
 ) -> Result<Vec<Result<PutDone, Refusal>>, Refusal> {
-    if entries.len() > BATCH_ITEMS_MAX {
+    if entries.len() > PUT_ENTRIES_MAX {
         return Err(vault.refuse(call, Fault::new("entries", FaultReason::TooMany).into()).await);
     }
-    let entries = entries.into_iter().map(|entry| put_entry(vault, call, entry));
+    let mut done: Vec<Option<Result<PutDone, Refusal>>> = entries.iter().map(|_| None).collect();
+    let groups = grouped(entries);
     // All are handed to the writer before the first is waited for, so that they share its sync.
-    let running = entries.map(|entry| Box::pin(entry) as std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>>);
-    Ok(join_all(running.collect()).await)
-}
-
-async fn put_entry(vault: &Vault, call: &Call, entry: PutEntry) -> Result<PutDone, Refusal> {
-    if entry.create_subject {
-        let fault = Fault::new("create_subject", FaultReason::UnknownField);
-        return Err(vault.refuse(call, fault.into()).await);
+    let running = groups.into_iter().enumerate().map(|(number, group)| {
+        Box::pin(put_group(vault, call, number, group)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
+    });
+    for (at, outcome) in join_all(running.collect()).await.into_iter().flatten() {
+        done[at] = Some(outcome);
     }
-    let Some(item) = entry.item else {
-        return Err(vault.refuse(call, Fault::new("item", FaultReason::Required).into()).await);
-    };
-    let (subject, stamp) = put(vault, call, entry.subject, item).await?;
-    Ok(PutDone { subject, item: Some(stamp), subject_created: false })
+    // Every entry is in one group, and every group answers all of its entries.
+    Ok(done.into_iter().flatten().collect())
 }
 
-async fn try_put(vault: &Vault, call: &Call, named: &SubjectRef, item: NewItem) -> Result<(SubjectId, Stamp), Refusal> {
-    let draft = Draft::check(call, item, vault.now(), "item")?;
-    let (id, keys) = vault.read(|reads| {
-        let subject = resolve(reads, vault.id(), vault.index_key(), named)?;
-        Ok((subject.id, DetailKeys::derive(&subject.audit_key(reads)?)))
-    })?;
-    let event = Event {
-        class: SafeText::of(&draft.class()),
-        about: About::Subject(keys.token(vault.now())),
-        detail: Some(call.detail(vault, &keys, vec![draft.id()])?),
-        ..call.event(vault.epoch())
+/// Entries that are stored together, each with its place in the batch.
+type Group = Vec<(usize, PutEntry)>;
+
+fn grouped(entries: Vec<PutEntry>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::with_capacity(entries.len());
+    let mut creating: HashMap<Vec<u8>, usize> = HashMap::new();
+    for (at, entry) in entries.into_iter().enumerate() {
+        let shared = match &entry.subject {
+            SubjectRef::External(id) if entry.create_subject => Some(id.expose().as_bytes().to_vec()),
+            SubjectRef::External(_) | SubjectRef::Id(_) => None,
+        };
+        match shared {
+            None => groups.push(vec![(at, entry)]),
+            Some(id) => match creating.get(&id) {
+                Some(group) => groups[*group].push((at, entry)),
+                None => {
+                    creating.insert(id, groups.len());
+                    groups.push(vec![(at, entry)]);
+                }
+            },
+        }
+    }
+    groups
+}
+
+async fn put_group(vault: &Vault, call: &Call, number: usize, group: Group) -> Vec<(usize, Result<PutDone, Refusal>)> {
+    let places: Vec<(usize, bool)> = group.iter().map(|(at, entry)| (*at, entry.item.is_some())).collect();
+    let named = group.first().map(|(_, entry)| entry.subject.duplicate());
+    let outcome = match Unit::check(vault, call, number, group) {
+        Ok(unit) => unit.commit(vault, call).await.map_err(|refusal| (None, refusal)),
+        Err((at, refusal)) => Err((at, refusal)),
     };
-    let vault_id = *vault.id();
-    let work = move |txn: &mut Txn<'_>| {
-        let tree = open_subject(txn, &vault_id, id)?.tree();
-        let stamp = draft.store(txn, &vault_id, &id, tree)?;
-        txn.record(event);
-        Ok((id, stamp))
-    };
-    vault.committer().commit(work).await
+    match outcome {
+        Ok(answer) => {
+            let mut stamps = answer.items.into_iter();
+            let mut created = answer.created;
+            let done = places.into_iter().map(|(at, has_item)| {
+                let item = if has_item { stamps.next() } else { None };
+                let subject_created = std::mem::take(&mut created);
+                (at, Ok(PutDone { subject: answer.subject, item, subject_created }))
+            });
+            done.collect()
+        }
+        Err((at, refusal)) => {
+            let refusal = refuse(vault, call, named.as_ref(), Touched::default(), refusal).await;
+            let told = |place: usize| {
+                if at.is_none_or(|at| at == place) { refusal.clone() } else { refused_together() }
+            };
+            places.into_iter().map(|(place, _)| (place, Err(told(place)))).collect()
+        }
+    }
+}
+
+fn refused_together() -> Refusal {
+    Fault::new("create_subject", FaultReason::Conflict).into()
+}
+
+/// What is stored together: items of one subject, and perhaps the subject.
+struct Unit {
+    target: Target,
+    person: Option<NewPerson>,
+    drafts: Vec<Draft>,
+    once: Option<Once>,
+}
+
+impl Unit {
+    /// Checks the entries of a group. An error names the entry that is at fault, if it is one.
+    fn check(vault: &Vault, call: &Call, number: usize, group: Group) -> Result<Self, (Option<usize>, Refusal)> {
+        let (now, mut person, mut drafts, mut digests) = (vault.now(), None, Vec::new(), Vec::new());
+        let target = group.first().map(|(_, entry)| Target::of(vault.id(), vault.index_key(), &entry.subject));
+        for (at, entry) in group {
+            let fail = |refusal: Refusal| (Some(at), refusal);
+            if entry.create_subject && person.is_none() {
+                let SubjectRef::External(id) = entry.subject else {
+                    return Err(fail(Fault::new("create_subject", FaultReason::Conflict).into()));
+                };
+                if !call.may_also(Action::CreateSubject) {
+                    return Err(fail(Access::Denied { rule: None }.into()));
+                }
+                person = Some(NewPerson::make(vault, id, entry.labels).map_err(fail)?);
+            }
+            digests.extend_from_slice(&entry.digest);
+            match entry.item {
+                Some(item) => drafts.push(Draft::check(call, item, now, "item").map_err(fail)?),
+                None if entry.create_subject => {}
+                None => return Err(fail(Fault::new("item", FaultReason::Required).into())),
+            }
+        }
+        let part = u32::try_from(number).unwrap_or(u32::MAX);
+        let digest = crate::crypto::hash::sha256(&[&digests]);
+        let once = call.once().map(|once| once.part(part + 1, digest));
+        let target = target.ok_or((None, Fault::new("entries", FaultReason::Required).into()))?;
+        Ok(Self { target, person, drafts, once })
+    }
+
+    async fn commit(self, vault: &Vault, call: &Call) -> Result<Answer, Refusal> {
+        let call = call.clone();
+        vault.committer().commit(move |txn| self.store(txn, &call)).await
+    }
+
+    fn store(self, txn: &mut Txn<'_>, call: &Call) -> Result<Answer, Refusal> {
+        let vault = call.recorder().vault();
+        if let Some(repeated) = repeated(txn, vault, self.once.as_ref(), txn.now())? {
+            let answer = repeated.standing()?;
+            record_repeat(txn, call, answer.subject)?;
+            return Ok(answer);
+        }
+        let (placed, created) = match (self.target.open(txn, vault), self.person) {
+            (Ok(subject), _) => {
+                let detail_keys = subject.detail_keys(txn)?;
+                (Placed { id: subject.id, tree: subject.tree(), detail_keys }, false)
+            }
+            (Err(txn::Fault::Refused(Refusal::State(State::NotFound))), Some(person)) => {
+                (person.store(txn, vault)?, true)
+            }
+            (Err(fault), _) => return Err(fault.into()),
+        };
+        let touched = touched(&self.drafts);
+        let mut items = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            items.push(draft.store(txn, vault, &placed.id, placed.tree)?);
+        }
+        let answer = Answer { subject: placed.id, created, time: txn.now(), items, receipt: None };
+        remember(txn, vault, self.once.as_ref(), &answer)?;
+        let at = (txn.now(), txn.epoch());
+        txn.record(call.recorder().entry(Whom::Subject(&placed.detail_keys), touched, Ended::Done, at)?);
+        Ok(answer)
+    }
 }
 
 type Running<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

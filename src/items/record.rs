@@ -3,6 +3,7 @@
 //! A row's clear part holds random ids, registry codes, flags and times, and is authenticated under the key that dies
 //! with what it describes, together with a counter that the page keeps beside that key: an older row is refused.
 
+use crate::audit::detail::DetailKeys;
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
 use crate::base::secret::{Key, PlainValue};
@@ -92,9 +93,10 @@ impl OpenSubject {
         Tree::Subject(self.id, self.row.position)
     }
 
-    /// Its audit key.
-    pub fn audit_key(&self, reads: &dyn Reads) -> Result<Key, Fault> {
-        Ok(reads.entry(self.tree(), AUDIT_POSITION)?.ok_or(Fault::Torn)?.key)
+    /// The keys of its entries in the log.
+    pub fn detail_keys(&self, reads: &dyn Reads) -> Result<DetailKeys, Fault> {
+        let audit = reads.entry(self.tree(), AUDIT_POSITION)?.ok_or(Fault::Torn)?;
+        Ok(DetailKeys::derive(&audit.key))
     }
 
     /// The caller's id for it.
@@ -138,20 +140,44 @@ pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result
     Ok(OpenSubject { id, row, record, commitment })
 }
 
-/// Resolves a reference to a subject, through the blind index for a caller's id.
-pub fn resolve(reads: &dyn Reads, vault: &VaultId, index_key: &Key, named: &SubjectRef) -> Result<OpenSubject, Fault> {
-    match named {
-        SubjectRef::Id(id) => open_subject(reads, vault, *id),
-        SubjectRef::External(external) => {
-            let index = IndexRow::of(vault, index_key, external);
-            let sealed = reads.row(Space::Index, &index.key)?.ok_or(Fault::Refused(State::NotFound.into()))?;
-            let subject = open_subject(reads, vault, index.open(&sealed)?)?;
-            // A token is truncated: the subject's own record decides.
-            let own = subject.external_id(vault)?;
-            if mac::equal(own.expose().as_bytes(), external.expose().as_bytes()) {
-                Ok(subject)
-            } else {
-                Err(Fault::Refused(State::NotFound.into()))
+/// Whom a request names, ready to be looked up: owned, so that it can travel to the writer's thread.
+pub enum Target {
+    /// By the vault's id.
+    Id(SubjectId),
+    /// By the caller's, through the blind index.
+    Indexed(IndexRow, Text),
+}
+
+impl Target {
+    /// From a reference.
+    pub fn of(vault: &VaultId, index_key: &Key, named: &SubjectRef) -> Self {
+        match named {
+            SubjectRef::Id(id) => Self::Id(*id),
+            SubjectRef::External(id) => Self::Indexed(IndexRow::of(vault, index_key, id), id.duplicate()),
+        }
+    }
+
+    /// The subject's id; what is not there is found out when it is opened.
+    pub fn id(&self, reads: &dyn Reads) -> Result<SubjectId, Fault> {
+        match self {
+            Self::Id(id) => Ok(*id),
+            Self::Indexed(index, _) => {
+                let sealed = reads.row(Space::Index, &index.key)?.ok_or(Fault::Refused(State::NotFound.into()))?;
+                index.open(&sealed)
+            }
+        }
+    }
+
+    /// The subject.
+    pub fn open(&self, reads: &dyn Reads, vault: &VaultId) -> Result<OpenSubject, Fault> {
+        let subject = open_subject(reads, vault, self.id(reads)?)?;
+        match self {
+            Self::Id(_) => Ok(subject),
+            Self::Indexed(_, named) => {
+                // A token is truncated: the subject's own record decides.
+                let own = subject.external_id(vault)?;
+                let same = mac::equal(own.expose().as_bytes(), named.expose().as_bytes());
+                if same { Ok(subject) } else { Err(Fault::Refused(State::NotFound.into())) }
             }
         }
     }
@@ -239,6 +265,16 @@ pub enum ItemRow {
     Live(Box<StoredItem>),
     /// It was deleted, and its epoch is pending.
     Deleted(ReceiptId),
+}
+
+impl ItemRow {
+    /// The class of a live item.
+    pub fn class(&self) -> Option<ClassId> {
+        match self {
+            Self::Live(item) => Some(item.head.class),
+            Self::Deleted(_) => None,
+        }
+    }
 }
 
 const LIVE: u8 = 1;
@@ -336,15 +372,7 @@ pub fn encode_item(
     let notes = envelope.seal(place, Part::Notes, notes.expose()).map_err(|_| Unavailable::Internal)?;
     let clear = write_head(head);
     let code = envelope.authenticate(place, &authenticated(&clear, &notes));
-    Ok(Writer::with_capacity(value.len() + notes.len() + 256)
-        .u8(VERSION)
-        .u8(LIVE)
-        .bytes(&clear)
-        .raw(&code)
-        .raw(envelope.commitment())
-        .bytes(&value)
-        .bytes(&notes)
-        .finish())
+    Ok(encode_row(&clear, &code, envelope.commitment(), &value, &notes))
 }
 
 /// What an item holds, in the clear.
@@ -371,6 +399,33 @@ impl StoredItem {
             notes: envelope.open(place, Part::Notes, &self.commitment, &self.notes).map_err(torn)?,
         })
     }
+}
+
+impl StoredItem {
+    /// The row with another clear part under the same key; value and free text stay as they were sealed.
+    pub fn with_head(&self, vault: &VaultId, head: &ItemHead, entry: &Entry) -> Vec<u8> {
+        let envelope = Envelope::derive(Kind::Item, &entry.key);
+        let clear = write_head(head);
+        let code = envelope.authenticate(item_place(vault, &self.id, head, entry), &authenticated(&clear, &self.notes));
+        encode_row(&clear, &code, envelope.commitment(), &self.value, &self.notes)
+    }
+
+    /// The length of its sealed parts: about that of what they hold.
+    pub fn sealed_len(&self) -> usize {
+        self.value.len() + self.notes.len()
+    }
+}
+
+fn encode_row(clear: &[u8], code: &[u8; 32], commitment: &[u8; 32], value: &[u8], notes: &[u8]) -> Vec<u8> {
+    Writer::with_capacity(value.len() + notes.len() + clear.len() + 128)
+        .u8(VERSION)
+        .u8(LIVE)
+        .bytes(clear)
+        .raw(code)
+        .raw(commitment)
+        .bytes(value)
+        .bytes(notes)
+        .finish()
 }
 
 fn authenticated(clear: &[u8], notes: &[u8]) -> Vec<u8> {

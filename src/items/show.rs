@@ -3,7 +3,7 @@
 use crate::catalog::classes::{CanonicalValue, class_of};
 use crate::catalog::view::View;
 use crate::gate::call::Call;
-use crate::gate::refusal::{Access, Refusal, State};
+use crate::gate::refusal::{Access, Refusal};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::policy::decide::Permit;
@@ -24,9 +24,9 @@ pub fn permit(call: &Call, item: &StoredItem, wanted: Option<View>) -> Result<(P
     }
 }
 
-/// "Denied", or "absent" for a role that may not tell the two apart.
-fn denied(call: &Call) -> Refusal {
-    if call.may_know_existence() { Access::Denied { rule: None }.into() } else { State::NotFound.into() }
+/// "Denied", told as "absent" to a role that may not tell the two apart.
+pub fn denied(call: &Call) -> Refusal {
+    if call.may_know_existence() { Access::Denied { rule: None }.into() } else { Access::Hidden.into() }
 }
 
 /// Opens an item and masks it to a view.

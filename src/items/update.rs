@@ -1,97 +1,222 @@
 //! UpdateItem: a correction is a new version under a new key; the old key is forgotten.
+//!
+//! Where only metadata changes, the version stays. If its free text changes, the item is sealed again under a fresh
+//! key all the same, so that the old text dies with the old key; codes, flags and times alone are rewritten in place,
+//! under the same key and with the next count.
 
-use crate::audit::detail::DetailKeys;
-use crate::audit::event::{About, Event};
-use crate::base::id::ReceiptId;
-use crate::base::log_safe::SafeText;
-use crate::catalog::view::View;
-use crate::crypto::rng;
+use crate::base::id::{ItemId, ReceiptId};
+use crate::catalog::class::ClassId;
+use crate::crypto::{mac, rng};
 use crate::gate::call::Call;
-use crate::gate::intents::Intent;
+use crate::gate::intents::{Intent, What};
+use crate::gate::once;
+use crate::gate::receipts::{self, Progress};
+use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
-use crate::gate::vault::Vault;
+use crate::gate::vault::{Awaited, Vault};
+use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
-use super::draft::{Checked, Details, Version, check_value, store_version};
-use super::model::{Erasure, Stamp, Update};
-use super::record::{ItemHead, ItemRow, decode_item, item_key, open_subject, resolve};
+use super::draft::{Checked, Details, Version, check_value, permit_to_write, store_version};
+use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
+use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
+use super::recorded::refuse;
+use super::repeat::{Answer, record_repeat, remember, repeated};
+use super::show::denied;
 
 /// Corrects an item.
 ///
 /// # Durability
-/// On `Ok` the new version is durable and the old one unreadable by any call; the erasure says whether its key is gone.
+/// On `Ok` the new state is durable and what it replaced unreadable by any call; the erasure says whether its key is
+/// gone. No erasure: nothing that was sealed changed.
 pub async fn update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp, Option<Erasure>), Refusal> {
-    match try_update(vault, call, update).await {
-        Ok(done) => Ok(done),
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
+    let touched = Touched { count: 1, items: vec![(update.item, 0)], ..Touched::default() };
+    let (named, wait) = (update.subject.duplicate(), update.wait == Wait::Erased);
+    let stored = match Correction::check(vault, call, update) {
+        Ok(correction) => correction.commit(vault, call).await,
+        Err(refusal) => Err(refusal),
+    };
+    match stored {
+        Ok(stored) => finish(vault, call, stored, wait).await,
+        Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),
     }
 }
 
-async fn try_update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp, Option<Erasure>), Refusal> {
-    let Some(value) = update.value else {
-        return Err(Fault::new("value", FaultReason::Required).into());
-    };
-    let class = value.class().id;
-    call.permit(class).filter(|permit| permit.view() == View::Plain).ok_or(Access::Denied { rule: None })?;
-    let checked = check_value(value, "value")?;
-    let details = match update.metadata {
-        Some(metadata) => Some(Details::complete(call.registry(), class, metadata, vault.now(), "")?),
-        None => None,
-    };
-    let (id, keys) = vault.read(|reads| {
-        let subject = resolve(reads, vault.id(), vault.index_key(), &update.subject)?;
-        Ok((subject.id, DetailKeys::derive(&subject.audit_key(reads)?)))
-    })?;
-    let event = Event {
-        class: SafeText::of(&class),
-        about: About::Subject(keys.token(vault.now())),
-        detail: Some(call.detail(vault, &keys, vec![update.item])?),
-        ..call.event(vault.epoch())
-    };
-    let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-    let (vault_id, item_id, etag) = (*vault.id(), update.item, update.etag);
-    let work = move |txn: &mut Txn<'_>| {
-        let subject = open_subject(txn, &vault_id, id)?;
-        let row = txn.row(Space::Item, &item_key(&id, &item_id))?.ok_or(State::NotFound)?;
-        let ItemRow::Live(old) = decode_item(item_id, &row)? else { return Err(State::NotFound.into()) };
-        if !etag.is_empty() && etag != old.head.etag() {
-            return Err(State::EtagMismatch.into());
-        }
-        if old.head.class != class {
-            return Err(Fault::new("value", FaultReason::ClassMismatch).into());
-        }
-        let content = old.open(txn, &vault_id, subject.tree())?;
-        let version = next_version(&old.head, checked, details, content.notes, txn.now());
-        let stamp = store_version(txn, &vault_id, &id, subject.tree(), Version { id: item_id, ..version })?;
-        let intent = Intent {
-            receipt,
-            what: "old version".into(),
-            class: class.as_str().into(),
-            subject: Some(id),
-            targets: vec![(subject.tree(), old.head.position)],
-            rows: Vec::new(),
-        };
-        let number = intent.lodge(txn)?;
-        txn.record(event);
-        Ok((stamp, number))
-    };
-    let (stamp, number) = vault.committer().commit(work).await?;
-    let erasure = vault.await_erasure(call, number, update.wait == super::model::Wait::Erased).await;
-    Ok((stamp, Some(super::delete::answer(erasure, receipt))))
+/// A correction that is durable.
+struct Stored {
+    answer: Answer,
+    progress: Option<Progress>,
+    new: bool,
 }
 
-fn next_version(
-    old: &ItemHead,
-    checked: Checked,
-    details: Option<Details>,
-    old_notes: crate::base::secret::PlainValue,
-    now: crate::base::time::Timestamp,
-) -> Version {
-    let number = old.version + 1;
-    let (head, notes) = match details {
-        Some(details) => details.into_head(checked.class, number, 1, old.created, now),
-        None => (ItemHead { version: number, counter: 1, updated: now, ..old.clone() }, old_notes),
+async fn finish(vault: &Vault, call: &Call, stored: Stored, wait: bool) -> Result<(Stamp, Option<Erasure>), Refusal> {
+    let Stored { answer, progress, new } = stored;
+    let stamp = answer.items.into_iter().next().ok_or(State::IdempotencyKeyReused)?;
+    let (Some(receipt), Some(progress)) = (answer.receipt, progress) else { return Ok((stamp, None)) };
+    let awaited = match progress {
+        Progress::Done { epoch } => Awaited::Done { epoch },
+        Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
+        Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
     };
-    Version { id: crate::base::id::ItemId::from_bytes([0; 16]), head, value: checked.value, notes }
+    Ok((stamp, Some(Erasure::of(awaited, receipt))))
+}
+
+/// A correction, ready for the writer.
+struct Correction {
+    target: Target,
+    item: ItemId,
+    etag: String,
+    checked: Option<Checked>,
+    metadata: Option<NewMetadata>,
+    receipt: ReceiptId,
+}
+
+impl Correction {
+    fn check(vault: &Vault, call: &Call, update: Update) -> Result<Self, Refusal> {
+        let Update { subject, item, etag, value, metadata, wait: _ } = update;
+        if value.is_none() && metadata.is_none() {
+            return Err(Fault::new("value", FaultReason::Required).into());
+        }
+        let checked = match value {
+            None => None,
+            Some(value) => {
+                permit_to_write(call, value.class().id).ok_or(Access::Denied { rule: None })?;
+                Some(check_value(value, "value")?)
+            }
+        };
+        let target = Target::of(vault.id(), vault.index_key(), &subject);
+        let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+        Ok(Self { target, item, etag, checked, metadata, receipt })
+    }
+
+    async fn commit(self, vault: &Vault, call: &Call) -> Result<Stored, Refusal> {
+        let call = call.clone();
+        let work = move |txn: &mut Txn<'_>| {
+            let vault = call.recorder().vault();
+            let (answer, new) = match repeated(txn, vault, call.once(), txn.now())? {
+                Some(repeated) => {
+                    let answer = repeated.standing()?;
+                    record_repeat(txn, &call, answer.subject)?;
+                    (answer, false)
+                }
+                None => (self.store(txn, &call)?, true),
+            };
+            let progress = match &answer.receipt {
+                Some(receipt) => receipts::find(txn, receipt)?,
+                None => None,
+            };
+            Ok(Stored { answer, progress, new })
+        };
+        vault.committer().commit(work).await
+    }
+
+    fn store(self, txn: &mut Txn<'_>, call: &Call) -> Result<Answer, Refusal> {
+        let vault = call.recorder().vault();
+        let subject = self.target.open(txn, vault)?;
+        let row = txn.row(Space::Item, &item_key(&subject.id, &self.item))?.ok_or(State::NotFound)?;
+        let ItemRow::Live(old) = decode_item(self.item, &row)? else { return Err(State::NotFound.into()) };
+        let class = old.head.class;
+        let rule = permit_to_write(call, class).ok_or_else(|| denied(call))?;
+        if !self.etag.is_empty() && self.etag != old.head.etag() {
+            return Err(State::EtagMismatch.into());
+        }
+        if self.checked.as_ref().is_some_and(|checked| checked.class != class) {
+            return Err(Fault::new("value", FaultReason::ClassMismatch).into());
+        }
+        let details = match self.metadata {
+            None => None,
+            Some(stated) => Some(Details::complete(call.registry(), class, stated, txn.now(), "metadata")?),
+        };
+        let change = Change { checked: self.checked, details, receipt: self.receipt };
+        let (stamp, receipt) = change.apply(txn, call, &subject, &old)?;
+        let touched = Touched {
+            class: Some(class),
+            rule: Some(rule),
+            count: 1,
+            items: vec![(self.item, stamp.version)],
+            ..Touched::default()
+        };
+        let answer = Answer { subject: subject.id, created: false, time: txn.now(), items: vec![stamp], receipt };
+        remember(txn, vault, call.once(), &answer)?;
+        let keys = subject.detail_keys(txn)?;
+        let at = (txn.now(), txn.epoch());
+        txn.record(call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, at)?);
+        Ok(answer)
+    }
+}
+
+/// What changes, once it is known what is there.
+struct Change {
+    checked: Option<Checked>,
+    details: Option<Details>,
+    receipt: ReceiptId,
+}
+
+impl Change {
+    /// The item as it is then, and the receipt of what it replaced.
+    fn apply(
+        self,
+        txn: &mut Txn<'_>,
+        call: &Call,
+        subject: &OpenSubject,
+        old: &StoredItem,
+    ) -> Result<(Stamp, Option<ReceiptId>), Refusal> {
+        let vault = call.recorder().vault();
+        let content = old.open(txn, vault, subject.tree())?;
+        let (head, now) = (&old.head, txn.now());
+        let same_notes = |details: &Details| mac::equal(details.notes().expose(), content.notes.expose());
+        if self.checked.is_none()
+            && let Some(details) = self.details.as_ref().filter(|details| same_notes(details))
+        {
+            let new = details.head(head.class, head.version, head.counter + 1, head.created, now);
+            return Ok((rewrite(txn, call, subject, old, new)?, None));
+        }
+        let version = head.version + u64::from(self.checked.is_some());
+        let (new, notes) = match self.details {
+            Some(details) => {
+                (details.head(head.class, version, head.counter + 1, head.created, now), details.into_notes())
+            }
+            None => {
+                let mut new = head.clone();
+                (new.version, new.counter, new.updated) = (version, head.counter + 1, now);
+                (new, content.notes)
+            }
+        };
+        let value = self.checked.map_or(content.value, |checked| checked.value);
+        let stamp =
+            store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
+        once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
+        forget_version(subject, old, head.class, self.receipt).lodge(txn)?;
+        Ok((stamp, Some(self.receipt)))
+    }
+}
+
+/// The clear part anew, under the same key.
+fn rewrite(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    subject: &OpenSubject,
+    old: &StoredItem,
+    mut new: ItemHead,
+) -> Result<Stamp, Refusal> {
+    new.position = old.head.position;
+    let entry = txn.entry(subject.tree(), new.position)?.ok_or(Unavailable::Damaged)?;
+    let entry = Entry { extra: new.counter, ..entry };
+    txn.set(subject.tree(), new.position, &entry)?;
+    let row = old.with_head(call.recorder().vault(), &new, &entry);
+    txn.put(Space::Item, item_key(&subject.id, &old.id), row);
+    Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
+}
+
+fn forget_version(subject: &OpenSubject, old: &StoredItem, class: ClassId, receipt: ReceiptId) -> Intent {
+    Intent {
+        receipt,
+        what: What::Version,
+        class: class.as_str().into(),
+        subject: Some(subject.id),
+        item: Some(old.id),
+        targets: vec![(subject.tree(), old.head.position)],
+        rows: Vec::new(),
+    }
 }

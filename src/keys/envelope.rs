@@ -85,8 +85,8 @@ impl Envelope {
     }
 
     /// The key from which records that die with this envelope are sealed, such as idempotency records.
-    pub fn companion(&self) -> &Key {
-        &self.extra
+    pub fn into_companion(self) -> Key {
+        self.extra
     }
 
     /// Seals one part of the content.

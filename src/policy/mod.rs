@@ -7,3 +7,4 @@ pub mod action;
 pub mod bindings;
 pub mod caller;
 pub mod decide;
+pub mod rules;

@@ -19,12 +19,12 @@ use crate::api::peer::PeerInfo;
 use crate::api::routes as api;
 use crate::base::id::InstanceId;
 use crate::base::time::{Clock, SystemClock};
-use crate::catalog::registry::Registry;
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::OuterKey as _;
 use crate::keys::outer::file::KeyFile;
 use crate::keys::slot::grade::Grade;
+use crate::policy::rules::Rules;
 use crate::store::rocks::{RocksEngine, RocksOptions};
 
 /// Whether slots of the lowest grade are refused.
@@ -76,7 +76,7 @@ pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError>
         apart_from: vec![config.store.dir.clone()],
         instance: instance(&config.store.dir)?,
         outer,
-        registry: Registry::parse(&read_text(&config.files.catalog)?)?,
+        rules: Rules::load(&read_text(&config.files.catalog)?)?,
         clock: Arc::new(SystemClock),
         patience: Patience {
             drain: Duration::from_millis(config.limits.drain_ms_max),

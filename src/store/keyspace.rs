@@ -44,4 +44,6 @@ spaces! {
     Doomed = 11, "doomed";
     /// The audit log: one packed record per commit group.
     Log = 12, "log";
+    /// What became of each act of forgetting, by its receipt.
+    Receipt = 13, "receipt";
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
+use prost::Message as _;
+
 use super::super::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use super::super::{proto, status};
 use super::{At, Faults, item, subject};
+use crate::base::secret::PlainValue;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
+use crate::gate::call::CallRequest;
 use crate::gate::refusal::{Fault, FaultReason, Refusal, Unavailable};
 use crate::items::model::{ItemQuery, ItemView, PutDone, PutEntry, SubjectRef};
 
@@ -106,6 +110,8 @@ fn refused_together() -> Refusal {
 
 fn put_entry(entry: proto::PutItemEntry) -> Result<PutEntry, Refusal> {
     let mut faults = Faults::default();
+    let encoded = PlainValue::new(entry.encode_to_vec());
+    let digest = CallRequest::digest("PutItemEntry", encoded.expose());
     let subject = subject::subject_ref(&mut faults, At::field("subject"), entry.subject);
     if entry.item.is_none() && !entry.create_subject {
         faults.add(At::field("item"), FaultReason::Required);
@@ -113,7 +119,7 @@ fn put_entry(entry: proto::PutItemEntry) -> Result<PutEntry, Refusal> {
     let item = entry.item.and_then(|new| item::new_item(&mut faults, At::field("item"), new));
     let labels = subject::labels(&mut faults, At::field("labels"), entry.labels);
     let create_subject = entry.create_subject;
-    item::whole(faults, subject.map(|subject| PutEntry { subject, item, create_subject, labels }))
+    item::whole(faults, subject.map(|subject| PutEntry { subject, item, create_subject, labels, digest }))
 }
 
 /// What became of one new item.

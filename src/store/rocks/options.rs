@@ -99,7 +99,7 @@ enum ReadBy {
 fn read_by(space: Space) -> ReadBy {
     match space {
         Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
-        Space::Index | Space::Idempotency => ReadBy::Key,
+        Space::Index | Space::Idempotency | Space::Receipt => ReadBy::Key,
         Space::Free | Space::Intent | Space::Doomed | Space::Log => ReadBy::Range,
     }
 }

@@ -1,0 +1,240 @@
+//! Changes that a caller may repeat: the record that one was made, and what it was answered.
+//!
+//! A record is found under a MAC of caller and key, made with a key of the day. What it holds of the request and the
+//! answer is sealed under the keys of everything the change made, so that it dies with any of them; forgetting one of
+//! them leaves only which subject it was and the receipt. Records are good for a day, and nothing opens them after
+//! the next.
+//!
+//! Rows, after the four bytes of the day: `1 | mac` is a record, `2 | owner | mac` leads from what it concerns to it.
+
+use std::sync::Arc;
+
+use super::days::{Days, day_prefix, is_within_a_day};
+use super::refusal::{Refusal, State, Unavailable};
+use super::txn::{Fault, Reads, Txn};
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
+use crate::base::log_safe::SafeText;
+use crate::base::secret::{Key, PlainValue};
+use crate::base::time::Timestamp;
+use crate::catalog::text::Text;
+use crate::crypto::hash::Digest;
+use crate::crypto::{aead, kdf, label, mac};
+use crate::store::keyspace::Space;
+
+const VERSION: u8 = 1;
+const RECORD: u8 = 1;
+const OWNED: u8 = 2;
+const LIVE: u8 = 1;
+const GONE: u8 = 2;
+const MAC_LEN: usize = 16;
+
+/// A change that may be repeated: where its record is, and what was asked for.
+#[derive(Clone)]
+pub struct Once {
+    /// Per day, today first: the key that names this caller's records of this idempotency key.
+    names: Arc<[(i32, Key)]>,
+    /// Which part of the request this is about; a batch has several.
+    part: u32,
+    digest: Digest,
+}
+
+/// What the vault knows of an earlier call with the same key.
+pub enum Record {
+    /// The change stands.
+    Live(Live),
+    /// Something it made was forgotten since.
+    Gone {
+        /// The subject.
+        subject: SubjectId,
+        /// The evidence.
+        receipt: ReceiptId,
+    },
+}
+
+/// The record of a change that stands.
+pub struct Live {
+    row: Vec<u8>,
+    made: Timestamp,
+    clear: Vec<u8>,
+    sealed: Vec<u8>,
+    /// What the change made.
+    pub made_of: MadeOf,
+}
+
+/// What a change made: the owners of the keys that seal its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeOf {
+    /// The subject.
+    pub subject: SubjectId,
+    /// Whether the subject itself was made.
+    pub with_subject: bool,
+    /// Items, and the version of each.
+    pub items: Vec<(ItemId, u64)>,
+}
+
+impl Once {
+    pub(super) fn new(days: &Days, caller: &SafeText, key: &Text, digest: Digest) -> Self {
+        let name = |lookup: &Key| {
+            let parts = [caller.as_str().as_bytes(), key.expose().as_bytes()];
+            mac::prf(lookup, label::IDEMPOTENCY_LOOKUP, &parts)
+        };
+        Self { names: days.each().map(|day| (day.day, name(&day.lookup))).collect(), part: 0, digest }
+    }
+
+    /// The same for one part of the request.
+    pub fn part(&self, number: u32, digest: Digest) -> Self {
+        Self { names: self.names.clone(), part: number, digest }
+    }
+
+    /// What is known of an earlier call, if it was within a day.
+    pub fn find(&self, reads: &dyn Reads, now: Timestamp) -> Result<Option<Record>, Fault> {
+        for (day, name) in self.names.iter() {
+            let row = self.row(*day, name);
+            if let Some(value) = reads.row(Space::Idempotency, &row)? {
+                let (made, record) = decode(row, &value).map_err(|_| Fault::Torn)?;
+                if is_within_a_day(made, now) {
+                    return Ok(Some(record));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes that the change was made. `keys` are the companions of what it made, the subject's first.
+    pub fn remember(
+        &self,
+        txn: &mut Txn<'_>,
+        vault: &VaultId,
+        made_of: &MadeOf,
+        keys: &[&Key],
+        answer: &PlainValue,
+    ) -> Result<(), Refusal> {
+        let row = self.first_row();
+        let clear = encode_clear(txn.now(), made_of);
+        let plain =
+            PlainValue::new(Writer::with_capacity(32 + answer.len()).raw(&self.digest).raw(answer.expose()).finish());
+        let sealed = aead::seal(&combined(keys), &aad(vault, &row, &clear), plain.expose());
+        let sealed = sealed.map_err(|_| Unavailable::Internal)?;
+        let owners = made_of.items.iter().map(|(id, _)| id.as_bytes());
+        for owner in owners.chain(made_of.with_subject.then(|| made_of.subject.as_bytes())) {
+            txn.put(Space::Idempotency, owned(&row, owner), []);
+        }
+        txn.put(Space::Idempotency, row, Writer::new().u8(VERSION).u8(LIVE).bytes(&clear).bytes(&sealed).finish());
+        Ok(())
+    }
+
+    /// Notes that the change was to forget something.
+    pub fn remember_forgetting(&self, txn: &mut Txn<'_>, subject: SubjectId, receipt: ReceiptId) {
+        let gone = gone(txn.now(), subject, receipt);
+        txn.put(Space::Idempotency, self.first_row(), gone);
+    }
+
+    /// Opens the record of an earlier call: what it was answered.
+    ///
+    /// # Errors
+    /// [`State::IdempotencyKeyReused`] if it was another request.
+    pub fn open(&self, vault: &VaultId, live: &Live, keys: &[&Key]) -> Result<PlainValue, Fault> {
+        let aad = aad(vault, &live.row, &live.clear);
+        let plain = aead::open(&combined(keys), &aad, &live.sealed).map_err(|_| Fault::Torn)?;
+        let (digest, answer) = plain.expose().split_at_checked(32).ok_or(Fault::Torn)?;
+        if !mac::equal(digest, &self.digest) {
+            return Err(Fault::Refused(State::IdempotencyKeyReused.into()));
+        }
+        Ok(PlainValue::new(answer.to_vec()))
+    }
+
+    fn first_row(&self) -> Vec<u8> {
+        // A call has at least today's keys.
+        self.names.first().map(|(day, name)| self.row(*day, name)).unwrap_or_default()
+    }
+
+    fn row(&self, day: i32, name: &Key) -> Vec<u8> {
+        let code = mac::mac(name, label::IDEMPOTENCY_LOOKUP, &[&self.part.to_be_bytes()]);
+        [&day_prefix(day)[..], &[RECORD], &code[..MAC_LEN]].concat()
+    }
+}
+
+impl Live {
+    /// When the change was made.
+    pub fn made(&self) -> Timestamp {
+        self.made
+    }
+}
+
+/// Makes every record of what is being forgotten unreadable, but for the subject and the receipt.
+pub fn forget(txn: &mut Txn<'_>, owner: &[u8; 16], subject: SubjectId, receipt: ReceiptId) -> Result<(), Refusal> {
+    let today = txn.now().day();
+    for day in [today, today - 1] {
+        let prefix = [&day_prefix(day)[..], &[OWNED], owner].concat();
+        for (link, _) in txn.rows(Space::Idempotency, &prefix, &[], usize::MAX)? {
+            let row = [&day_prefix(day)[..], &[RECORD], &link[prefix.len()..]].concat();
+            if let Some(value) = txn.row(Space::Idempotency, &row)? {
+                let (made, _) = decode(row.clone(), &value).map_err(|_| Unavailable::Damaged)?;
+                txn.put(Space::Idempotency, row, gone(made, subject, receipt));
+            }
+            txn.delete(Space::Idempotency, link);
+        }
+    }
+    Ok(())
+}
+
+/// One key from several: whoever lacks one of them cannot make it.
+fn combined(keys: &[&Key]) -> Key {
+    let start = Key::copied(&[0; 32]);
+    keys.iter().fold(start, |so_far, key| kdf::derive_key(so_far.expose(), key, label::IDEMPOTENCY_SEAL, &[]))
+}
+
+fn aad(vault: &VaultId, row: &[u8], clear: &[u8]) -> Vec<u8> {
+    Writer::new().bytes(label::IDEMPOTENCY_RECORD.as_bytes()).bytes(vault.as_bytes()).bytes(row).bytes(clear).finish()
+}
+
+fn owned(row: &[u8], owner: &[u8; 16]) -> Vec<u8> {
+    [&row[..4], &[OWNED], owner, &row[5..]].concat()
+}
+
+fn gone(made: Timestamp, subject: SubjectId, receipt: ReceiptId) -> Vec<u8> {
+    let writer = Writer::new().u8(VERSION).u8(GONE).i64(made.as_millis());
+    writer.raw(subject.as_bytes()).raw(receipt.as_bytes()).finish()
+}
+
+fn encode_clear(made: Timestamp, made_of: &MadeOf) -> Vec<u8> {
+    Writer::new()
+        .i64(made.as_millis())
+        .raw(made_of.subject.as_bytes())
+        .u8(made_of.with_subject.into())
+        .list(made_of.items.iter(), |w, (id, version)| w.raw(id.as_bytes()).u64(*version))
+        .finish()
+}
+
+fn decode_clear(clear: &[u8]) -> Result<(Timestamp, MadeOf), Malformed> {
+    let mut r = Reader::new(clear);
+    let made = Timestamp::from_millis(r.i64()?);
+    let made_of = MadeOf {
+        subject: SubjectId::from_bytes(r.array()?),
+        with_subject: r.u8()? == 1,
+        items: r.list(|r| Ok((ItemId::from_bytes(r.array()?), r.u64()?)))?,
+    };
+    r.finish()?;
+    Ok((made, made_of))
+}
+
+fn decode(row: Vec<u8>, value: &[u8]) -> Result<(Timestamp, Record), Malformed> {
+    let mut r = Reader::new(value);
+    match (r.u8()?, r.u8()?) {
+        (VERSION, LIVE) => {
+            let (clear, sealed) = (r.bytes()?.to_vec(), r.bytes()?.to_vec());
+            r.finish()?;
+            let (made, made_of) = decode_clear(&clear)?;
+            Ok((made, Record::Live(Live { row, made, clear, sealed, made_of })))
+        }
+        (VERSION, GONE) => {
+            let made = Timestamp::from_millis(r.i64()?);
+            let gone =
+                Record::Gone { subject: SubjectId::from_bytes(r.array()?), receipt: ReceiptId::from_bytes(r.array()?) };
+            r.finish()?;
+            Ok((made, gone))
+        }
+        _ => Err(Malformed),
+    }
+}

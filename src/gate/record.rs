@@ -1,0 +1,154 @@
+//! What is recorded of a call: owned, so that it can travel to the writer's thread with the change it records.
+
+use std::sync::Arc;
+
+use super::days::Days;
+use super::refusal::{Access, Refusal, Unavailable};
+use crate::audit::detail::{Detail, DetailKeys};
+use crate::audit::event::{About, Decision, Event, Outcome};
+use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
+use crate::base::log_safe::SafeText;
+use crate::base::time::Timestamp;
+use crate::catalog::class::ClassId;
+use crate::catalog::text::Text;
+use crate::catalog::view::View;
+
+/// Makes the entries of one call. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    pub(super) vault: VaultId,
+    /// Everything that all entries of the call share.
+    pub(super) template: Arc<Event>,
+    /// What the caller chose.
+    pub(super) chosen: Arc<Chosen>,
+    pub(super) days: Arc<Days>,
+}
+
+/// What a caller chose, beside what it touches.
+pub(super) struct Chosen {
+    pub ticket: Text,
+    pub peer: Text,
+}
+
+/// What one entry of a call concerns.
+#[derive(Default, Clone)]
+pub struct Touched {
+    /// The class.
+    pub class: Option<ClassId>,
+    /// How much was shown.
+    pub view: Option<View>,
+    /// The rule that permitted it.
+    pub rule: Option<SafeText>,
+    /// How many items or subjects.
+    pub count: u32,
+    /// Items and versions; 0 for the newest.
+    pub items: Vec<(ItemId, u64)>,
+    /// Field paths that were asked for; none for all.
+    pub fields: Vec<String>,
+}
+
+/// Whom an entry is about, with the keys that seal its detail.
+pub enum Whom<'k> {
+    /// Nobody who is known.
+    Nobody,
+    /// A subject.
+    Subject(&'k DetailKeys),
+    /// The erasure of something of a subject's, named by its receipt alone.
+    Erasure {
+        /// The subject's keys.
+        keys: &'k DetailKeys,
+        /// The subject.
+        subject: SubjectId,
+        /// Names the erasure.
+        receipt: ReceiptId,
+    },
+}
+
+/// How the call ended.
+#[derive(Clone, Copy)]
+pub enum Ended<'r> {
+    /// Carried out, or about to be revealed.
+    Done,
+    /// Accepted; a later entry ends it.
+    Started,
+    /// Not carried out.
+    Not(&'r Refusal),
+}
+
+impl Recorder {
+    /// The vault whose log it is.
+    pub fn vault(&self) -> &VaultId {
+        &self.vault
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`Unavailable::Internal`] if the system source of randomness failed.
+    pub fn entry(
+        &self,
+        whom: Whom<'_>,
+        touched: Touched,
+        ended: Ended<'_>,
+        at: (Timestamp, u64),
+    ) -> Result<Event, Refusal> {
+        let (now, epoch) = at;
+        let (keys, about, subject) = match whom {
+            Whom::Nobody => (&self.days.today.detail, About::Nobody, None),
+            Whom::Subject(keys) => (keys, About::Subject(keys.token(now)), None),
+            Whom::Erasure { keys, subject, receipt } => (keys, About::Erasure(receipt), Some(subject)),
+        };
+        let detail = Detail {
+            subject,
+            items: touched.items,
+            fields: touched.fields,
+            ticket: self.chosen.ticket.duplicate(),
+            peer: self.chosen.peer.duplicate(),
+        };
+        let detail = detail.seal(keys, &self.vault, &self.template.request).map_err(|_| Unavailable::Internal)?;
+        let (decision, outcome, reason) = match ended {
+            Ended::Done => (Decision::Permitted, Outcome::Done, None),
+            Ended::Started => (Decision::Permitted, Outcome::Started, None),
+            Ended::Not(refusal) => (decision_of(refusal), outcome_of(refusal), Some(refusal.reason())),
+        };
+        let empty = SafeText::constant("");
+        Ok(Event {
+            class: touched.class.map_or(empty.clone(), |class| SafeText::constant(class.as_str())),
+            view: touched.view.map_or(0, view_number),
+            decision,
+            rule: touched.rule.unwrap_or(empty),
+            outcome,
+            reason,
+            count: touched.count,
+            epoch,
+            about,
+            detail: Some(detail),
+            ..(*self.template).clone()
+        })
+    }
+}
+
+fn decision_of(refusal: &Refusal) -> Decision {
+    match refusal {
+        Refusal::Access(Access::RoleRequired | Access::PurposeRequired) | Refusal::Invalid(_) => Decision::NotAsked,
+        Refusal::Access(_) => Decision::Denied,
+        Refusal::State(_) | Refusal::Unavailable(_) => Decision::Permitted,
+    }
+}
+
+fn outcome_of(refusal: &Refusal) -> Outcome {
+    match refusal {
+        Refusal::Access(_) | Refusal::Invalid(_) | Refusal::State(_) => Outcome::Refused,
+        Refusal::Unavailable(_) => Outcome::Failed,
+    }
+}
+
+/// A view's number in the log, as in the contract.
+fn view_number(view: View) -> u8 {
+    match view {
+        View::Exists => 1,
+        View::Last4 => 2,
+        View::Masked => 3,
+        View::Plain => 4,
+    }
+}

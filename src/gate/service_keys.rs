@@ -1,0 +1,115 @@
+//! The vault's own keys, each under a name: where it is in its tree, and making it.
+//!
+//! A row per name holds the position; the entry holds the name again, so that swapped rows are refused.
+
+use super::intents::DoomedRow;
+use super::refusal::{Refusal, Unavailable};
+use super::txn::{Fault, Reads, Txn};
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::secret::Key;
+use crate::base::time::Timestamp;
+use crate::crypto::rng;
+use crate::keys::page::{Entry, Tree};
+use crate::store::keyspace::Space;
+
+/// A key of the vault's own. The tags are on disk and permanent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Tokenises callers' ids of subjects; counts its rotations.
+    ExternalIdIndex(u32),
+    /// Names idempotency records and seals page tokens of one day.
+    Lookup(i32),
+    /// Seals the details of one day's entries that concern no subject.
+    Detail(i32),
+}
+
+const VERSION: u8 = 1;
+const LOOKUP_TAG: u8 = 2;
+
+impl Name {
+    fn parts(self) -> (u8, u32) {
+        match self {
+            Name::ExternalIdIndex(number) => (1, number),
+            Name::Lookup(day) => (LOOKUP_TAG, day as u32),
+            Name::Detail(day) => (3, day as u32),
+        }
+    }
+
+    fn row(self) -> Vec<u8> {
+        let (tag, number) = self.parts();
+        Writer::new().u8(tag).u32(number).finish()
+    }
+
+    fn in_entry(self) -> u64 {
+        let (tag, number) = self.parts();
+        u64::from(tag) << 32 | u64::from(number)
+    }
+}
+
+/// Where a key is, and since when.
+struct Seat {
+    position: u64,
+    made: Timestamp,
+}
+
+impl Seat {
+    fn encode(&self) -> Vec<u8> {
+        Writer::new().u8(VERSION).u64(self.position).i64(self.made.as_millis()).finish()
+    }
+
+    fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(row);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let seat = Self { position: r.u64()?, made: Timestamp::from_millis(r.i64()?) };
+        r.finish()?;
+        Ok(seat)
+    }
+}
+
+/// The key of a name, if there is one.
+pub fn find(reads: &dyn Reads, name: Name) -> Result<Option<Key>, Fault> {
+    let Some(seat) = seat(reads, name)? else { return Ok(None) };
+    let entry = reads.entry(Tree::Service, seat.position)?.ok_or(Fault::Torn)?;
+    if entry.extra == name.in_entry() { Ok(Some(entry.key)) } else { Err(Fault::Torn) }
+}
+
+/// The key of a name; made if there is none.
+pub fn find_or_make(txn: &mut Txn<'_>, name: Name) -> Result<Key, Refusal> {
+    if let Some(key) = find(txn, name)? {
+        return Ok(key);
+    }
+    let key: Key = rng::make_secret().map_err(|_| Unavailable::Internal)?;
+    let position = txn.claim_position(Tree::Service)?;
+    txn.set(Tree::Service, position, &Entry { generation: 1, extra: name.in_entry(), key: key.duplicate() })?;
+    txn.put(Space::ServiceKey, name.row(), Seat { position, made: txn.now() }.encode());
+    Ok(key)
+}
+
+/// What an intent must name so that a key is forgotten.
+pub struct Doomed {
+    /// The key's entry.
+    pub target: (Tree, u64),
+    /// The row that leads to it.
+    pub row: DoomedRow,
+}
+
+/// What an intent must name so that the key of a name is forgotten; none if there is none.
+pub fn doomed(reads: &dyn Reads, name: Name) -> Result<Option<Doomed>, Fault> {
+    let row = DoomedRow { space: Space::ServiceKey, key: name.row(), prefix: false };
+    let seat = seat(reads, name)?;
+    Ok(seat.map(|seat| Doomed { target: (Tree::Service, seat.position), row }))
+}
+
+/// The days that have a lookup key, in no order.
+pub fn lookup_days(reads: &dyn Reads) -> Result<Vec<i32>, Fault> {
+    let rows = reads.rows(Space::ServiceKey, &[LOOKUP_TAG], &[], usize::MAX)?;
+    let day = |key: &[u8]| key[1..].try_into().map(|bytes| u32::from_be_bytes(bytes) as i32).map_err(|_| Fault::Torn);
+    rows.iter().map(|(key, _)| day(key)).collect()
+}
+
+fn seat(reads: &dyn Reads, name: Name) -> Result<Option<Seat>, Fault> {
+    let row = reads.row(Space::ServiceKey, &name.row())?;
+    row.map(|row| Seat::decode(&row).map_err(|_| Fault::Torn)).transpose()
+}

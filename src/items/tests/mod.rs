@@ -1,0 +1,190 @@
+//! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
+
+mod lists;
+mod records;
+mod repeats;
+mod updates;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::audit::leaf::{self, Leaf};
+use crate::audit::sequence;
+use crate::base::id::{InstanceId, ItemId, SubjectId};
+use crate::base::secret::Key;
+use crate::base::time::{ManualClock, Timestamp};
+use crate::catalog::classes::ItemValue;
+use crate::catalog::classes::contact::Contact;
+use crate::catalog::registry::DEFAULT;
+use crate::catalog::text::Text;
+use crate::gate::call::{Call, CallRequest};
+use crate::gate::open::{Parts, open};
+use crate::gate::refusal::Refusal;
+use crate::gate::vault::{Patience, Vault};
+use crate::policy::action::Action;
+use crate::policy::caller::{Caller, RoleId};
+use crate::policy::rules::Rules;
+use crate::store::batch::Batch;
+use crate::store::keyspace::Space;
+use crate::store::memory::MemoryEngine;
+use crate::store::{Engine, Error, Record};
+
+use super::model::{ItemQuery, NewItem, NewMetadata, NewSubject, Stamp, SubjectRef};
+use super::{create, get};
+
+/// An engine whose commits can be made to fail.
+struct Breakable {
+    inner: MemoryEngine,
+    broken: AtomicBool,
+}
+
+impl Engine for Breakable {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.get(space, key)
+    }
+
+    fn multi_get(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        self.inner.multi_get(space, keys)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Error> {
+        self.inner.scan(space, prefix, from, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Error> {
+        if self.broken.load(Ordering::SeqCst) { Err(Error::Failed) } else { self.inner.commit(batch) }
+    }
+}
+
+/// A vault to call verbs on.
+pub struct Bench {
+    pub vault: Arc<Vault>,
+    clock: Arc<ManualClock>,
+    engine: Arc<Breakable>,
+    _dir: tempfile::TempDir,
+}
+
+/// A moment in 2026, at noon UTC.
+pub const NOON: i64 = 1_780_000_000_000 / 86_400_000 * 86_400_000 + 43_200_000;
+pub const HOUR: i64 = 3_600_000;
+
+impl Bench {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let engine = Arc::new(Breakable { inner: MemoryEngine::new(), broken: AtomicBool::new(false) });
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
+        let parts = Parts {
+            engine: engine.clone(),
+            store_bytes: Box::new(|| 0),
+            slots: vec![dir.path().join("a"), dir.path().join("b")],
+            apart_from: vec![],
+            instance: InstanceId::from_bytes([7; 16]),
+            outer: Key::copied(&[9; 32]),
+            rules: Rules::load(DEFAULT).expect("the shipped registry"),
+            clock: clock.clone(),
+            patience: Patience { drain: Duration::from_millis(50), epoch_delay: Duration::from_millis(5) },
+        };
+        // Opening waits for the writer, which a runtime's own thread must not.
+        let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");
+        Self { vault, clock, engine, _dir: dir }
+    }
+
+    /// Moves the clock to so long after noon of the first day.
+    pub fn at(&self, after_noon: i64) {
+        self.clock.set(Timestamp::from_millis(NOON + after_noon));
+    }
+
+    /// From now on, every commit fails.
+    pub fn break_storage(&self) {
+        self.engine.broken.store(true, Ordering::SeqCst);
+    }
+
+    pub async fn call(&self, action: Action) -> Call {
+        self.call_as("checkout", RoleId::Service, "service_delivery", action, "", "").await
+    }
+
+    /// A call with an idempotency key, and a request of which only the text matters.
+    pub async fn call_once(&self, action: Action, key: &str, request: &str) -> Call {
+        self.call_as("checkout", RoleId::Service, "service_delivery", action, key, request).await
+    }
+
+    pub async fn call_as(
+        &self,
+        caller: &str,
+        role: RoleId,
+        purpose: &str,
+        action: Action,
+        key: &str,
+        request: &str,
+    ) -> Call {
+        let identity = format!("spiffe://example.org/{caller}").parse().expect("an identity");
+        let request = CallRequest {
+            caller: Some(Arc::new(Caller { identity, roles: vec![role] })),
+            action,
+            purpose: purpose.into(),
+            role: String::new(),
+            ticket: Text::from("T-1"),
+            idempotency_key: Text::from(key),
+            request_digest: CallRequest::digest(action.as_str(), request.as_bytes()),
+            peer: "192.0.2.1:1".into(),
+            deadline: None,
+            malformed: None,
+        };
+        self.vault.open_call(request).await.expect("is open to the role")
+    }
+
+    /// A subject with contacts of these names.
+    pub async fn person(&self, names: &[&str]) -> (SubjectId, Vec<Stamp>) {
+        let call = self.call(Action::CreateSubject).await;
+        let items = names.iter().map(|name| contact(name)).collect();
+        let new = NewSubject { external_id: Text::default(), labels: vec![], items };
+        let created = create::create(&self.vault, &call, new).await.expect("creates");
+        (created.subject, created.items)
+    }
+
+    /// The name in a contact, read as a service.
+    pub async fn name(&self, subject: SubjectId, item: ItemId) -> Result<String, Refusal> {
+        let call = self.call(Action::GetItem).await;
+        let view = get::get(&self.vault, &call, query(subject, item)).await?;
+        match view.value {
+            Some(ItemValue::Contact(contact)) => Ok(contact.full_name.expose().to_owned()),
+            _ => panic!("a contact"),
+        }
+    }
+
+    /// Every leaf of the log.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        let rows = self.engine.scan(Space::Log, &[], &[], usize::MAX).expect("reads");
+        let entries = rows.iter().flat_map(|(_, row)| sequence::unpack(row).expect("unpacks"));
+        entries.map(|(bytes, _)| leaf::decode(&bytes).expect("decodes")).collect()
+    }
+
+    pub fn last_leaf(&self) -> Leaf {
+        self.leaves().pop().expect("there is one")
+    }
+
+    pub fn rows(&self, space: Space) -> Vec<Record> {
+        self.engine.scan(space, &[], &[], usize::MAX).expect("reads")
+    }
+
+    /// Waits until the vault has carried out what is pending.
+    pub async fn settle(&self) {
+        for _ in 0..500 {
+            if self.vault.epochs().pending() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("erasures stay pending");
+    }
+}
+
+pub fn contact(name: &str) -> NewItem {
+    let value = ItemValue::Contact(Contact { full_name: name.into(), ..Contact::default() });
+    NewItem { class: "contact".into(), value, metadata: NewMetadata::default() }
+}
+
+pub fn query(subject: SubjectId, item: ItemId) -> ItemQuery {
+    ItemQuery { subject: SubjectRef::Id(subject), item, version: 0, view: None, fields: vec![] }
+}

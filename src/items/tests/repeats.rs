@@ -1,0 +1,224 @@
+//! Changes that are repeated with the same idempotency key.
+
+use super::*;
+use crate::gate::refusal::State;
+use crate::items::model::ListQuery;
+use crate::items::model::{Delete, ErasureState, PutEntry, Update, Wait};
+use crate::items::{delete, list, put, update};
+
+async fn put_once(bench: &Bench, subject: SubjectId, key: &str, name: &str) -> Result<Stamp, Refusal> {
+    let call = bench.call_once(Action::PutItem, key, name).await;
+    put::put(&bench.vault, &call, SubjectRef::Id(subject), contact(name)).await.map(|(_, stamp)| stamp)
+}
+
+async fn delete_once(bench: &Bench, subject: SubjectId, item: ItemId, key: &str) -> super::super::model::Erasure {
+    let call = bench.call_once(Action::DeleteItem, key, &item.to_string()).await;
+    let wanted = Delete { subject: SubjectRef::Id(subject), item, etag: String::new(), wait: Wait::Erased };
+    delete::delete(&bench.vault, &call, wanted).await.expect("deletes")
+}
+
+async fn count(bench: &Bench, subject: SubjectId) -> usize {
+    let call = bench.call(Action::ListItems).await;
+    let all = ListQuery {
+        subject: SubjectRef::Id(subject),
+        classes: vec![],
+        view: None,
+        fields: vec![],
+        page_size: 0,
+        page_token: String::new(),
+    };
+    list::list(&bench.vault, &call, all).await.expect("lists").items.len()
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_first_answer_and_changes_nothing() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let first = put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    let again = put_once(&bench, subject, "k", "Ada").await.expect("repeats");
+    assert_eq!(first, again);
+    assert_eq!(count(&bench, subject).await, 1);
+    put_once(&bench, subject, "k2", "Ada").await.expect("another key is another change");
+    assert_eq!(count(&bench, subject).await, 2);
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_another_request_is_refused() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    let refusal = put_once(&bench, subject, "k", "Grace").await.expect_err("is refused");
+    assert_eq!(refusal, State::IdempotencyKeyReused.into());
+    assert_eq!(count(&bench, subject).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_is_the_callers_own() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    let call = bench.call_as("billing", RoleId::Service, "service_delivery", Action::PutItem, "k", "Ada").await;
+    put::put(&bench.vault, &call, SubjectRef::Id(subject), contact("Ada")).await.expect("stores its own");
+    assert_eq!(count(&bench, subject).await, 2);
+}
+
+#[tokio::test]
+async fn concurrent_repeats_make_one_change() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let (a, b, c) = tokio::join!(
+        put_once(&bench, subject, "k", "Ada"),
+        put_once(&bench, subject, "k", "Ada"),
+        put_once(&bench, subject, "k", "Ada")
+    );
+    assert_eq!(a.expect("stores"), b.clone().expect("repeats"));
+    assert_eq!(b, c);
+    assert_eq!(count(&bench, subject).await, 1);
+}
+
+#[tokio::test]
+async fn a_created_subject_is_answered_again_until_a_part_of_it_is_erased() {
+    let bench = Bench::new();
+    let new = || NewSubject {
+        external_id: Text::from("user-1"),
+        labels: vec![],
+        items: vec![contact("Ada"), contact("Grace")],
+    };
+    let create = async || {
+        let call = bench.call_once(Action::CreateSubject, "k", "Ada and Grace").await;
+        create::create(&bench.vault, &call, new()).await
+    };
+    let first = create().await.expect("creates");
+    assert_eq!(create().await.expect("repeats"), first);
+    let erasure = delete_once(&bench, first.subject, first.items[1].item, "").await;
+    assert_eq!(create().await.expect_err("is told"), State::Erased(Some(erasure.receipt)).into());
+}
+
+#[tokio::test]
+async fn a_repeated_deletion_names_the_same_receipt() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    let first = delete_once(&bench, subject, items[0].item, "k").await;
+    let again = delete_once(&bench, subject, items[0].item, "k").await;
+    assert_eq!(first.state, ErasureState::Erased);
+    assert_eq!(first, again);
+}
+
+#[tokio::test]
+async fn what_was_put_and_erased_since_is_not_put_again() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let stamp = put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    let erasure = delete_once(&bench, subject, stamp.item, "").await;
+    let refusal = put_once(&bench, subject, "k", "Ada").await.expect_err("is told");
+    assert_eq!(refusal, State::Erased(Some(erasure.receipt)).into());
+    assert_eq!(count(&bench, subject).await, 0);
+}
+
+#[tokio::test]
+async fn a_repeated_correction_makes_no_third_version() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    let correct = async || {
+        let call = bench.call_once(Action::UpdateItem, "k", "Grace").await;
+        let wanted = Update {
+            subject: SubjectRef::Id(subject),
+            item: items[0].item,
+            etag: items[0].etag.clone(),
+            value: Some(contact("Grace").value),
+            metadata: None,
+            wait: Wait::Erased,
+        };
+        update::update(&bench.vault, &call, wanted).await.expect("corrects")
+    };
+    let first = correct().await;
+    assert_eq!(first.0.version, 2);
+    assert_eq!(correct().await, first, "although the etag no longer matches");
+}
+
+#[tokio::test]
+async fn a_batch_is_repeated_entry_by_entry() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let send = async || {
+        let call = bench.call_once(Action::BatchPutItems, "k", "").await;
+        let entry = |name: &str| PutEntry {
+            subject: SubjectRef::Id(subject),
+            item: Some(contact(name)),
+            create_subject: false,
+            labels: vec![],
+            digest: CallRequest::digest("", name.as_bytes()),
+        };
+        let done = put::put_batch(&bench.vault, &call, vec![entry("Ada"), entry("Grace")]).await.expect("runs");
+        done.into_iter().map(|done| done.expect("stores").item.expect("an item")).collect::<Vec<_>>()
+    };
+    assert_eq!(send().await, send().await);
+    assert_eq!(count(&bench, subject).await, 2);
+}
+
+#[tokio::test]
+async fn entries_that_create_one_subject_are_stored_together() {
+    let bench = Bench::new();
+    let call = bench.call(Action::BatchPutItems).await;
+    let entry = |name: &str, item: NewItem| PutEntry {
+        subject: SubjectRef::External(Text::from(name)),
+        item: Some(item),
+        create_subject: true,
+        labels: vec![("region".into(), "eu".into())],
+        digest: [0; 32],
+    };
+    let wrong = NewItem { class: "payment".into(), ..contact("Mallory") };
+    let entries = vec![
+        entry("one", contact("Ada")),
+        entry("two", contact("Grace")),
+        entry("one", contact("Ada again")),
+        entry("two", wrong),
+    ];
+    let done = put::put_batch(&bench.vault, &call, entries).await.expect("runs");
+    let stored: Vec<Option<bool>> =
+        done.iter().map(|done| done.as_ref().ok().map(|done| done.subject_created)).collect();
+    assert_eq!(stored, [Some(true), None, Some(false), None]);
+    let subject = done[0].as_ref().expect("stored").subject;
+    assert_eq!(done[2].as_ref().expect("stored").subject, subject);
+    assert_eq!(count(&bench, subject).await, 2);
+}
+
+#[tokio::test]
+async fn after_a_day_a_key_is_new_and_after_two_its_record_is_gone() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let first = put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    bench.at(20 * HOUR);
+    assert_eq!(put_once(&bench, subject, "k", "Ada").await.expect("yesterday's"), first);
+    bench.at(25 * HOUR);
+    assert_ne!(put_once(&bench, subject, "k", "Ada").await.expect("stores anew"), first);
+    let epoch = bench.vault.epoch();
+    bench.at(72 * HOUR);
+    put_once(&bench, subject, "other", "Ada").await.expect("stores");
+    bench.settle().await;
+    assert!(bench.vault.epoch() > epoch, "the old day's key is forgotten in an epoch");
+    assert_eq!(bench.leaves().iter().filter(|leaf| leaf.operation == "DayKeysErased").count(), 1);
+    let oldest = || bench.rows(Space::Idempotency).first().map(|(key, _)| key[..4].to_vec());
+    let today = ((NOON / 86_400_000) as u32 + 3).to_be_bytes().to_vec();
+    for _ in 0..200 {
+        if oldest() == Some(today.clone()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("rows of a forgotten day stay");
+}
+
+#[tokio::test]
+async fn no_record_holds_the_key_the_request_or_a_value() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    put_once(&bench, subject, "order-4711-of-ada", "Ada Lovelace").await.expect("stores");
+    let digest = CallRequest::digest("PutItem", b"Ada Lovelace");
+    for (key, value) in bench.rows(Space::Idempotency) {
+        let row = [key, value].concat();
+        for secret in [&b"order-4711-of-ada"[..], b"Lovelace", &digest] {
+            assert!(!row.windows(secret.len()).any(|window| window == secret));
+        }
+    }
+}
