@@ -57,6 +57,8 @@ pub const LOG_GROUP_LEAVES_MAX: u64 = 16 * 1024;
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
+/// How often the vault looks for keys of past days.
+pub const OLD_KEYS_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// How long before its deadline a call that waits for an epoch answers that it is still pending.
 pub const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 

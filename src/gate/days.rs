@@ -1,4 +1,7 @@
 //! Keys that live for a day: what is under them is forgotten with them, without looking for it.
+//!
+//! Today's keys are made by the first call of the day. Old ones are given to an epoch then, and also by the epochs'
+//! thread, which looks now and then, so that an idle vault forgets too.
 
 use std::sync::Arc;
 
@@ -84,7 +87,13 @@ fn turn(txn: &mut Txn<'_>) -> Result<(Days, bool), Refusal> {
         }
     };
     let days = Days { today: DayKeys::new(today, &lookup, &detail), before };
-    Ok((days, forget_before(txn, today - 1)?))
+    Ok((days, forget_old(txn)?))
+}
+
+/// Lodges the forgetting of lookup keys older than yesterday's. Whether there were any.
+pub(super) fn forget_old(txn: &mut Txn<'_>) -> Result<bool, Refusal> {
+    let oldest = txn.now().day() - 1;
+    forget_before(txn, oldest)
 }
 
 fn forget_before(txn: &mut Txn<'_>, oldest: i32) -> Result<bool, Refusal> {

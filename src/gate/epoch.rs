@@ -26,7 +26,7 @@ use super::vault::Patience;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::fault;
 use crate::base::id::{PolicyVersion, RequestId, SlotId};
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, OLD_KEYS_INTERVAL};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::crypto::rng;
@@ -175,6 +175,14 @@ struct Ahead {
     staged: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// An epoch is due.
+    Epoch,
+    /// It is time to look for keys of past days.
+    Look,
+}
+
 /// Why an epoch did not finish now.
 enum Halt {
     Slot(SeatError),
@@ -195,7 +203,11 @@ impl From<Refusal> for Halt {
 
 impl Runner {
     fn run(self) {
-        while self.wait_until_due() {
+        while let Some(wake) = self.wait() {
+            if wake == Wake::Look {
+                self.look_for_old_keys();
+                continue;
+            }
             match self.run_epoch() {
                 Ok(done) => {
                     self.shared.waiting.lock().clear();
@@ -210,23 +222,34 @@ impl Runner {
         }
     }
 
-    /// False when the thread shall end.
-    fn wait_until_due(&self) -> bool {
+    /// Waits until something is due; `None` when the thread shall end.
+    fn wait(&self) -> Option<Wake> {
+        let look = Instant::now() + OLD_KEYS_INTERVAL;
         let mut asked = self.shared.asked.lock();
         loop {
+            let now = Instant::now();
             if self.shared.stopping.load(Ordering::Acquire) {
-                return false;
+                return None;
             }
             match asked.due {
-                None => self.shared.wake.wait(&mut asked),
-                Some(due) if due <= Instant::now() => {
+                Some(due) if due <= now => {
                     asked.due = None;
-                    return true;
+                    return Some(Wake::Epoch);
                 }
-                Some(due) => {
-                    self.shared.wake.wait_until(&mut asked, due);
+                _ if look <= now => return Some(Wake::Look),
+                due => {
+                    self.shared.wake.wait_until(&mut asked, due.map_or(look, |due| due.min(look)));
                 }
             }
+        }
+    }
+
+    /// Keys of past days go also when no call comes.
+    fn look_for_old_keys(&self) {
+        if self.commit(days::forget_old).unwrap_or(false) {
+            let mut asked = self.shared.asked.lock();
+            asked.pending += 1;
+            asked.due = Some(Instant::now());
         }
     }
 

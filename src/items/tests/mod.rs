@@ -1,5 +1,6 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
+mod frozen;
 mod lists;
 mod records;
 mod repeats;
@@ -62,7 +63,7 @@ pub struct Bench {
     pub vault: Arc<Vault>,
     clock: Arc<ManualClock>,
     engine: Arc<Breakable>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A moment in 2026, at noon UTC.
@@ -71,8 +72,12 @@ pub const HOUR: i64 = 3_600_000;
 
 impl Bench {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let engine = Arc::new(Breakable { inner: MemoryEngine::new(), broken: AtomicBool::new(false) });
+        Self::on(MemoryEngine::new(), tempfile::tempdir().expect("a folder"))
+    }
+
+    /// Opens the vault of an engine and a folder with its slots, or makes one.
+    pub fn on(inner: MemoryEngine, dir: tempfile::TempDir) -> Self {
+        let engine = Arc::new(Breakable { inner, broken: AtomicBool::new(false) });
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
         let parts = Parts {
             engine: engine.clone(),
@@ -87,7 +92,7 @@ impl Bench {
         };
         // Opening waits for the writer, which a runtime's own thread must not.
         let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");
-        Self { vault, clock, engine, _dir: dir }
+        Self { vault, clock, engine, dir }
     }
 
     /// Moves the clock to so long after noon of the first day.
