@@ -43,8 +43,8 @@ def connect(dev, role):
     return grpc.secure_channel(dev["address"], credentials)
 
 
-def context(purpose):
-    return types_pb2.CallContext(purpose=purpose)
+def context(purpose, **more):
+    return types_pb2.CallContext(purpose=purpose, **more)
 
 
 def refused(call, code):
@@ -84,11 +84,12 @@ stored = []
 began = time.monotonic()
 for person in people:
     request = vault_pb2.CreateSubjectRequest(
-        context=context("service_delivery"), external_id=person["external_id"], labels=person["labels"]
+        context=context("service_delivery", idempotency_key="sign-up of " + person["external_id"]),
+        external_id=person["external_id"], labels=person["labels"],
     )
     for kind in ("contact", "government_id", "payment"):
         request.items.append(new_item(kind, person[kind]))
-    answer = service.CreateSubject(request)
+    answer = service.CreateSubject(sign_up := request)
     stored.append((person, answer.subject_id, [item.item_id for item in answer.items]))
 say(f"service: stored {len(stored)} people with 3 items each in {time.monotonic() - began:.1f} s, one call at a time")
 
@@ -151,6 +152,16 @@ say("killed with SIGKILL and started again")
 service = vault_pb2_grpc.VaultStub(connect(dev, "service"))
 check(service)
 refused(lambda: get(service, "service_delivery", subject, items[1]), grpc.StatusCode.NOT_FOUND)
+again = service.CreateSubject(sign_up)  # the last one, as a caller does that got no answer
+assert again.subject_id == stored[-1][1]
+say("service: sent the last sign-up again with its idempotency key: the same subject, nothing new")
+corrected = vault_pb2.UpdateItemRequest(
+    context=context("service_delivery"), subject=types_pb2.SubjectRef(subject_id=subject), item_id=items[0],
+    value=new_item("contact", dict(person["contact"], full_name="Corrected Name")).value, wait=types_pb2.WAIT_ERASED,
+)
+answer = service.UpdateItem(corrected)
+assert answer.item.version == 2 and answer.erasure.state == types_pb2.ERASURE_STATE_ERASED
+say(f"service: corrected the first contact; the old version's key is gone as of epoch {answer.erasure.epoch}")
 operator = system_pb2_grpc.SystemStub(connect(dev, "operator"))
 status = operator.GetStatus(system_pb2.GetStatusRequest(context=context("security")))
 say(f"service: everybody is still there, the deleted passport is not; epoch {status.current_epoch}, "
