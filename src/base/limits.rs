@@ -62,8 +62,8 @@ pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// Records on one page of a list when the caller does not say.
 pub const PAGE_SIZE_DEFAULT: usize = 50;
-/// Bytes of encoded values and notes on one page of a list: the record that reaches it is the page's last. One value
-/// with its notes may go beyond it, so it lies far enough below the limit of a message.
+/// Bytes of sealed values on one page of a list. A single item may go beyond it, so it lies far enough below the limit
+/// of a message.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Items that one step of BatchGetItems reads before it records and sends them.
 pub const GET_STEP_ITEMS: usize = 500;
@@ -117,6 +117,8 @@ pub const SLOTS_MAX: usize = 8;
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
+/// How often the slots are looked at while nothing is to be forgotten.
+pub const SLOT_LOOK: Duration = Duration::from_secs(2);
 /// Longest configurable delay of a pending epoch, in milliseconds.
 pub const EPOCH_DELAY_MS_CEILING: u64 = 60_000;
 /// Longest configurable wait for calls that hold what is being forgotten, in milliseconds.

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::committer::Committer;
@@ -26,7 +26,7 @@ use super::vault::Patience;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::fault;
 use crate::base::id::{PolicyVersion, RequestId, SlotId};
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::crypto::rng;
@@ -210,7 +210,7 @@ impl Runner {
         }
     }
 
-    /// False when the thread shall end.
+    /// False when the thread shall end. While nothing is due, looks at the slots every so often.
     fn wait_until_due(&self) -> bool {
         let mut asked = self.shared.asked.lock();
         loop {
@@ -218,7 +218,11 @@ impl Runner {
                 return false;
             }
             match asked.due {
-                None => self.shared.wake.wait(&mut asked),
+                None => {
+                    if self.shared.wake.wait_for(&mut asked, SLOT_LOOK).timed_out() {
+                        MutexGuard::unlocked(&mut asked, || self.look_at_slots());
+                    }
+                }
                 Some(due) if due <= Instant::now() => {
                     asked.due = None;
                     return true;
@@ -227,6 +231,23 @@ impl Runner {
                     self.shared.wake.wait_until(&mut asked, due);
                 }
             }
+        }
+    }
+
+    /// Notices that a slot has gone, or is back, before an erasure needs it.
+    fn look_at_slots(&self) {
+        let Ok(state) = self.state() else { return };
+        self.work.slots.check(&state);
+        let claimed = self.work.slots.claim(&state);
+        let missing = self.work.slots.missing();
+        let mut waiting = self.shared.waiting.lock();
+        if *waiting != missing {
+            match claimed {
+                Err(error) => tracing::warn!(slot = error.name, "a slot is not used: {}", error.error),
+                Ok(()) if missing.is_empty() => tracing::info!("every slot is in reach again"),
+                Ok(()) => tracing::warn!(count = missing.len(), "slots are out of reach"),
+            }
+            *waiting = missing;
         }
     }
 

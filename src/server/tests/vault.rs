@@ -143,6 +143,26 @@ async fn when_storage_fails_health_and_readiness_say_so_by_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_slot_shows_as_degraded_until_it_is_back() {
+    let whole = Whole::new();
+    whole.vault().stop();
+    std::fs::rename(whole.slot("b"), whole.slot("away")).unwrap();
+    let service = whole.start();
+    let (_client, mut watching) = whole.watch(&service).await;
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::Serving));
+    assert_eq!(ready(&service), (200, "degraded".into()));
+    let metrics = http(service.ops.address(), "/metrics");
+    assert!(metrics.contains("lacuna_slots_waiting 1"), "{metrics}");
+
+    std::fs::rename(whole.slot("away"), whole.slot("b")).unwrap();
+    soon("the slot is claimed", || ready(&service) == (200, "ready".into()));
+    std::fs::rename(whole.slot("a"), whole.slot("away")).unwrap();
+    soon("the loss is noticed", || ready(&service) == (200, "degraded".into()));
+    std::fs::rename(whole.slot("away"), whole.slot("a")).unwrap();
+    soon("the slot is claimed again", || ready(&service) == (200, "ready".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn draining_tells_those_who_watch_and_does_not_wait_for_them() {
     let whole = Whole::new();
     let service = whole.start();
