@@ -1,6 +1,5 @@
 //! What every call begins with: who asks, why, until when, and exactly what.
 
-use std::time::Instant;
 
 use prost::Message;
 use tonic::metadata::MetadataMap;
@@ -105,7 +104,7 @@ async fn open<M: Asked>(
     extensions: &Extensions,
     mut message: M,
 ) -> Result<Entered<M>, Status> {
-    let deadline = peer::deadline(metadata, Instant::now());
+    let deadline = peer::deadline(metadata, extensions);
     let context = opening_context(&mut message);
     let peer = extensions.get::<peer::PeerInfo>();
     let request = CallRequest {

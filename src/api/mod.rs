@@ -14,7 +14,6 @@ pub mod convert;
 mod enter;
 mod holds;
 mod keys;
-pub mod limits;
 pub mod peer;
 mod privacy;
 pub mod proto;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tonic::Extensions;
+use tonic::codegen::http::HeaderMap;
 use tonic::metadata::MetadataMap;
 
-use super::limits::CALL_TIME_MAX;
+use crate::base::limits::CALL_TIME_MAX;
 use crate::policy::caller::Caller;
 
 /// The other end of a call. Whoever serves the connection puts one into each request's extensions; a call without it
@@ -19,10 +21,23 @@ pub struct PeerInfo {
     pub address: SocketAddr,
 }
 
-/// When a call must be answered: the caller's deadline, or ours if that is earlier or there is none.
-pub(super) fn deadline(metadata: &MetadataMap, now: Instant) -> Instant {
-    let asked = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
-    now + asked.map_or(CALL_TIME_MAX, |asked| asked.min(CALL_TIME_MAX))
+/// When a call must be answered. Whoever serves the connection puts one into each request's extensions, and ends the
+/// call then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Instant);
+
+impl Deadline {
+    /// The caller's deadline, or ours if that is earlier or there is none.
+    pub fn of(headers: &HeaderMap, now: Instant, time_max: Duration) -> Self {
+        let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
+        Self(now + asked.map_or(time_max, |asked| asked.min(time_max)))
+    }
+}
+
+/// When this call must be answered, whoever serves it.
+pub(super) fn deadline(metadata: &MetadataMap, extensions: &Extensions) -> Instant {
+    let unserved = || Deadline::of(metadata.as_ref(), Instant::now(), CALL_TIME_MAX);
+    extensions.get().copied().unwrap_or_else(unserved).0
 }
 
 /// A `grpc-timeout`: one to eight digits and a unit (gRPC over HTTP/2, "Requests"). What is malformed is ignored, so
@@ -61,15 +76,28 @@ mod tests {
             ("", CALL_TIME_MAX),
             ("S", CALL_TIME_MAX),
             ("1", CALL_TIME_MAX),
+            ("1 S", CALL_TIME_MAX),
             ("-1S", CALL_TIME_MAX),
             ("+1S", CALL_TIME_MAX),
             ("1s", CALL_TIME_MAX),
             ("000000001S", CALL_TIME_MAX),
         ] {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().unwrap());
-            assert_eq!(deadline(&metadata, now), now + expected, "{text}");
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            assert_eq!(Deadline::of(&headers, now, CALL_TIME_MAX).0, now + expected, "{text}");
         }
-        assert_eq!(deadline(&MetadataMap::new(), now), now + CALL_TIME_MAX);
+        assert_eq!(Deadline::of(&HeaderMap::new(), now, CALL_TIME_MAX).0, now + CALL_TIME_MAX);
+    }
+
+    #[test]
+    fn the_deadline_that_the_connection_set_is_the_calls() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", "3S".parse().unwrap());
+        let set = Instant::now() + Duration::from_secs(1);
+        let mut extensions = Extensions::new();
+        extensions.insert(Deadline(set));
+        assert_eq!(deadline(&metadata, &extensions), set);
+        let unset = deadline(&metadata, &Extensions::new());
+        assert!(unset > set && unset <= Instant::now() + Duration::from_secs(3));
     }
 }

@@ -44,6 +44,12 @@ pub fn markdown() -> String {
     text
 }
 
+/// The name of a gRPC code, as in the specification; `UNSPECIFIED` for one that is none, or no error.
+pub fn code_name(code: i32) -> &'static str {
+    let name = super::proto::StatusCode::try_from(code).unwrap_or_default().as_str_name();
+    name.strip_prefix("STATUS_CODE_").unwrap_or(name)
+}
+
 const HEAD: &str = "\
 # Errors
 
@@ -69,11 +75,6 @@ fn group(hundred: i32) -> &'static str {
         6 => "Keys, slots, backups and the clock",
         _ => "The vault itself",
     }
-}
-
-fn code_name(code: i32) -> &'static str {
-    let name = super::proto::StatusCode::try_from(code).unwrap_or_default().as_str_name();
-    name.strip_prefix("STATUS_CODE_").unwrap_or(name)
 }
 
 #[cfg(test)]

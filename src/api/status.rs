@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::limits::{ENTRY_VIOLATION_BYTES_MAX, RETRY_AFTER, VIOLATION_BYTES_MAX};
 use super::proto::{EntryError, ErrorReason, FieldViolation, StatusCode};
 use super::reasons::traits;
 use crate::base::id::{ReceiptId, RequestId};
+use crate::base::limits::{ENTRY_VIOLATION_BYTES_MAX, RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::reason::Reason;
 use crate::gate::refusal::{Access, FaultReason, Refusal, State};
 

@@ -1,45 +1,92 @@
 //! Every bound in the product. A limit that is reached is an explicit error, never a silent truncation.
+//!
+//! Two kinds of bounds stand elsewhere, since they are part of a definition: how long the fields of a class may be
+//! (`catalog/classes`), and the lengths that a foreign format fixes, such as those of a domain name. What the contract
+//! in `proto/` states about messages is stated here with the same numbers; a test compares them.
 
 use std::time::Duration;
 
-/// Items that CreateSubject takes.
-pub const FIRST_ITEMS_MAX: usize = 64;
-/// Entries that BatchPutItems takes.
-pub const PUT_ENTRIES_MAX: usize = 1_000;
-/// Items that one step of BatchGetItems reads before it records and sends them.
-pub const GET_STEP_ITEMS: usize = 500;
-/// Records on one page of a list.
-pub const PAGE_SIZE_MAX: usize = 1_000;
-/// Bytes of sealed values on one page of a list, but for the last of them.
-pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Records on one page of a list when the caller does not say.
-pub const PAGE_SIZE_DEFAULT: usize = 50;
-/// Items one subject may have at a time.
-pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
-/// Bytes of a caller's user id.
-pub const EXTERNAL_ID_BYTES_MAX: usize = 256;
-/// Labels of one subject.
-pub const LABELS_MAX: usize = 16;
-/// Bytes of a label's name or value.
-pub const LABEL_BYTES_MAX: usize = 64;
-/// Bytes of one encoded value, before sealing.
-pub const VALUE_BYTES_MAX: usize = 256 * 1024;
-/// Entries of one metadata list: sources, recipients, purposes, objections.
-pub const METADATA_ENTRIES_MAX: usize = 32;
-/// Bytes of one metadata text.
-pub const METADATA_BYTES_MAX: usize = 256;
+// --- Requests: what the contract states -------------------------------------------------------------------------
+
+/// Bytes of one gRPC message, either way.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a call's ticket.
 pub const TICKET_BYTES_MAX: usize = 128;
 /// Bytes of an idempotency key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How many days an idempotency record is kept at the most: the day it was written and the next.
 pub const IDEMPOTENCY_DAYS: i32 = 1;
+/// Bytes of a caller's user id.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 256;
+/// Labels of one subject.
+pub const LABELS_MAX: usize = 16;
+/// Bytes of the value of a label; its key is a registry id.
+pub const LABEL_VALUE_BYTES_MAX: usize = 63;
+/// Bytes of a registry id: of a class, a purpose, a legal basis, a role.
+pub const REGISTRY_ID_BYTES_MAX: usize = 63;
+/// Items that CreateSubject takes.
+pub const FIRST_ITEMS_MAX: usize = 64;
+/// Entries that BatchPutItems takes.
+pub const PUT_ENTRIES_MAX: usize = 1_000;
+/// Entries that BatchGetItems takes.
+pub const GET_ENTRIES_MAX: usize = 10_000;
+/// Bytes of the reference of a batch's entry.
+pub const REFERENCE_BYTES_MAX: usize = 64;
+/// Bytes of an item's stated source.
+pub const SOURCE_BYTES_MAX: usize = 512;
+/// Recipients of one item.
+pub const RECIPIENTS_MAX: usize = 64;
+/// Bytes of a recipient's name or safeguard.
+pub const RECIPIENT_BYTES_MAX: usize = 256;
+/// Bytes of a country code as given.
+pub const COUNTRY_BYTES_MAX: usize = 8;
+/// Bytes of the logic behind automated decisions.
+pub const LOGIC_BYTES_MAX: usize = 2 * 1024;
+/// Field paths, classes or purposes that one message names.
+pub const NAMES_MAX: usize = 64;
+/// Bytes of one such name; a field path is longer than an id.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of a page token or an etag.
+pub const TOKEN_BYTES_MAX: usize = 1024;
 
-/// Rows without a key that one commit deletes.
-pub const SWEEP_ROWS_MAX: usize = 1000;
+// --- Items ------------------------------------------------------------------------------------------------------
 
-/// Bytes of one gRPC message, either way.
-pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one encoded value, before sealing.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+/// Items one subject may have at a time.
+pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
+
+// --- Answers ----------------------------------------------------------------------------------------------------
+
+/// Records on one page of a list.
+pub const PAGE_SIZE_MAX: usize = 1_000;
+/// Records on one page of a list when the caller does not say.
+pub const PAGE_SIZE_DEFAULT: usize = 50;
+/// Bytes of sealed values on one page of a list. A single item may go beyond it, so it lies far enough below the limit
+/// of a message.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Items that one step of BatchGetItems reads before it records and sends them.
+pub const GET_STEP_ITEMS: usize = 500;
+/// Bytes of results that are gathered before a message of a streamed answer is sent; as for a page, one more may
+/// follow.
+pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Messages of a streamed answer that wait for a slow caller.
+pub const STREAM_QUEUE_MAX: usize = 2;
+/// Bytes of the field violations that one error lists: an error travels in headers, which clients bound at 8 KiB.
+pub const VIOLATION_BYTES_MAX: usize = 3 * 1024;
+/// The same for one entry of a batch.
+pub const ENTRY_VIOLATION_BYTES_MAX: usize = 1024;
+
+// --- Time of a call ---------------------------------------------------------------------------------------------
+
+/// Time until a call's answer is complete; a caller's own deadline can only shorten it.
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long before its deadline a call that waits for an epoch answers that it is still pending.
+pub const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+/// How long to wait before a retry where nothing better is known.
+pub const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+// --- The committer and the log ----------------------------------------------------------------------------------
 
 /// Changes waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
@@ -49,24 +96,102 @@ pub const COMMIT_GROUP_MAX: usize = 1024;
 pub const COMMIT_GATHER_COUNT: usize = 48;
 /// The oldest change wakes the committer after this long, although the runtime is busy.
 pub const COMMIT_GATHER_TIME: Duration = Duration::from_micros(1500);
-
 /// Leaves in one packed row of the audit log.
 pub const LOG_GROUP_LEAVES_MAX: u64 = 16 * 1024;
+/// Rows without a key that one commit deletes.
+pub const SWEEP_ROWS_MAX: usize = 1000;
 
-/// Erasures that share one epoch at the most.
-pub const EPOCH_INTENTS_MAX: usize = 4096;
-/// How often an epoch that waits for a slot tries again.
-pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
-/// How often the vault looks for keys of past days.
-pub const OLD_KEYS_INTERVAL: Duration = Duration::from_secs(15 * 60);
-/// How long before its deadline a call that waits for an epoch answers that it is still pending.
-pub const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+// --- Keys, slots and epochs -------------------------------------------------------------------------------------
 
+/// Levels of one tree: 64^10 positions, more than a u64 of subjects needs.
+pub const TREE_LEVELS_MAX: u8 = 10;
 /// Seals under one page key, after which the page gets a new one.
 pub const PAGE_SEALS_MAX: u32 = 1 << 16;
 /// Open pages kept in memory.
 pub const OPEN_PAGES_MAX: usize = 32 * 1024;
-/// Levels of one tree: 64^10 positions, more than a u64 of subjects needs.
-pub const TREE_LEVELS_MAX: u8 = 10;
+/// Fewest root slots of one vault.
+pub const SLOTS_MIN: usize = 2;
 /// Root slots of one vault.
 pub const SLOTS_MAX: usize = 8;
+/// Erasures that share one epoch at the most.
+pub const EPOCH_INTENTS_MAX: usize = 4096;
+/// How often an epoch that waits for a slot tries again.
+pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
+/// How often the slots are looked at while nothing is to be forgotten.
+pub const SLOT_LOOK: Duration = Duration::from_secs(2);
+/// Longest configurable delay of a pending epoch, in milliseconds.
+pub const EPOCH_DELAY_MS_CEILING: u64 = 60_000;
+/// Longest configurable wait for calls that hold what is being forgotten, in milliseconds.
+pub const DRAIN_MS_CEILING: u64 = 10_000;
+
+// --- Listeners and connections ----------------------------------------------------------------------------------
+
+/// Worker threads, each with its own runtime and listener.
+pub const THREADS_MAX: usize = 256;
+/// Connections waiting in the kernel for one listener.
+pub const LISTEN_BACKLOG: i32 = 1024;
+/// Open connections of the API listener, over all threads; one more is closed at once.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Open connections of the operations listener.
+pub const OPS_CONNECTIONS_MAX: usize = 128;
+/// TLS handshakes in progress on one thread; the next waits in the kernel's queue.
+pub const HANDSHAKES_MAX: usize = 64;
+/// Time for one TLS handshake.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pause after the system refused to accept (no file descriptors left, say).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Silence after which a connection is probed.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time for the answer to a probe.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Age at which a connection is asked to reconnect, so that a withdrawn authority is not believed for ever.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Time for the calls of an old connection to end; then it is closed.
+pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(300);
+/// Time for calls to finish once the process is asked to stop.
+pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often health and metrics look at the vault's state.
+pub const STATE_INTERVAL: Duration = Duration::from_millis(250);
+
+// --- HTTP/2 -----------------------------------------------------------------------------------------------------
+
+/// Calls in progress on one connection.
+pub const STREAMS_MAX: u32 = 256;
+/// Bytes a caller may send ahead on one call.
+pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// Bytes a caller may send ahead on one connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Headers of one call, decoded.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+/// Calls opened and reset before the server looked at them; one more ends the connection (CVE-2023-44487).
+pub const PENDING_RESETS_MAX: usize = 20;
+/// Calls the server itself reset for protocol errors; one more ends the connection (CVE-2025-8671).
+pub const ERROR_RESETS_MAX: usize = 100;
+
+// --- Operators' files -------------------------------------------------------------------------------------------
+
+/// Size of a configuration, certificate or key file.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Smallest block cache, in MiB.
+pub const CACHE_MIB_MIN: u64 = 8;
+/// Largest block cache, in MiB.
+pub const CACHE_MIB_MAX: u64 = 1 << 20;
+/// Purposes of one registry.
+pub const PURPOSES_MAX: usize = 64;
+/// Bytes of a description in the registry.
+pub const DESCRIPTION_BYTES_MAX: usize = 512;
+
+// --- What follows from them -------------------------------------------------------------------------------------
+
+/// Bytes of one item in an answer: its value, its notes, and about 4 KiB of ids, times, purposes and field paths.
+const ITEM_BYTES_MAX: usize = VALUE_BYTES_MAX
+    + SOURCE_BYTES_MAX
+    + LOGIC_BYTES_MAX
+    + RECIPIENTS_MAX * 2 * (RECIPIENT_BYTES_MAX + COUNTRY_BYTES_MAX)
+    + 4 * 1024;
+
+// A streamed message, a page with a KiB around each of its items, and the answer to a batch of which every entry
+// fails and says why.
+const _: () = assert!(STREAM_MESSAGE_BYTES + ITEM_BYTES_MAX <= MESSAGE_BYTES_MAX);
+const _: () = assert!(PAGE_BYTES_MAX + ITEM_BYTES_MAX + PAGE_SIZE_MAX * 1024 <= MESSAGE_BYTES_MAX);
+const _: () = assert!(PUT_ENTRIES_MAX * (ENTRY_VIOLATION_BYTES_MAX * 2 + REFERENCE_BYTES_MAX) <= MESSAGE_BYTES_MAX);

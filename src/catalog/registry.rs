@@ -12,16 +12,10 @@ use super::classes::{CLASSES, class_of};
 use super::period::Period;
 use super::purpose::{LegalBasis, Purpose, PurposeId};
 use super::view::View;
+use crate::base::limits::{DESCRIPTION_BYTES_MAX, PURPOSES_MAX, REGISTRY_ID_BYTES_MAX};
 
 /// The registry that is used where the operator states none.
 pub const DEFAULT: &str = include_str!("../../examples/catalog.toml");
-
-/// Bytes of a registry id: a letter and then letters, digits, `_` and `-`, all lower case.
-const ID_BYTES_MAX: usize = 63;
-/// Purposes of one registry.
-const PURPOSES_MAX: usize = 64;
-/// Bytes of a purpose's description.
-const DESCRIPTION_BYTES_MAX: usize = 512;
 
 /// The purposes and classes in force.
 pub struct Registry {
@@ -226,7 +220,7 @@ fn class_rule(
 
 fn is_id(id: &str) -> bool {
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    id.len() <= ID_BYTES_MAX && id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(rest)
+    id.len() <= REGISTRY_ID_BYTES_MAX && id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(rest)
 }
 
 fn period(text: &str, at: impl FnOnce() -> String) -> Result<Period, RegistryError> {

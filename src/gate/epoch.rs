@@ -26,7 +26,7 @@ use super::vault::Patience;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::fault;
 use crate::base::id::{PolicyVersion, RequestId, SlotId};
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, OLD_KEYS_INTERVAL};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::crypto::rng;
@@ -179,7 +179,7 @@ struct Ahead {
 enum Wake {
     /// An epoch is due.
     Epoch,
-    /// It is time to look for keys of past days.
+    /// It is time to look at the slots, and for keys of past days.
     Look,
 }
 
@@ -205,6 +205,7 @@ impl Runner {
     fn run(self) {
         while let Some(wake) = self.wait() {
             if wake == Wake::Look {
+                self.look_at_slots();
                 self.look_for_old_keys();
                 continue;
             }
@@ -224,7 +225,7 @@ impl Runner {
 
     /// Waits until something is due; `None` when the thread shall end.
     fn wait(&self) -> Option<Wake> {
-        let look = Instant::now() + OLD_KEYS_INTERVAL;
+        let look = Instant::now() + SLOT_LOOK;
         let mut asked = self.shared.asked.lock();
         loop {
             let now = Instant::now();
@@ -250,6 +251,23 @@ impl Runner {
             let mut asked = self.shared.asked.lock();
             asked.pending += 1;
             asked.due = Some(Instant::now());
+        }
+    }
+
+    /// Notices that a slot has gone, or is back, before an erasure needs it.
+    fn look_at_slots(&self) {
+        let Ok(state) = self.state() else { return };
+        self.work.slots.check(&state);
+        let claimed = self.work.slots.claim(&state);
+        let missing = self.work.slots.missing();
+        let mut waiting = self.shared.waiting.lock();
+        if *waiting != missing {
+            match claimed {
+                Err(error) => tracing::warn!(slot = error.name, "a slot is not used: {}", error.error),
+                Ok(()) if missing.is_empty() => tracing::info!("every slot is in reach again"),
+                Ok(()) => tracing::warn!(count = missing.len(), "slots are out of reach"),
+            }
+            *waiting = missing;
         }
     }
 

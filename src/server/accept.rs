@@ -1,27 +1,22 @@
 //! From a listening socket to connections whose peer is known.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 use rustls::server::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
+use super::connection::{Connection, Io, Times};
 use super::identity::{Identity, Peer};
-use super::limits;
 use super::live::Live;
 use super::tls::LiveTls;
+use crate::base::limits;
 use crate::policy::bindings::{Bindings, BindingsError};
 
 /// The bindings in force, with the file they came from. What is wrong with a file is said by the loader.
@@ -99,6 +94,11 @@ impl ConnectionMetrics {
         self.open.get()
     }
 
+    /// Connections accepted so far.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.get()
+    }
+
     /// Connections refused for this reason so far.
     pub fn refused(&self, reason: Refusal) -> u64 {
         self.refused.get_or_create(&RefusalLabel { reason }).get()
@@ -115,7 +115,7 @@ pub(super) struct Acceptor {
     pub(super) security: Security,
     /// Open connections over all threads.
     pub(super) open: Arc<Semaphore>,
-    pub(super) handshake_time: Duration,
+    pub(super) times: Times,
     pub(super) metrics: ConnectionMetrics,
 }
 
@@ -132,12 +132,13 @@ impl Acceptor {
             let Some((stream, address, slot, handshake)) = accepted else { continue };
             let (this, ready) = (this.clone(), ready.clone());
             tokio::spawn(async move {
-                match tokio::time::timeout(this.handshake_time, this.secure(stream, address)).await {
+                match tokio::time::timeout(this.times.handshake, this.secure(stream, address)).await {
                     Ok(Ok((io, peer))) => {
                         drop(handshake);
                         this.metrics.accepted.inc();
                         // A failed send means that the server has stopped: the connection closes.
-                        let _ = ready.send(Connection::new(io, peer, slot, &this.metrics)).await;
+                        let open = this.metrics.open.clone();
+                        let _ = ready.send(Connection::new(io, peer, this.times, open, slot)).await;
                     }
                     Ok(Err(reason)) => this.metrics.refuse(reason),
                     Err(_) => this.metrics.refuse(Refusal::HandshakeTimeout),
@@ -196,88 +197,4 @@ async fn handshake(config: Arc<ServerConfig>, stream: TcpStream) -> Result<TlsSt
         tracing::info!(kind = %error.kind(), "tls handshake failed");
         Refusal::Handshake
     })
-}
-
-/// An accepted connection, with its peer and its place among the open ones.
-pub(super) struct Connection {
-    io: Io,
-    peer: Peer,
-    open: Gauge,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Connection {
-    fn new(io: Io, peer: Peer, slot: OwnedSemaphorePermit, metrics: &ConnectionMetrics) -> Self {
-        metrics.open.inc();
-        Self { io, peer, open: metrics.open.clone(), _slot: slot }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.open.dec();
-    }
-}
-
-enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Io::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.io {
-            Io::Plain(stream) => stream.is_write_vectored(),
-            Io::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::map_request;
-use prometheus_client::registry::Registry as Metrics;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
 
 use super::accept::{LiveBindings, Security, live_bindings};
 use super::config::{Config, OuterKeySource};
 use super::file::read_text;
+use super::health::HealthService;
 use super::identity::Peer;
-use super::ops::{self, Readiness, State};
+use super::metrics::{self, VaultMetrics};
+use super::ops;
+use super::readiness::{Readiness, State, Watcher};
 use super::serve::{Hooks, Listener, Running, serve};
 use super::tls::{DevCertificates, LiveTls, Tls};
 use crate::api::peer::PeerInfo;
 use crate::api::routes as api;
 use crate::base::id::InstanceId;
+use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::{Patience, Vault};
@@ -47,6 +51,7 @@ pub struct Service {
     tls: Arc<LiveTls>,
     bindings: Arc<LiveBindings>,
     readiness: Readiness,
+    _watcher: Watcher,
 }
 
 /// What kept a vault from serving, for people.
@@ -89,7 +94,11 @@ pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError>
 
 /// Opens the vault and starts both listeners.
 pub fn start(config: &Config, mode: Mode) -> Result<Service, StartError> {
-    let vault = open_vault(config, mode)?;
+    serve_vault(open_vault(config, mode)?, config, mode)
+}
+
+/// Starts both listeners over an open vault.
+pub fn serve_vault(vault: Arc<Vault>, config: &Config, mode: Mode) -> Result<Service, StartError> {
     let readiness = Readiness::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let dev = if mode == Mode::Dev { DevCertificates::Accepted } else { DevCertificates::Refused };
@@ -101,19 +110,24 @@ pub fn start(config: &Config, mode: Mode) -> Result<Service, StartError> {
             move || committer.runtime_parks()
         }),
     };
-    let listener =
+    let api_listener =
         Listener::api(config.listen.address, config.listen.threads, Security::Api(tls.clone(), bindings.clone()));
-    let api = serve(&listener, api_routes(vault.clone(), bindings.clone()), &hooks)?;
-    let metrics = Arc::new(Metrics::default());
-    let security = match mode {
-        Mode::Dev => Security::Plain,
-        Mode::Serve => Security::Ops(tls.clone(), bindings.clone()),
-    };
+    let ops_listener = Listener::ops(
+        config.listen.ops_address,
+        match mode {
+            Mode::Dev => Security::Plain,
+            Mode::Serve => Security::Ops(tls.clone(), bindings.clone()),
+        },
+    );
+    let numbers = VaultMetrics::default();
+    let metrics = metrics::registry(&[&api_listener, &ops_listener], &numbers);
+    let api = serve(&api_listener, api_routes(vault.clone(), bindings.clone(), readiness.clone()), &hooks)?;
     let ready = readiness.clone();
     let ops_routes = move || Routes::from(ops::routes(ready.clone(), metrics.clone()));
-    let ops = serve(&Listener::ops(config.listen.ops_address, security), ops_routes, &Hooks::default())?;
-    readiness.set(State::Ready);
-    Ok(Service { vault, api, ops, tls, bindings, readiness })
+    let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
+    let watched = vault.clone();
+    let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || numbers.look(&watched))?;
+    Ok(Service { vault, api, ops, tls, bindings, readiness, _watcher: watcher })
 }
 
 impl Service {
@@ -138,15 +152,14 @@ impl Service {
     }
 }
 
-fn api_routes(vault: Arc<Vault>, bindings: Arc<LiveBindings>) -> impl Fn() -> Routes + Send + Sync + 'static {
+fn api_routes(
+    vault: Arc<Vault>,
+    bindings: Arc<LiveBindings>,
+    readiness: Readiness,
+) -> impl Fn() -> Routes + Send + Sync + 'static {
     move || {
         vault.committer().attach_runtime();
-        let (reporter, health) = tonic_health::server::health_reporter();
-        tokio::spawn(async move {
-            for service in api::SERVICES.iter().copied().chain([""]) {
-                reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
-            }
-        });
+        let health = HealthServer::new(HealthService(readiness.clone()));
         let bindings = bindings.clone();
         let identify = move |mut request: axum::extract::Request| {
             let bindings = bindings.current();

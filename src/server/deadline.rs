@@ -1,23 +1,23 @@
-//! A call's deadline: the caller's, capped by ours.
+//! Ends calls at their deadline: the caller's, capped by ours.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::Status;
+use tokio::time::{Sleep, sleep_until};
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{Request, Response};
 use tonic::service::Routes;
 use tower::{Layer, Service};
 
-/// When the answer to a call must have begun; every call carries it as an extension.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline(pub Instant);
+use crate::api::peer::Deadline;
+use crate::api::proto::ErrorReason;
+use crate::api::status;
 
-/// Ends calls at their deadline with `DEADLINE_EXCEEDED` (tonic's own timer says `CANCELLED`, one tick later).
+/// Gives every call its [`Deadline`] and ends it then with the reason `DEADLINE_EXCEEDED` (tonic's own timer says
+/// `CANCELLED`, one tick later, and gives no reason).
 ///
 /// The call's future is dropped then. INVARIANT for services: work that must not stop half way, such as an epoch,
 /// does not live in that future.
@@ -54,10 +54,9 @@ impl Service<Request<Body>> for DeadlineService {
 
     fn call(&mut self, mut request: Request<Body>) -> DeadlineFuture {
         let deadline = self.time_max.map(|time_max| {
-            let time = requested(request.headers()).map_or(time_max, |asked| asked.min(time_max));
-            let deadline = Instant::now() + time;
-            request.extensions_mut().insert(Deadline(deadline));
-            deadline
+            let deadline = Deadline::of(request.headers(), Instant::now(), time_max);
+            request.extensions_mut().insert(deadline);
+            deadline.0
         });
         DeadlineFuture { inner: self.inner.call(request), deadline, sleep: None }
     }
@@ -79,63 +78,10 @@ impl Future for DeadlineFuture {
             return Poll::Ready(answer);
         }
         let Some(deadline) = this.deadline else { return Poll::Pending };
-        let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         match sleep.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Ok(Status::deadline_exceeded("the deadline has passed").into_http())),
+            Poll::Ready(()) => Poll::Ready(Ok(status::of_reason(ErrorReason::DeadlineExceeded).into_http())),
             Poll::Pending => Poll::Pending,
         }
-    }
-}
-
-/// The caller's `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2, "Requests"). What is malformed is
-/// ignored, so that our own limit applies.
-fn requested(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(count * 3600)),
-        "M" => Some(Duration::from_secs(count * 60)),
-        "S" => Some(Duration::from_secs(count)),
-        "m" => Some(Duration::from_millis(count)),
-        "u" => Some(Duration::from_micros(count)),
-        "n" => Some(Duration::from_nanos(count)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_callers_deadline_is_read_or_ignored() {
-        let read = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", text.parse().unwrap());
-            requested(&headers)
-        };
-        for (text, expected) in [
-            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("3S", Some(Duration::from_secs(3))),
-            ("250m", Some(Duration::from_millis(250))),
-            ("0u", Some(Duration::ZERO)),
-            ("7n", Some(Duration::from_nanos(7))),
-            ("", None),
-            ("S", None),
-            ("1", None),
-            ("-1S", None),
-            ("+1S", None),
-            ("1s", None),
-            ("999999999S", None),
-            ("1 S", None),
-        ] {
-            assert_eq!(read(text), expected, "{text}");
-        }
-        assert_eq!(requested(&HeaderMap::new()), None);
     }
 }

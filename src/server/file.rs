@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::limits::FILE_BYTES_MAX;
+use crate::base::limits::FILE_BYTES_MAX;
 use crate::base::secret::PlainValue;
 
 /// Why a file was not read. The message tells what to do.

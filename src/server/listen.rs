@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::limits::LISTEN_BACKLOG;
+use crate::base::limits::LISTEN_BACKLOG;
 
 /// Binds `count` listeners to one address, between which the kernel shares out new connections. Port 0 takes a
 /// free port; the address that was bound is returned.

@@ -1,21 +1,25 @@
 //! Wiring: configuration, certificates, listeners, signals, logs and metrics.
 //!
-//! No domain rule lives here; a call passes through to its service with its [`identity::Peer`] and
-//! [`deadline::Deadline`]. INVARIANT: no call reaches a service over a connection whose peer did not prove, with TLS
-//! 1.3 and a certificate of the configured authority, to be a service we can name; plain connections exist on
-//! loopback only.
+//! No domain rule lives here; a call passes through to its service with its [`identity::Peer`] and its
+//! [`Deadline`](crate::api::peer::Deadline). INVARIANT: no call reaches a service over a connection whose peer did
+//! not prove, with TLS 1.3 and a certificate of the configured authority, to be a service we can name; plain
+//! connections exist on loopback only.
 
 pub mod accept;
 pub mod assemble;
+pub mod calls;
 pub mod certs;
 pub mod config;
-pub mod deadline;
+pub mod connection;
+mod deadline;
 pub mod file;
+mod health;
 pub mod identity;
-pub mod limits;
 pub mod listen;
 pub mod live;
+pub mod metrics;
 pub mod ops;
+pub mod readiness;
 pub mod serve;
 pub mod stop;
 pub mod telemetry;

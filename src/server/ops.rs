@@ -1,8 +1,6 @@
 //! The operations endpoints: alive, ready, metrics.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -11,62 +9,10 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use crate::base::log_safe::LogSafe;
+use super::readiness::Readiness;
 
-/// What the process is able to do now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum State {
-    /// Opening the store, recovering.
-    Starting,
-    /// Serving calls.
-    Ready,
-    /// Serving, but with less than the configured safety (a slot is missing, say).
-    Degraded,
-    /// Asked to stop; finishing calls.
-    Draining,
-    /// Serving nothing: sealed, or storage failed.
-    NotServing,
-}
-
-const STATES: [State; 5] = [State::Starting, State::Ready, State::Degraded, State::Draining, State::NotServing];
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Draining => "draining",
-            Self::NotServing => "not serving",
-        })
-    }
-}
-
-impl LogSafe for State {}
-
-/// The state of the process, shared between those who change it and those who ask. Starts as [`State::Starting`].
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicU8>);
-
-impl Readiness {
-    /// The state now.
-    pub fn state(&self) -> State {
-        STATES[usize::from(self.0.load(Ordering::SeqCst))]
-    }
-
-    /// Changes the state.
-    pub fn set(&self, state: State) {
-        self.0.store(state as u8, Ordering::SeqCst);
-    }
-
-    /// Whether calls are served.
-    pub fn is_serving(&self) -> bool {
-        matches!(self.state(), State::Ready | State::Degraded)
-    }
-}
-
-/// `/livez` (the process answers), `/readyz` (200 only while calls are served) and `/metrics` (OpenMetrics text).
+/// `/livez` (the process answers), `/readyz` (the state's name; 200 only while calls are served) and `/metrics`
+/// (OpenMetrics text).
 pub fn routes(readiness: Readiness, metrics: Arc<Registry>) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
@@ -76,7 +22,7 @@ pub fn routes(readiness: Readiness, metrics: Arc<Registry>) -> Router {
 
 fn ready(readiness: &Readiness) -> Response {
     let state = readiness.state();
-    let code = if readiness.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if state.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, format!("{state}\n")).into_response()
 }
 
@@ -94,14 +40,13 @@ fn exposition(metrics: &Registry) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::readiness::State;
 
     #[test]
     fn only_a_serving_process_is_ready() {
-        let readiness = Readiness::default();
-        assert_eq!(readiness.state(), State::Starting);
-        for state in STATES {
+        for state in State::ALL {
+            let readiness = Readiness::default();
             readiness.set(state);
-            assert_eq!(readiness.state(), state);
             let expected = if matches!(state, State::Ready | State::Degraded) { 200 } else { 503 };
             assert_eq!(ready(&readiness).status().as_u16(), expected, "{state}");
         }

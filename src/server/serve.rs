@@ -17,10 +17,14 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tower::layer::util::{Identity, Stack};
 
 use super::accept::{Acceptor, ConnectionMetrics, Security};
+use super::calls::{CallMetrics, CallsLayer};
+use super::connection::Times;
 use super::deadline::DeadlineLayer;
-use super::{limits, listen};
+use super::listen;
+use crate::base::limits;
 
 /// What one listener serves, where, and with which bounds.
 #[derive(Clone)]
@@ -35,14 +39,16 @@ pub struct Listener {
     pub security: Security,
     /// Open connections, over all threads.
     pub connections_max: usize,
-    /// Time for one TLS handshake.
-    pub handshake_time_max: Duration,
+    /// How long connections may take, and last.
+    pub times: Times,
     /// Time until a call's answer begins; none for plain HTTP.
     pub call_time_max: Option<Duration>,
     /// Time for calls to finish once drained.
     pub shutdown_time_max: Duration,
     /// Where connections are counted.
-    pub metrics: ConnectionMetrics,
+    pub connections: ConnectionMetrics,
+    /// Where calls are counted; none for plain HTTP.
+    pub calls: Option<CallMetrics>,
 }
 
 impl Listener {
@@ -54,17 +60,23 @@ impl Listener {
             threads,
             security,
             connections_max: limits::CONNECTIONS_MAX,
-            handshake_time_max: limits::HANDSHAKE_TIME_MAX,
+            times: Times {
+                handshake: limits::HANDSHAKE_TIME_MAX,
+                age: limits::CONNECTION_AGE_MAX,
+                grace: limits::CONNECTION_AGE_GRACE,
+            },
             call_time_max: Some(limits::CALL_TIME_MAX),
             shutdown_time_max: limits::SHUTDOWN_TIME_MAX,
-            metrics: ConnectionMetrics::default(),
+            connections: ConnectionMetrics::default(),
+            calls: Some(CallMetrics::default()),
         }
     }
 
     /// The operations listener: one thread, fewer connections, HTTP/1.1 too.
     pub fn ops(address: SocketAddr, security: Security) -> Self {
         let connections_max = limits::OPS_CONNECTIONS_MAX;
-        Self { name: "ops", connections_max, call_time_max: None, ..Self::api(address, 1, security) }
+        let api = Self::api(address, 1, security);
+        Self { name: "ops", connections_max, call_time_max: None, calls: None, ..api }
     }
 }
 
@@ -214,8 +226,8 @@ impl Worker {
         let acceptor = Acceptor {
             security: listener.security.clone(),
             open,
-            handshake_time: listener.handshake_time_max,
-            metrics: listener.metrics.clone(),
+            times: listener.times,
+            metrics: listener.connections.clone(),
         };
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => tokio::spawn(acceptor.run(socket, ready)),
@@ -243,8 +255,10 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-fn server(listener: &Listener) -> Server<tower::layer::util::Stack<DeadlineLayer, tower::layer::util::Identity>> {
+/// INVARIANT: calls are counted outside of the deadline, so that those which it ends are counted too.
+fn server(listener: &Listener) -> Server<Stack<DeadlineLayer, Stack<CallsLayer, Identity>>> {
     Server::builder()
+        .layer(CallsLayer(listener.calls.clone()))
         .layer(DeadlineLayer { time_max: listener.call_time_max })
         .accept_http1(!matches!(listener.security, Security::Api(..)))
         .max_concurrent_streams(limits::STREAMS_MAX)
@@ -255,8 +269,8 @@ fn server(listener: &Listener) -> Server<tower::layer::util::Stack<DeadlineLayer
         .http2_max_local_error_reset_streams(Some(limits::ERROR_RESETS_MAX))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
-        .max_connection_age(limits::CONNECTION_AGE_MAX)
-        .max_connection_age_grace(limits::CONNECTION_AGE_GRACE)
+        // The grace is kept by the connection itself: with one, this server would never ask the client to go.
+        .max_connection_age(listener.times.age)
 }
 
 fn make_runtime(hooks: &Hooks) -> io::Result<Runtime> {

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use prost::Message as _;
 
-use super::super::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use super::super::{proto, status};
 use super::{At, Faults, item, subject};
+use crate::base::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use crate::base::secret::PlainValue;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;

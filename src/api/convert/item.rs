@@ -1,9 +1,9 @@
 //! Items one by one: to be created, read, listed, corrected, deleted, and what became of them.
 
-use super::super::limits::{PAGE_SIZE_ASKED_MAX, REGISTRY_ID_BYTES_MAX};
 use super::super::proto;
 use super::{At, Faults, metadata, subject, time, value};
 use crate::base::id::SubjectId;
+use crate::base::limits::{PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::{
     Delete, Erasure, ErasureState, ItemQuery, ItemView, ListPage, ListQuery, NewItem, Stamp, SubjectRef, Update, Wait,
@@ -66,7 +66,7 @@ pub fn list(request: proto::ListItemsRequest) -> Result<ListQuery, Refusal> {
     let classes = faults.names(At::field("classes"), request.classes);
     let view = faults.view(At::field("view"), request.view);
     let fields = faults.names(At::field("fields"), request.fields);
-    if request.page_size > PAGE_SIZE_ASKED_MAX {
+    if request.page_size as usize > PAGE_SIZE_MAX {
         faults.add(At::field("page_size"), FaultReason::Malformed);
     }
     let page_size = request.page_size;

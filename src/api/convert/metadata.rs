@@ -1,10 +1,10 @@
 //! The particulars of an item's processing.
 
-use super::super::limits::{
-    COUNTRY_BYTES_MAX, LOGIC_BYTES_MAX, RECIPIENT_BYTES_MAX, RECIPIENTS_MAX, REGISTRY_ID_BYTES_MAX, SOURCE_BYTES_MAX,
-};
 use super::super::proto;
 use super::{At, Faults, clear, time};
+use crate::base::limits::{
+    COUNTRY_BYTES_MAX, LOGIC_BYTES_MAX, RECIPIENT_BYTES_MAX, RECIPIENTS_MAX, REGISTRY_ID_BYTES_MAX, SOURCE_BYTES_MAX,
+};
 use crate::gate::refusal::FaultReason;
 use crate::items::model::{Metadata, NewMetadata, Notes, Recipient};
 

@@ -17,9 +17,9 @@ pub mod value;
 use std::fmt;
 use std::str::FromStr;
 
-use super::limits::{NAME_BYTES_MAX, NAMES_MAX, TOKEN_BYTES_MAX};
 use super::proto;
 use super::proto::well_known;
+use crate::base::limits::{NAME_BYTES_MAX, NAMES_MAX, TOKEN_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;

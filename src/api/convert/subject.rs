@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::limits::{FIRST_ITEMS_MAX, LABEL_VALUE_BYTES_MAX, REGISTRY_ID_BYTES_MAX};
 use super::super::proto;
 use super::{At, Faults, clear, item, time};
-use crate::base::limits::{EXTERNAL_ID_BYTES_MAX, LABELS_MAX};
+use crate::base::limits::{
+    EXTERNAL_ID_BYTES_MAX, FIRST_ITEMS_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, REGISTRY_ID_BYTES_MAX,
+};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::{Created, NewSubject, SubjectRef, SubjectState, SubjectView};
 

@@ -5,11 +5,11 @@ use tonic_types::StatusExt as _;
 
 use super::messages::*;
 use crate::api::convert::{batch, item, subject};
-use crate::api::limits::{RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::api::proto::item_value::Value;
 use crate::api::proto::{self, *};
 use crate::api::status::{self, of, of_entry};
 use crate::base::id::{ReceiptId, RequestId};
+use crate::base::limits::{RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::log_safe::SafeText;
 use crate::catalog::validate::Reason;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};

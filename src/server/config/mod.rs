@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::file::{FileError, read_text};
-use super::limits;
 use super::telemetry::{LogFormat, LogLevel};
 use super::tls::TlsFiles;
+use crate::base::limits;
 use crate::policy::bindings::{Place, describe};
 
 pub use check::{CatalogCheck, Problem};

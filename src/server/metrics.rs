@@ -1,0 +1,74 @@
+//! What `/metrics` shows: connections, calls, and how the vault is.
+//!
+//! INVARIANT: numbers and words of this source code only. No id, no name, no address, nothing that a caller chose.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
+use prometheus_client::registry::Registry;
+
+use super::readiness::State;
+use super::serve::Listener;
+use crate::gate::vault::Vault;
+
+/// A registry with the counts of these listeners and of the vault.
+pub fn registry(listeners: &[&Listener], vault: &VaultMetrics) -> Arc<Registry> {
+    let mut registry = Registry::default();
+    for listener in listeners {
+        listener.connections.register(&mut registry, listener.name);
+        if let Some(calls) = &listener.calls {
+            calls.register(&mut registry);
+        }
+    }
+    vault.register(&mut registry);
+    Arc::new(registry)
+}
+
+/// How the vault is, as numbers. Cheap to clone; all clones show the same.
+#[derive(Clone, Default)]
+pub struct VaultMetrics {
+    state: Family<StateLabel, Gauge>,
+    slots_waiting: Gauge,
+    erasures_pending: Unsigned,
+    epoch: Unsigned,
+    log_entries: Unsigned,
+}
+
+type Unsigned = Gauge<u64, AtomicU64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+impl VaultMetrics {
+    /// Takes the vault's numbers over, and tells the state they mean.
+    pub fn look(&self, vault: &Vault) -> State {
+        let waiting = vault.epochs().waiting().len();
+        let state = match vault.check() {
+            Err(_) => State::NotServing,
+            Ok(()) if waiting > 0 => State::Degraded,
+            Ok(()) => State::Ready,
+        };
+        for known in [State::Ready, State::Degraded, State::NotServing] {
+            let label = StateLabel { state: known.as_str() };
+            self.state.get_or_create(&label).set(i64::from(known == state));
+        }
+        self.slots_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.erasures_pending.set(vault.epochs().pending());
+        self.epoch.set(vault.epoch());
+        self.log_entries.set(vault.committer().log_size());
+        state
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("lacuna");
+        registry.register("state", "1 for the state the vault is in", self.state.clone());
+        registry.register("slots_waiting", "Slots that are out of reach", self.slots_waiting.clone());
+        registry.register("erasures_pending", "Erasures not carried out yet", self.erasures_pending.clone());
+        registry.register("epoch", "The epoch in force", self.epoch.clone());
+        registry.register("log_entries", "Entries of the audit log", self.log_entries.clone());
+    }
+}
