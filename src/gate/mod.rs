@@ -3,6 +3,7 @@
 //! INVARIANT: nothing outside this folder commits to the engine, and no call goes past it without a decision and a
 //! durable record.
 
+mod advice;
 pub mod call;
 pub mod committer;
 pub mod days;
