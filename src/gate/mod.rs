@@ -19,5 +19,6 @@ pub mod refusal;
 pub mod service_keys;
 pub mod slots;
 pub mod status;
+pub mod take_over;
 pub mod txn;
 pub mod vault;
