@@ -46,7 +46,7 @@ enum Command {
     /// Store, read, correct and delete items.
     #[command(subcommand)]
     Item(item::Command),
-    /// Root slots, while no vault runs.
+    /// Take root slots over from another installation, while no vault runs.
     #[command(subcommand)]
     Slot(slot::Command),
     /// Look at configuration files.

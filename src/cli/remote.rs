@@ -61,6 +61,9 @@ pub struct Remote {
     output: Format,
 }
 
+/// Time for the vault's own answer at the deadline to arrive.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Whom a command is for, where the options do not say.
 #[derive(Clone, Copy)]
 pub struct Usually {
@@ -117,11 +120,17 @@ impl Remote {
         let endpoint = self.endpoint(usually)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {}", error.kind())))?;
-        runtime.block_on(async {
+        let time = Duration::from_secs(self.timeout);
+        let answer = async {
             let channel = endpoint.connect().await.map_err(|error| not_connected(endpoint.uri(), &error))?;
-            let session = Session { channel, context, time: Duration::from_secs(self.timeout) };
-            let answer = act(session).await.map_err(|status| Failure::of_status(&status, self.output))?;
-            Ok(answer.into_inner())
+            let answer = act(Session { channel, context, time }).await;
+            answer.map(tonic::Response::into_inner).map_err(|status| Failure::of_status(&status, self.output))
+        };
+        // The vault keeps the deadline too, and its own answer says more: it comes first.
+        runtime.block_on(async { tokio::time::timeout(time + GRACE, answer).await }).unwrap_or_else(|_| {
+            Err(Failure::failed(
+                "no answer in time: what the call was to change may be done or not; look before a repeat",
+            ))
         })
     }
 

@@ -88,6 +88,14 @@ fn a_slot_that_does_not_fit_the_store_is_not_taken_over() {
         bench.engine.commit(batch).expect("written");
         refused(&bench, bench.key_file(), words);
     }
+
+    let bench = stopped();
+    let mut batch = Batch::new();
+    for (key, _) in bench.engine.scan(Space::Root, &[], &[], usize::MAX).expect("rows") {
+        batch.put(Space::Root, key, "of another store");
+    }
+    bench.engine.commit(batch).expect("written");
+    refused(&bench, bench.key_file(), "the vault's root does not open through the slot");
 }
 
 #[test]
