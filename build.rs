@@ -30,6 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files = compiler.file_descriptor_set();
     // Only the extension that describes error reasons refers to it, and that is read above.
     files.file.retain(|file| file.name() != "google/protobuf/descriptor.proto");
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names(); // by which the command line finds a message's descriptor
     tonic_prost_build::configure()
         .codec_path("crate::api::codec::Codec")
         .compile_well_known_types(true)
@@ -37,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".lacuna.v1.DocumentChunk.data")
         .skip_debug(redacted(&pool))
         .include_file("proto.rs")
-        .compile_fds(files)?;
+        .compile_fds_with_config(files, config)?;
 
     // Reflection shows clients the options of our own, which only the compiler itself still has.
     compiler.include_source_info(false);

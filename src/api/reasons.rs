@@ -23,6 +23,11 @@ impl Traits {
 
 include!(concat!(env!("OUT_DIR"), "/reasons.rs"));
 
+/// What holds for the reason of this name, as an error's details have it; `None` for one of another release.
+pub fn by_name(name: &str) -> Option<Traits> {
+    ALL.iter().map(|reason| traits(*reason)).find(|traits| traits.name == name)
+}
+
 /// The reference of all reasons, as Markdown: what `docs/errors.md` holds.
 pub fn markdown() -> String {
     let mut text = String::from(HEAD);

@@ -1,12 +1,28 @@
 //! The command line: the only place that prints.
+//!
+//! A command on a running vault uses its API and nothing else of it. Exit codes are stable: 0 done, 1 not done, 2 the
+//! command line cannot be carried out as given.
 
 mod config;
 mod dev;
+mod failure;
+mod files;
+mod item;
+mod item_table;
+mod json;
+mod remote;
 mod serve;
+mod show;
+mod slot;
+mod status;
+mod subject;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use failure::Failure;
 
 /// A personal-data vault that can prove it forgot.
 #[derive(Parser)]
@@ -22,24 +38,58 @@ enum Command {
     Dev(dev::Arguments),
     /// Run the vault of a configuration until SIGTERM or SIGINT; SIGHUP reads certificates and bindings again.
     Serve(serve::Arguments),
+    /// Show how a running vault is.
+    Status(status::Arguments),
+    /// Create subjects and look at them.
+    #[command(subcommand)]
+    Subject(subject::Command),
+    /// Store, read, correct and delete items.
+    #[command(subcommand)]
+    Item(item::Command),
+    /// Take root slots over from another installation, while no vault runs.
+    #[command(subcommand)]
+    Slot(slot::Command),
     /// Look at configuration files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     crate::base::fault::arm();
     let outcome = match Arguments::parse().command {
-        Command::Dev(arguments) => dev::run(&arguments),
-        Command::Serve(arguments) => serve::run(&arguments),
-        Command::Config(command) => config::run(&command),
+        Command::Dev(arguments) => dev::run(&arguments).map_err(Failure::from),
+        Command::Serve(arguments) => serve::run(&arguments).map_err(Failure::from),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Subject(command) => subject::run(&command),
+        Command::Item(command) => item::run(&command),
+        Command::Slot(command) => slot::run(&command),
+        Command::Config(command) => config::run(&command).map_err(Failure::from),
+        Command::Completions { shell } => completions(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lacuna: {error}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => failure.report(),
+    }
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "lacuna", &mut script);
+    show::out(&String::from_utf8_lossy(&script))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
     }
 }

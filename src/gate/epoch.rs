@@ -472,7 +472,8 @@ fn delete_rows(txn: &mut Txn<'_>, space: Space, key: &[u8], prefix: bool) -> Res
     Ok(())
 }
 
-fn done_template(epoch: u64) -> Result<Event, Refusal> {
+/// An entry about the vault's own work, without its operation.
+pub(super) fn done_template(epoch: u64) -> Result<Event, Refusal> {
     Ok(Event {
         actor: Actor::Vault,
         on_behalf: None,

@@ -3,6 +3,7 @@
 //! INVARIANT: nothing outside this folder commits to the engine, and no call goes past it without a decision and a
 //! durable record.
 
+mod advice;
 pub mod call;
 pub mod committer;
 pub mod days;
@@ -18,5 +19,6 @@ pub mod refusal;
 pub mod service_keys;
 pub mod slots;
 pub mod status;
+pub mod take_over;
 pub mod txn;
 pub mod vault;

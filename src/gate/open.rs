@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::advice;
 use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
 use super::pages::StoredPages;
@@ -24,6 +25,9 @@ use crate::base::time::Clock;
 use crate::crypto::rng::{self, RandomFailed};
 use crate::crypto::sign::Signer;
 use crate::keys::epoch::State;
+use crate::keys::outer::OuterError;
+use crate::keys::outer::passphrase::Kdf;
+use crate::keys::outer::source::Source;
 use crate::keys::root;
 use crate::keys::slot::file::Place;
 use crate::keys::tree::{self, Root};
@@ -36,6 +40,8 @@ use crate::store::{self, Engine};
 const VAULT: &[u8] = b"vault";
 const AUDIT_KEY: &[u8] = b"signing/audit";
 const RECEIPT_KEY: &[u8] = b"signing/receipt";
+/// How a passphrase becomes the outer key; absent where the key is in a file.
+const OUTER_KDF: &[u8] = b"outer/kdf";
 
 /// What a vault is opened with.
 pub struct Parts {
@@ -49,8 +55,8 @@ pub struct Parts {
     pub apart_from: Vec<PathBuf>,
     /// This installation.
     pub instance: InstanceId,
-    /// The outer key.
-    pub outer: Key,
+    /// Where the outer key comes from.
+    pub outer: Source,
     /// Who may do what with what.
     pub rules: Rules,
     /// The clock.
@@ -63,11 +69,14 @@ pub struct Parts {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The store is of another release.
-    #[error(transparent)]
+    #[error("{0}{next}", next = advice::on_format(.0))]
     Format(#[from] format::FormatError),
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}{next}", next = advice::on_store(*.0))]
     Store(#[from] store::Error),
+    /// The outer key could not be had.
+    #[error("{0}{next}", next = advice::on_outer(*.0))]
+    Outer(#[from] OuterError),
     /// The outer key is not this vault's.
     #[error("the outer key is not this vault's: check [outer_key] in the configuration")]
     WrongOuterKey,
@@ -75,10 +84,13 @@ pub enum OpenError {
     #[error("no root slot is in reach: check [slots] in the configuration and that their media are mounted")]
     NoSlot,
     /// A slot is unfit.
-    #[error(transparent)]
+    #[error("{0}{next}", next = advice::on_slot(&.0.error))]
     Slot(#[from] SeatError),
     /// The number of slots differs from what the vault knows.
-    #[error("the vault has {known} root slots, the configuration names {configured}")]
+    #[error(
+        "the vault has {known} root slots, the configuration names {configured}: name exactly those in [slots], in \
+         the order in which they were created, also the ones that are out of reach"
+    )]
     SlotCount {
         /// In the store.
         known: usize,
@@ -86,25 +98,35 @@ pub enum OpenError {
         configured: usize,
     },
     /// A row that every vault has is missing or malformed.
-    #[error("the store is damaged: {0} does not read")]
+    #[error("the store is damaged, {0} does not read{next}", next = advice::RESTORE)]
     Damaged(&'static str),
     /// The end of the audit log is damaged.
-    #[error(transparent)]
+    #[error("{0}{next}", next = advice::RESTORE)]
     Log(#[from] sequence::Error),
     /// The system's random source failed.
     #[error(transparent)]
     Random(#[from] RandomFailed),
     /// A thread could not be started.
-    #[error("a thread could not be started")]
+    #[error("a thread could not be started: raise the limit of processes for the vault's user")]
     Thread,
     /// A step was refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-struct Identity {
-    vault: VaultId,
-    slots: Vec<SlotId>,
+/// What is permanent about a vault.
+pub(super) struct Identity {
+    pub vault: VaultId,
+    pub slots: Vec<SlotId>,
+}
+
+/// What the store says about its vault, once the outer key has proved to be the right one.
+pub(super) struct Known {
+    pub identity: Identity,
+    pub state: State,
+    pub outer: Key,
+    pub verifiers: Verifiers,
+    pub head: Head,
 }
 
 impl Identity {
@@ -130,6 +152,9 @@ impl Identity {
 /// On return the vault can be opened after power loss. If cut short, the store is still new, and slot files that
 /// were made must be removed by hand.
 pub fn create(parts: &Parts) -> Result<(), OpenError> {
+    // Before any slot file is made: a passphrase that is missing must leave nothing behind.
+    let kdf = parts.outer.make_kdf()?;
+    let outer = parts.outer.key(kdf)?;
     let identity = Identity {
         vault: VaultId::from_bytes(rng::make_bytes()?),
         slots: parts.slots.iter().map(|_| rng::make_bytes().map(SlotId::from_bytes)).collect::<Result<_, _>>()?,
@@ -138,7 +163,7 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
     let first = State::FIRST;
     slots::create(&places, identity.vault, parts.instance, &identity.slots, first.current)?;
     let seats = identity.slots.iter().copied().zip(places).collect();
-    let set = SlotSet::new(identity.vault, parts.instance, parts.outer.duplicate(), seats);
+    let set = SlotSet::new(identity.vault, parts.instance, outer.duplicate(), seats);
     set.claim(&first)?;
 
     let (planted, page) = tree::plant(&identity.vault, first.current).map_err(Refusal::from)?;
@@ -148,7 +173,10 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
     batch.put(Space::Meta, STATE, first.encode());
     for name in [AUDIT_KEY, RECEIPT_KEY] {
         let seed = rng::make_secret()?;
-        batch.put(Space::Meta, name, root::seal_signing(&parts.outer, &identity.vault, text(name), &seed)?);
+        batch.put(Space::Meta, name, root::seal_signing(&outer, &identity.vault, text(name), &seed)?);
+    }
+    if let Some(kdf) = kdf {
+        batch.put(Space::Meta, OUTER_KDF, kdf.encode());
     }
     for (key, row) in set.seal_root(first.current, &planted.key)? {
         batch.put(Space::Root, key, row);
@@ -163,19 +191,9 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let row = |key: &'static [u8]| engine.get(Space::Meta, key)?.ok_or(OpenError::Damaged(text(key)));
-    let identity = Identity::decode(&row(VAULT)?).map_err(|_| OpenError::Damaged("vault"))?;
-    let state = State::decode(&row(STATE)?).map_err(|_| OpenError::Damaged("epoch"))?;
-    let verifiers = Verifiers {
-        audit: verifier(&parts.outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?,
-        receipt: verifier(&parts.outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?,
-    };
-    if identity.slots.len() != parts.slots.len() {
-        return Err(OpenError::SlotCount { known: identity.slots.len(), configured: parts.slots.len() });
-    }
-    let head = Head::load(&*engine)?;
+    let Known { identity, state, outer, verifiers, head } = recognise(&parts)?;
     let seats = identity.slots.iter().copied().zip(places(&parts)).collect();
-    let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, parts.outer, seats));
+    let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
     slots.claim(&state)?;
     let epoch = state.needed();
     let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
@@ -219,6 +237,24 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     }))
 }
 
+/// Reads the rows that every vault has, and checks the outer key and the end of the log. Touches nothing.
+pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
+    let engine = &*parts.engine;
+    let row = |key: &'static [u8]| engine.get(Space::Meta, key)?.ok_or(OpenError::Damaged(text(key)));
+    let identity = Identity::decode(&row(VAULT)?).map_err(|_| OpenError::Damaged("vault"))?;
+    let state = State::decode(&row(STATE)?).map_err(|_| OpenError::Damaged("epoch"))?;
+    let kdf = engine.get(Space::Meta, OUTER_KDF)?.map(|row| Kdf::decode(&row)).transpose();
+    let outer = parts.outer.key(kdf.map_err(|_| OpenError::Damaged(text(OUTER_KDF)))?)?;
+    let verifiers = Verifiers {
+        audit: verifier(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?,
+        receipt: verifier(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?,
+    };
+    if identity.slots.len() != parts.slots.len() {
+        return Err(OpenError::SlotCount { known: identity.slots.len(), configured: parts.slots.len() });
+    }
+    Ok(Known { identity, state, outer, verifiers, head: Head::load(engine)? })
+}
+
 fn verifier(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<String, OpenError> {
     let seed = root::open_signing(outer, vault, text(name), sealed).map_err(|_| OpenError::WrongOuterKey)?;
     let purpose = text(name).rsplit('/').next().unwrap_or_default();
@@ -229,7 +265,8 @@ fn text(key: &'static [u8]) -> &'static str {
     std::str::from_utf8(key).unwrap_or("a row")
 }
 
-fn places(parts: &Parts) -> Vec<Place> {
+/// The places of the slots, in the order of configuration.
+pub(super) fn places(parts: &Parts) -> Vec<Place> {
     let place = |path: &PathBuf| Place { path: path.clone(), apart_from: parts.apart_from.clone() };
     parts.slots.iter().map(place).collect()
 }
@@ -238,3 +275,6 @@ fn places(parts: &Parts) -> Vec<Place> {
 pub fn random_id() -> Result<[u8; 16], RandomFailed> {
     rng::make_bytes()
 }
+
+#[cfg(test)]
+pub(in crate::gate) mod tests;

@@ -321,7 +321,8 @@ impl SlotSeat {
     }
 }
 
-fn name(place: &Place) -> String {
+/// The name of a slot's file, without the folder.
+pub(super) fn name(place: &Place) -> String {
     place.path.file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
 }
 

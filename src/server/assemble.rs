@@ -1,5 +1,6 @@
 //! A configuration into a running vault and its two listeners.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +24,9 @@ use crate::api::routes as api;
 use crate::base::id::InstanceId;
 use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
-use crate::gate::open::{Parts, open};
+use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::vault::{Patience, Vault};
-use crate::keys::outer::OuterKey as _;
-use crate::keys::outer::file::KeyFile;
+use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
 use crate::policy::rules::Rules;
 use crate::store::rocks::{RocksEngine, RocksOptions};
@@ -59,51 +59,72 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens the vault of a configuration. Creates it if the store is empty.
 pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError> {
-    std::fs::create_dir_all(&config.store.dir)?;
-    let path = config.store.dir.join("db");
+    let vault = open(parts(config, true)?)?;
+    check_grades(&vault, config, mode)?;
+    Ok(vault)
+}
+
+/// What the vault of a configuration is opened with. Holds the store's lock; `create` makes an empty store where
+/// there is none.
+pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
+    let dir = &config.store.dir;
+    if create {
+        std::fs::create_dir_all(dir).map_err(|error| about(dir, error.kind()))?;
+    }
     let cache = config.store.cache_mib as usize * 1024 * 1024;
-    let engine =
-        RocksEngine::open(&path, &RocksOptions { create: true, block_cache_bytes: cache, ..Default::default() })?;
-    let engine = Arc::new(engine);
-    let outer = match &config.outer_key {
-        OuterKeySource::File(path) => KeyFile::at(path).key()?,
-        OuterKeySource::PassphraseFile(_) => {
-            return Err("[outer_key] passphrase_file is not offered by this release; use file".into());
-        }
-    };
-    let vault = open(Parts {
+    let options = RocksOptions { create, block_cache_bytes: cache, ..Default::default() };
+    let engine = Arc::new(RocksEngine::open(&dir.join("db"), &options).map_err(OpenError::from)?);
+    let catalog = read_text(&config.files.catalog).map_err(|error| about(&config.files.catalog, error))?;
+    Ok(Parts {
         store_bytes: Box::new({
             let engine = engine.clone();
             move || engine.disk_bytes().unwrap_or(0)
         }),
         engine,
         slots: config.slots.list.iter().map(|slot| slot.path.clone()).collect(),
-        apart_from: vec![config.store.dir.clone()],
-        instance: instance(&config.store.dir)?,
-        outer,
-        rules: Rules::load(&read_text(&config.files.catalog)?)?,
+        apart_from: vec![dir.clone()],
+        instance: instance(dir)?,
+        outer: match &config.outer_key {
+            OuterKeySource::File(path) => Source::KeyFile(path.clone()),
+            OuterKeySource::PassphraseFile(path) => Source::Passphrase(path.clone()),
+        },
+        rules: Rules::load(&catalog).map_err(|error| about(&config.files.catalog, error))?,
         clock: Arc::new(SystemClock),
         patience: Patience {
             drain: Duration::from_millis(config.limits.drain_ms_max),
             epoch_delay: Duration::from_millis(config.limits.epoch_delay_max_ms),
         },
-    })?;
-    check_grades(&vault, config, mode)?;
-    Ok(vault)
+    })
 }
 
-/// Opens the vault and starts both listeners.
+/// Opens the vault and starts both listeners. Where nobody could connect, no vault is created.
 pub fn start(config: &Config, mode: Mode) -> Result<Service, StartError> {
-    serve_vault(open_vault(config, mode)?, config, mode)
+    let doors = Doors::open(config, mode)?;
+    serve_vault(open_vault(config, mode)?, doors, config, mode)
+}
+
+/// What decides who gets in: certificates, and what identities are bound to.
+pub struct Doors {
+    tls: Arc<LiveTls>,
+    bindings: Arc<LiveBindings>,
+}
+
+impl Doors {
+    /// Reads both from their files.
+    pub fn open(config: &Config, mode: Mode) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let dev = if mode == Mode::Dev { DevCertificates::Accepted } else { DevCertificates::Refused };
+        let tls = Arc::new(Tls::live(config.tls.clone(), dev, clock)?);
+        let bindings = live_bindings(config.files.bindings.clone());
+        let bindings = Arc::new(bindings.map_err(|error| about(&config.files.bindings, error))?);
+        Ok(Self { tls, bindings })
+    }
 }
 
 /// Starts both listeners over an open vault.
-pub fn serve_vault(vault: Arc<Vault>, config: &Config, mode: Mode) -> Result<Service, StartError> {
+pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode) -> Result<Service, StartError> {
+    let Doors { tls, bindings } = doors;
     let readiness = Readiness::default();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let dev = if mode == Mode::Dev { DevCertificates::Accepted } else { DevCertificates::Refused };
-    let tls = Arc::new(Tls::live(config.tls.clone(), dev, clock)?);
-    let bindings = Arc::new(live_bindings(config.files.bindings.clone())?);
     let hooks = Hooks {
         on_park: Arc::new({
             let committer = vault.committer().clone();
@@ -181,13 +202,19 @@ fn api_routes(
 fn instance(dir: &Path) -> Result<InstanceId, StartError> {
     let path = dir.join("instance");
     if let Ok(text) = std::fs::read_to_string(&path) {
-        return Ok(text.trim().parse()?);
+        let advice = "does not hold the id of an installation: put the file back as it was, or move it away, start \
+                      again and run lacuna slot take-over";
+        return text.trim().parse().map_err(|_| about(&path, advice));
     }
     let id = InstanceId::from_bytes(crate::gate::open::random_id()?);
     std::fs::write(&path, format!("{id}\n"))?;
     std::fs::File::open(&path)?.sync_all()?;
     std::fs::File::open(dir)?.sync_all()?;
     Ok(id)
+}
+
+fn about(path: &Path, error: impl Display) -> StartError {
+    format!("{}: {error}", path.display()).into()
 }
 
 fn check_grades(vault: &Vault, config: &Config, mode: Mode) -> Result<(), StartError> {

@@ -23,6 +23,7 @@ use crate::gate::call::{Call, CallRequest};
 use crate::gate::open::{Parts, open};
 use crate::gate::refusal::Refusal;
 use crate::gate::vault::{Patience, Vault};
+use crate::keys::outer::source::Source;
 use crate::policy::action::Action;
 use crate::policy::caller::{Caller, RoleId};
 use crate::policy::rules::Rules;
@@ -85,7 +86,7 @@ impl Bench {
             slots: vec![dir.path().join("a"), dir.path().join("b")],
             apart_from: vec![],
             instance: InstanceId::from_bytes([7; 16]),
-            outer: Key::copied(&[9; 32]),
+            outer: Source::Key(Key::copied(&[9; 32])),
             rules: Rules::load(DEFAULT).expect("the shipped registry"),
             clock: clock.clone(),
             patience: Patience { drain: Duration::from_millis(50), epoch_delay: Duration::from_millis(5) },

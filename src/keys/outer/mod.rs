@@ -1,6 +1,6 @@
 //! The outer key O: a static secret outside the store that every sealed root and signing key depends on.
 //!
-//! What lives here: the [`OuterKey`] contract and one file per source. What may not: the slots, what is sealed under
+//! What lives here: the [`OuterKey`] contract, one file per source, and [`source`], which tells them apart. What may not: the slots, what is sealed under
 //! O, and whether an O is the right one (the sealed signing keys tell, before anything is touched).
 //!
 //! O is not erasable and need not be: it hides the root from somebody who has the store and the slots, while the
@@ -9,6 +9,7 @@
 
 pub mod file;
 pub mod passphrase;
+pub mod source;
 
 use crate::base::secret::Key;
 
@@ -38,6 +39,12 @@ pub enum OuterError {
     /// The passphrase file is empty or longer than a passphrase may be.
     #[error("the passphrase file is empty or too long")]
     NotAPassphrase,
+    /// The configuration names a key file, and the vault's key comes from a passphrase.
+    #[error("the vault was created with a passphrase, not with a key file; set [outer_key] passphrase_file")]
+    NeedsPassphrase,
+    /// The configuration names a passphrase, and the vault's key comes from a key file.
+    #[error("the vault was created with a key file, not with a passphrase; set [outer_key] file")]
+    NeedsKeyFile,
     /// The stored Argon2id cost is outside what this release accepts.
     #[error("the passphrase parameters are out of range")]
     BadCost,

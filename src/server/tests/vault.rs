@@ -14,7 +14,8 @@ use crate::base::secret::Secret;
 use crate::catalog::registry;
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::{Patience, Vault};
-use crate::server::assemble::{Mode, Service, serve_vault};
+use crate::keys::outer::source::Source;
+use crate::server::assemble::{Doors, Mode, Service, serve_vault};
 use crate::server::config::Config;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
@@ -76,7 +77,7 @@ impl Whole {
             slots: vec![self.slot("a"), self.slot("b")],
             apart_from: Vec::new(),
             instance: InstanceId::from_bytes([1; 16]),
-            outer: Secret::copied(&[2; 32]),
+            outer: Source::Key(Secret::copied(&[2; 32])),
             rules: crate::policy::rules::Rules::load(registry::DEFAULT).unwrap(),
             clock: Arc::new(SystemClock),
             patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
@@ -85,7 +86,7 @@ impl Whole {
     }
 
     fn start(&self) -> Service {
-        serve_vault(self.vault(), &self.config, Mode::Dev).unwrap()
+        serve_vault(self.vault(), Doors::open(&self.config, Mode::Dev).unwrap(), &self.config, Mode::Dev).unwrap()
     }
 
     async fn channel(&self, service: &Service) -> Channel {

@@ -1,0 +1,227 @@
+//! Starting a vault that is meant: outer keys, certificates, and slots of another installation.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use serde_json::Value;
+
+use crate::cli::{Ran, run};
+use crate::program::Program;
+
+/// What `lacuna serve` needs, in a folder: certificates of an authority of its own, a passphrase, slots.
+struct Installation {
+    dir: tempfile::TempDir,
+    address: String,
+}
+
+/// A running `lacuna serve`; killed when dropped.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Installation {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        // Both are held until both are known, so that they differ.
+        let free = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [address, ops] = free.map(|socket| socket.local_addr().expect("an address").to_string());
+        let installation = Self { dir, address };
+        installation.issue_certificates();
+        installation.write_private("phrase", "correct horse battery staple\n");
+        fs::write(installation.path("catalog.toml"), lacuna::catalog::registry::DEFAULT).expect("written");
+        let bindings = "[[binding]]\nidentity = \"dns:operator.example.com\"\nroles = [\"operator\"]\n";
+        fs::write(installation.path("bindings.toml"), bindings).expect("written");
+        let listen = format!("[listen]\naddress = \"{}\"\nops_address = \"{ops}\"\n", installation.address);
+        fs::write(installation.path("lacuna.toml"), format!("{listen}{CONFIG}")).expect("written");
+        installation
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write_private(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("written");
+        fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).expect("mode");
+    }
+
+    fn issue_certificates(&self) {
+        let key = KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::default();
+        authority.distinguished_name.push(DnType::CommonName, "example authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&key).expect("a certificate").pem();
+        fs::write(self.path("ca.pem"), pem).expect("written");
+        let issuer = Issuer::new(authority, key);
+        for (file, name) in [("server", "localhost"), ("client", "operator.example.com")] {
+            let key = KeyPair::generate().expect("a key");
+            let params = CertificateParams::new([name.to_owned()]).expect("a name");
+            let pem = params.signed_by(&key, &issuer).expect("a certificate").pem();
+            fs::write(self.path(&format!("{file}.pem")), pem).expect("written");
+            self.write_private(&format!("{file}.key"), &key.serialize_pem());
+        }
+    }
+
+    fn change_config(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("lacuna.toml")).expect("is there");
+        assert!(text.contains(from));
+        fs::write(self.path("lacuna.toml"), text.replace(from, to)).expect("written");
+    }
+
+    fn serve(&self) -> Serving {
+        let child = spawn(&["serve", "--config"], &self.path("lacuna.toml"));
+        let serving = Serving(child);
+        wait_until(|| self.status().code == 0);
+        serving
+    }
+
+    fn status(&self) -> Ran {
+        let file = |name: &str| self.path(name).to_str().expect("UTF-8").to_owned();
+        let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(file);
+        let options = ["--address", &self.address, "--ca", &ca, "--cert", &cert, "--key", &key];
+        run(&[&["status", "--server-name", "localhost", "--output", "json"], &options[..]].concat(), "", &[])
+    }
+
+    fn refused(&self, words: &str) {
+        refuses(&["serve", "--config"], &self.path("lacuna.toml"), words);
+    }
+}
+
+const CONFIG: &str = r#"
+[tls]
+cert = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+
+[store]
+dir = "data"
+
+[slots]
+list = [{ path = "slot-a" }, { path = "slot-b" }]
+accept_grades = ["E0"]
+
+[outer_key]
+passphrase_file = "phrase"
+
+[files]
+catalog = "catalog.toml"
+bindings = "bindings.toml"
+"#;
+
+fn spawn(arguments: &[&str], path: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lacuna"));
+    command.args(arguments).arg(path).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Asserts that a start ends by itself, with code 1 and these words.
+fn refuses(arguments: &[&str], path: &Path, words: &str) {
+    let mut serving = Serving(spawn(arguments, path));
+    wait_until(|| serving.0.try_wait().expect("a child").is_some());
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut serving.0.stderr.take().expect("is piped"), &mut text).expect("UTF-8");
+    let code = serving.0.wait().expect("a child").code();
+    assert!(code == Some(1) && text.contains(words), "{text:?} should say {words:?}");
+}
+
+#[test]
+fn a_vault_served_with_a_passphrase_needs_that_passphrase_at_every_start() {
+    let installation = Installation::new();
+    let serving = installation.serve();
+    let vault = |ran: Ran| serde_json::from_str::<Value>(&ran.out).expect("JSON")["vault_id"].clone();
+    let created = vault(installation.status());
+    drop(serving);
+    assert_eq!(
+        vault({
+            let _again = installation.serve();
+            installation.status()
+        }),
+        created
+    );
+
+    installation.write_private("phrase", "another passphrase\n");
+    installation.refused("the outer key is not this vault's: check [outer_key]");
+    fs::set_permissions(installation.path("phrase"), Permissions::from_mode(0o644)).expect("mode");
+    installation.refused("only its owner may access: run chmod 600");
+    fs::remove_file(installation.path("phrase")).expect("removed");
+    installation.refused("the file of the outer key is missing: check [outer_key]");
+    installation.write_private("outer.key", &"0".repeat(64));
+    installation.change_config("passphrase_file = \"phrase\"", "file = \"outer.key\"");
+    installation.refused("created with a passphrase, not with a key file; set [outer_key] passphrase_file");
+
+    installation.write_private("phrase", "correct horse battery staple");
+    installation.change_config("file = \"outer.key\"", "passphrase_file = \"phrase\"");
+    let _serving = installation.serve();
+    assert_eq!(vault(installation.status()), created);
+}
+
+#[test]
+fn serve_refuses_the_certificates_of_dev_and_creates_nothing() {
+    let (installation, dev) = (Installation::new(), tempfile::tempdir().expect("a folder"));
+    drop(Program::start(dev.path(), ""));
+    for file in ["ca.pem", "server.pem", "server.key"] {
+        let before = fs::read(installation.path(file)).expect("is there");
+        fs::copy(dev.path().join("tls").join(file), installation.path(file)).expect("copied");
+        if file != "server.key" {
+            installation.refused("holds a throw-away certificate of lacuna dev; use one of your own authority");
+        }
+        fs::write(installation.path(file), before).expect("written");
+    }
+    refuses(&["serve", "--config"], &dev.path().join("lacuna.toml"), "throw-away certificate of lacuna dev");
+    assert!(!installation.path("data").exists() && !installation.path("slot-a").exists());
+}
+
+fn log_size(dir: &Path) -> u64 {
+    let status = run(&["status", "--output", "json", "--dev", dir.to_str().expect("UTF-8")], "", &[]);
+    let status: Value = serde_json::from_str(&status.out).expect("JSON");
+    status["log"]["entry_count"].as_str().and_then(|count| count.parse().ok()).expect("a count")
+}
+
+#[test]
+fn slots_of_another_installation_are_taken_over_by_name_with_an_entry_in_the_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("lacuna.toml");
+    let take_over = ["slot", "take-over", "--config", config.to_str().expect("UTF-8")];
+    let confirmed = [&take_over[..], &["--yes"]].concat();
+
+    let vault = Program::start(dir.path(), "");
+    let before = log_size(dir.path());
+    let refused = run(&confirmed, "", &[]);
+    assert!(refused.code == 1 && refused.err.contains("stop the vault that runs on it first"), "{}", refused.err);
+    drop(vault);
+    let ours = run(&confirmed, "", &[]);
+    assert!(ours.code == 0 && ours.out.ends_with("\nnothing to take over\n"), "{}{}", ours.out, ours.err);
+
+    fs::remove_file(dir.path().join("data/instance")).expect("removed");
+    refuses(&["dev", "--dir"], dir.path(), "run lacuna slot take-over --config FILE");
+    let asked = run(&take_over, "", &[]);
+    assert!(asked.code == 1 && asked.err.contains("nothing was changed"), "{}", asked.err);
+    assert_eq!(asked.out.lines().filter(|line| line.starts_with("slt_") && line.ends_with("yes")).count(), 2);
+    refuses(&["dev", "--dir"], dir.path(), "needs an explicit take-over");
+
+    // Killed when half of the first slot's header names the new owner: the same command finishes it.
+    assert_ne!(run(&confirmed, "", &[("FAILPOINTS", "slot_take_over=return(kill)")]).code, 0);
+    let done = run(&confirmed, "", &[]);
+    assert!(done.code == 0 && done.out.contains("recorded in the audit log"), "{}{}", done.out, done.err);
+
+    let _vault = Program::start(dir.path(), "");
+    // One entry by the take-over that was killed, two by the one that finished, one by the first look at the size.
+    assert_eq!(log_size(dir.path()), before + 1 + 2 + 1);
+}
