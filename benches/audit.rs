@@ -16,6 +16,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 fn read() -> Event {
     Event {
         actor: Actor::Service(SafeText::constant("spiffe://example.org/billing")),
+        on_behalf: None,
         role: SafeText::constant("service"),
         operation: SafeText::constant("GetItem"),
         purpose: SafeText::constant("service_delivery"),
@@ -23,7 +24,9 @@ fn read() -> Event {
         view: 4,
         decision: Decision::Permitted,
         rule: SafeText::constant("service-delivers"),
+        policy: [1; 8],
         outcome: Outcome::Done,
+        reason: None,
         count: 1,
         epoch: 1,
         request: RequestId::from_bytes([1; 16]),

@@ -11,7 +11,7 @@ use lacuna::base::id::{InstanceId, ItemId, SubjectId};
 use lacuna::base::secret::Secret;
 use lacuna::base::time::SystemClock;
 use lacuna::catalog::classes::{Contact, ItemValue};
-use lacuna::catalog::registry::{self, Registry};
+use lacuna::catalog::registry;
 use lacuna::catalog::text::Text;
 use lacuna::gate::call::{Call, CallRequest};
 use lacuna::gate::open::{Parts, open};
@@ -22,6 +22,7 @@ use lacuna::items::model::{ItemQuery, NewItem, NewMetadata, NewSubject, SubjectR
 use lacuna::items::put::put;
 use lacuna::policy::action::Action;
 use lacuna::policy::caller::{Caller, RoleId};
+use lacuna::policy::rules::Rules;
 use lacuna::store::rocks::{RocksEngine, RocksOptions};
 use tokio::runtime::Runtime;
 
@@ -55,7 +56,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         apart_from: Vec::new(),
         instance: InstanceId::from_bytes([1; 16]),
         outer: Secret::copied(&[2; 32]),
-        registry: Registry::parse(registry::DEFAULT).expect("the shipped registry"),
+        rules: Rules::load(registry::DEFAULT).expect("the shipped registry"),
         clock: Arc::new(SystemClock),
         patience: Patience { drain: Duration::from_millis(250), epoch_delay: Duration::from_secs(1) },
     })
@@ -96,6 +97,7 @@ async fn begin(vault: &Vault, action: Action) -> Call {
         request_digest: [0; 32],
         peer: "127.0.0.1:1".into(),
         deadline: None,
+        malformed: None,
     };
     vault.open_call(request).await.expect("permitted")
 }
