@@ -1,0 +1,192 @@
+//! A closed loop: so many callers, each with one call under way, for some time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lacuna::api::proto::vault_client::VaultClient;
+use lacuna::api::proto::*;
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use super::Error;
+use super::data::{self, Pick, Random, Stored};
+use super::servers::Server;
+
+/// What callers do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// GetItem of the bare echo.
+    Echo,
+    /// GetItem of an item, any of all.
+    GetItem,
+    /// BatchGetItems of [`BATCH`] items, any of all.
+    BatchGetItems,
+    /// PutItem for a subject, any of all.
+    PutItem,
+}
+
+/// Items in one batch.
+pub const BATCH: usize = 100;
+
+/// What is called, and by how many callers at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// The call.
+    pub call: Call,
+    /// Callers.
+    pub callers: usize,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.call {
+            Call::Echo => "echo",
+            Call::GetItem => "GetItem",
+            Call::BatchGetItems => "BatchGetItems of 100",
+            Call::PutItem => "PutItem",
+        };
+        write!(f, "{name}, {} callers", self.callers)
+    }
+}
+
+/// What one load showed.
+#[derive(Clone)]
+pub struct Run {
+    elapsed: Duration,
+    cpu: Duration,
+    items_per_call: usize,
+    /// Of each call that ended in time, ascending.
+    times: Vec<Duration>,
+}
+
+impl Run {
+    /// Calls per second.
+    pub fn rate(&self) -> f64 {
+        self.times.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Items per second.
+    pub fn items_rate(&self) -> f64 {
+        self.rate() * self.items_per_call as f64
+    }
+
+    /// Microseconds of the server's CPU time per call, all its threads and the kernel's work for it together.
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.times.len().max(1) as f64
+    }
+
+    /// The time that so many in a hundred calls did not exceed, in milliseconds.
+    pub fn percentile_ms(&self, percent: usize) -> f64 {
+        let last = self.times.len().saturating_sub(1);
+        self.times.get(last * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    }
+}
+
+/// Drives one load against a server.
+pub fn drive(
+    runtime: &Runtime,
+    server: &Server,
+    stored: &Arc<Stored>,
+    load: Load,
+    warm_up: Duration,
+    time: Duration,
+) -> Result<Run, Error> {
+    runtime.block_on(async {
+        let begin = Instant::now() + warm_up;
+        let end = begin + time;
+        let callers: Vec<_> = (0..load.callers)
+            .map(|number| {
+                let caller = Caller {
+                    client: server.client(number),
+                    stored: stored.clone(),
+                    random: Random::seeded(number as u64),
+                };
+                tokio::spawn(caller.run(load.call, begin, end))
+            })
+            .collect();
+        tokio::time::sleep_until(begin.into()).await;
+        let (before, began) = (server.cpu_time()?, Instant::now());
+        tokio::time::sleep_until(end.into()).await;
+        let (cpu, elapsed) = (server.cpu_time()? - before, began.elapsed());
+        let mut times = Vec::new();
+        for caller in callers {
+            times.extend(caller.await??);
+        }
+        times.sort_unstable();
+        let items_per_call = if load.call == Call::BatchGetItems { BATCH } else { 1 };
+        Ok(Run { elapsed, cpu, items_per_call, times })
+    })
+}
+
+struct Caller {
+    client: VaultClient<Channel>,
+    stored: Arc<Stored>,
+    random: Random,
+}
+
+impl Caller {
+    /// Calls until the end. The times of the calls that ended between begin and end.
+    async fn run(mut self, call: Call, begin: Instant, end: Instant) -> Result<Vec<Duration>, Error> {
+        let mut times = Vec::new();
+        loop {
+            let start = Instant::now();
+            if start >= end {
+                return Ok(times);
+            }
+            match call {
+                Call::Echo | Call::GetItem => self.get().await?,
+                Call::BatchGetItems => self.get_batch().await?,
+                Call::PutItem => self.put().await?,
+            }
+            let now = Instant::now();
+            if (begin..end).contains(&now) {
+                times.push(now - start);
+            }
+        }
+    }
+
+    async fn get(&mut self) -> Result<(), Error> {
+        let Pick { subject, item } = self.stored.pick(&mut self.random);
+        let request = GetItemRequest {
+            context: data::context(),
+            subject: data::subject(subject),
+            item_id: item.to_owned(),
+            ..Default::default()
+        };
+        let item = self.client.get_item(request).await?.into_inner().item;
+        item.and_then(|item| item.value).map(|_| ()).ok_or_else(|| "an answer without a value".into())
+    }
+
+    async fn get_batch(&mut self) -> Result<(), Error> {
+        let entries = (0..BATCH).map(|number| {
+            let Pick { subject, item } = self.stored.pick(&mut self.random);
+            GetItemEntry {
+                reference: number.to_string(),
+                subject: data::subject(subject),
+                item_id: item.to_owned(),
+                ..Default::default()
+            }
+        });
+        let request =
+            BatchGetItemsRequest { context: data::context(), entries: entries.collect(), ..Default::default() };
+        let mut answers = self.client.batch_get_items(request).await?.into_inner();
+        let mut shown = 0;
+        while let Some(answer) = answers.message().await? {
+            let is_shown = |result: &&GetItemResult| matches!(result.outcome, Some(get_item_result::Outcome::Item(_)));
+            shown += answer.results.iter().filter(is_shown).count();
+        }
+        if shown == BATCH { Ok(()) } else { Err(format!("{shown} items of {BATCH}").into()) }
+    }
+
+    async fn put(&mut self) -> Result<(), Error> {
+        let Pick { subject, .. } = self.stored.pick(&mut self.random);
+        let request = PutItemRequest {
+            context: data::context(),
+            subject: data::subject(subject),
+            item: Some(data::item(&mut self.random)),
+        };
+        self.client.put_item(request).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! The figures: one entry each. To add one, add it to [`FIGURES`].
+
+use super::Error;
+use super::drive::{Call, Load};
+use super::rounds::Round;
+
+/// A figure to reach.
+pub struct Figure {
+    /// Its name, for good.
+    pub name: &'static str,
+    /// The unit of its value.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub better: Better,
+    /// What must be reached.
+    pub floor: f64,
+    /// What we want to reach.
+    pub aim: f64,
+    /// How it is measured, in one line.
+    pub method: &'static str,
+    /// Its value in one round. A load that several figures ask for is driven once in a round.
+    pub measure: fn(&mut Round<'_>) -> Result<f64, Error>,
+}
+
+/// Which way a figure is better.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// The more the better.
+    Higher,
+    /// The less the better.
+    Lower,
+}
+
+const ECHO_64: Load = Load { call: Call::Echo, callers: 64 };
+const GET_64: Load = Load { call: Call::GetItem, callers: 64 };
+const ECHO_256: Load = Load { call: Call::Echo, callers: 256 };
+const GET_256: Load = Load { call: Call::GetItem, callers: 256 };
+const BATCH_16: Load = Load { call: Call::BatchGetItems, callers: 16 };
+const PUT_64: Load = Load { call: Call::PutItem, callers: 64 };
+
+/// Every figure, in the order of measurement.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "get_over_echo_64",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.50,
+        aim: 0.65,
+        method: "GetItem calls/s over those of the echo, 64 callers",
+        measure: |round| Ok(round.drive(ECHO_64)?.rate().recip() * round.drive(GET_64)?.rate()),
+    },
+    Figure {
+        name: "get_over_echo_64_cpu",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.50,
+        aim: 0.65,
+        method: "server CPU time per call of the echo over that of GetItem, 64 callers",
+        measure: |round| Ok(round.drive(ECHO_64)?.cpu_us() / round.drive(GET_64)?.cpu_us()),
+    },
+    Figure {
+        name: "get_over_echo_256",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.50,
+        aim: 0.65,
+        method: "GetItem calls/s over those of the echo, 256 callers",
+        measure: |round| Ok(round.drive(ECHO_256)?.rate().recip() * round.drive(GET_256)?.rate()),
+    },
+    Figure {
+        name: "get_over_echo_256_cpu",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.50,
+        aim: 0.65,
+        method: "server CPU time per call of the echo over that of GetItem, 256 callers",
+        measure: |round| Ok(round.drive(ECHO_256)?.cpu_us() / round.drive(GET_256)?.cpu_us()),
+    },
+    Figure {
+        name: "get_p99_over_echo_64",
+        unit: "ratio",
+        better: Better::Lower,
+        floor: 2.0,
+        aim: 1.5,
+        method: "99th percentile of the time of a GetItem over that of an echo, 64 callers",
+        measure: |round| Ok(round.drive(GET_64)?.percentile_ms(99) / round.drive(ECHO_64)?.percentile_ms(99)),
+    },
+    Figure {
+        name: "batch100_over_single",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 4.0,
+        aim: 8.0,
+        method: "items/s of BatchGetItems with 100 items of any subjects, 16 callers, over GetItem calls/s, 64 callers",
+        measure: |round| Ok(round.drive(BATCH_16)?.items_rate() / round.drive(GET_64)?.rate()),
+    },
+    Figure {
+        name: "put_over_get_64",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.5,
+        aim: 0.8,
+        method: "PutItem calls/s (durable) over GetItem calls/s, 64 callers",
+        measure: |round| Ok(round.drive(PUT_64)?.rate() / round.drive(GET_64)?.rate()),
+    },
+];

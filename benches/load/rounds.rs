@@ -1,0 +1,103 @@
+//! Interleaved rounds: every load once in each round, so that what slows the machine down for a while slows all alike.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::Error;
+use super::data::Stored;
+use super::drive::{Call, Load, Run, drive};
+use super::figures::{FIGURES, Figure};
+use super::servers::Server;
+
+/// How much is measured.
+pub struct Plan {
+    /// Subjects, of five items each.
+    pub subjects: usize,
+    /// Rounds; the median counts.
+    pub rounds: usize,
+    /// Before each load, not counted.
+    pub warm_up: Duration,
+    /// Of each load.
+    pub time: Duration,
+    /// Whether the server has a CPU of its own.
+    pub pinned: bool,
+}
+
+impl Plan {
+    /// The figures as they are meant.
+    pub const FULL: Self = Self {
+        subjects: 100_000,
+        rounds: 5,
+        warm_up: Duration::from_millis(500),
+        time: Duration::from_secs(3),
+        pinned: true,
+    };
+    /// A direction.
+    pub const QUICK: Self =
+        Self { subjects: 5_000, warm_up: Duration::from_millis(300), time: Duration::from_secs(1), ..Self::FULL };
+    /// Less noise.
+    pub const LONG: Self = Self { rounds: 9, time: Duration::from_secs(10), ..Self::FULL };
+}
+
+/// What was measured.
+pub struct Measured {
+    /// Each figure with its value in each round.
+    pub figures: Vec<(&'static Figure, Vec<f64>)>,
+    /// Each load as each round saw it.
+    pub loads: Vec<(Load, Vec<Run>)>,
+    /// Subjects stored.
+    pub subjects: usize,
+}
+
+/// Starts both servers, stores the data and measures the figures whose names contain `only`.
+pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Measured, Error> {
+    let dir = tempfile::Builder::new().prefix("lacuna-load").tempdir_in(dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let vault = Server::vault(&runtime, program, dir.path(), plan.pinned)?;
+    let echo = Server::echo(&runtime, dir.path(), plan.pinned)?;
+    let stored = Stored::create(&runtime, &vault, plan.subjects)?;
+    let wanted = FIGURES.iter().filter(|figure| figure.name.contains(only));
+    let mut figures: Vec<(&Figure, Vec<f64>)> = wanted.map(|figure| (figure, Vec::new())).collect();
+    let mut loads: Vec<(Load, Vec<Run>)> = Vec::new();
+    for number in 1..=plan.rounds {
+        eprintln!("round {number} of {}", plan.rounds);
+        let mut round =
+            Round { runtime: &runtime, vault: &vault, echo: &echo, stored: &stored, plan, runs: Vec::new() };
+        for (figure, values) in &mut figures {
+            values.push((figure.measure)(&mut round)?);
+        }
+        for (load, run) in round.runs {
+            match loads.iter_mut().find(|(known, _)| *known == load) {
+                Some((_, runs)) => runs.push(run),
+                None => loads.push((load, vec![run])),
+            }
+        }
+    }
+    Ok(Measured { figures, loads, subjects: plan.subjects })
+}
+
+/// One round.
+pub struct Round<'a> {
+    runtime: &'a Runtime,
+    vault: &'a Server,
+    echo: &'a Server,
+    stored: &'a Arc<Stored>,
+    plan: &'a Plan,
+    runs: Vec<(Load, Run)>,
+}
+
+impl Round<'_> {
+    /// What a load shows in this round; driven when first asked for.
+    pub fn drive(&mut self, load: Load) -> Result<Run, Error> {
+        if let Some((_, run)) = self.runs.iter().find(|(known, _)| *known == load) {
+            return Ok(run.clone());
+        }
+        let server = if load.call == Call::Echo { self.echo } else { self.vault };
+        let run = drive(self.runtime, server, self.stored, load, self.plan.warm_up, self.plan.time)?;
+        self.runs.push((load, run.clone()));
+        Ok(run)
+    }
+}

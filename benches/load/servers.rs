@@ -1,0 +1,134 @@
+//! Server processes: started on a CPU of their own, connected to, accounted for, stopped.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lacuna::api::proto::vault_client::VaultClient;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use super::Error;
+
+/// Connections over which callers are spread.
+const CONNECTIONS: usize = 8;
+/// The CPU of the server under load; the load itself runs on another.
+const SERVER_CPU: &str = "0";
+/// Long enough to open a vault of any size.
+const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// Bytes that the server may send ahead on one call and on one connection.
+const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+/// Linux reports CPU time in hundredths of a second, on every architecture.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A running server with open connections; stopped when dropped.
+pub struct Server {
+    process: Process,
+    clients: Vec<VaultClient<Channel>>,
+}
+
+impl Server {
+    /// Starts `lacuna dev` on a folder and waits until it is ready.
+    pub fn vault(runtime: &Runtime, program: &Path, dir: &Path, pinned: bool) -> Result<Self, Error> {
+        let ready = dir.join("dev.json");
+        let _ = std::fs::remove_file(&ready);
+        let mut command = command(program, pinned);
+        command.args(["dev", "--dir"]).arg(dir).stdout(Stdio::null()).stderr(Stdio::inherit());
+        let mut process = Process(command.spawn()?);
+        let deadline = Instant::now() + START_TIME_MAX;
+        while !ready.exists() {
+            if Instant::now() > deadline || process.0.try_wait()?.is_some() {
+                return Err("the server did not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let address = Dev::read(dir)?.text("address")?;
+        Ok(Self { process, clients: connect(runtime, dir, &address)? })
+    }
+
+    /// Starts the echo with the certificates of a vault's folder.
+    pub fn echo(runtime: &Runtime, dir: &Path, pinned: bool) -> Result<Self, Error> {
+        let mut command = command(&std::env::current_exe()?, pinned);
+        command.args(["echo", "--dir"]).arg(dir).stdout(Stdio::piped());
+        let mut process = Process(command.spawn()?);
+        let output = process.0.stdout.take().ok_or("no output")?;
+        let mut address = String::new();
+        BufReader::new(output).read_line(&mut address)?;
+        Ok(Self { process, clients: connect(runtime, dir, address.trim())? })
+    }
+
+    /// The client of one of many callers.
+    pub fn client(&self, caller: usize) -> VaultClient<Channel> {
+        self.clients[caller % self.clients.len()].clone()
+    }
+
+    /// CPU time that the process has used so far, in user and in kernel mode.
+    pub fn cpu_time(&self) -> Result<Duration, Error> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id()))?;
+        // The second field is a name in parentheses, which may hold anything; utime and stime are the 14th and 15th.
+        let after_name = stat.rsplit_once(')').ok_or("/proc reads otherwise than expected")?.1;
+        let fields = after_name.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(str::parse::<u64>).sum::<Result<_, _>>()?;
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    }
+}
+
+/// A child process that does not outlive its owner.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(id) = i32::try_from(self.0.id())
+            && let Some(id) = Pid::from_raw(id)
+        {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+fn command(program: &Path, pinned: bool) -> Command {
+    if !pinned {
+        return Command::new(program);
+    }
+    // Replaces itself by the program, so the process id is the program's.
+    let mut command = Command::new("taskset");
+    command.args(["-c", SERVER_CPU]).arg(program);
+    command
+}
+
+fn connect(runtime: &Runtime, dir: &Path, address: &str) -> Result<Vec<VaultClient<Channel>>, Error> {
+    let dev = Dev::read(dir)?;
+    let client = &dev.0["clients"]["service"];
+    let read = |path: &serde_json::Value| std::fs::read(path.as_str().map(PathBuf::from).unwrap_or_default());
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read(&dev.0["ca"])?))
+        .identity(Identity::from_pem(read(&client["cert"])?, read(&client["key"])?))
+        .domain_name("localhost");
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))?
+        .tls_config(tls)?
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1);
+    runtime.block_on(async {
+        let mut clients = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            clients.push(VaultClient::new(endpoint.connect().await?));
+        }
+        Ok(clients)
+    })
+}
+
+/// What `lacuna dev` says of itself.
+struct Dev(serde_json::Value);
+
+impl Dev {
+    fn read(dir: &Path) -> Result<Self, Error> {
+        Ok(Self(serde_json::from_str(&std::fs::read_to_string(dir.join("dev.json"))?)?))
+    }
+
+    fn text(&self, name: &str) -> Result<String, Error> {
+        Ok(self.0[name].as_str().ok_or("dev.json reads otherwise than expected")?.to_owned())
+    }
+}
