@@ -20,6 +20,7 @@ use lacuna::items::create::create;
 use lacuna::items::get::get;
 use lacuna::items::model::{ItemQuery, NewItem, NewMetadata, NewSubject, SubjectRef};
 use lacuna::items::put::put;
+use lacuna::keys::outer::source::Source;
 use lacuna::policy::action::Action;
 use lacuna::policy::caller::{Caller, RoleId};
 use lacuna::policy::rules::Rules;
@@ -55,7 +56,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         slots: vec![folder.join("a"), folder.join("b")],
         apart_from: Vec::new(),
         instance: InstanceId::from_bytes([1; 16]),
-        outer: Secret::copied(&[2; 32]),
+        outer: Source::Key(Secret::copied(&[2; 32])),
         rules: Rules::load(registry::DEFAULT).expect("the shipped registry"),
         clock: Arc::new(SystemClock),
         patience: Patience { drain: Duration::from_millis(250), epoch_delay: Duration::from_secs(1) },

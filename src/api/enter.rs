@@ -1,6 +1,5 @@
 //! What every call begins with: who asks, why, until when, and exactly what.
 
-
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, Streaming};
