@@ -132,10 +132,12 @@ pub const THREADS_MAX: usize = 256;
 pub const LISTEN_BACKLOG: i32 = 1024;
 /// Open connections of the API listener, over all threads; one more is closed at once.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Calls in progress over all connections; one more is refused as `OVERLOADED`, but for health.
+pub const CALLS_MAX: usize = 4096;
 /// Open connections of the operations listener.
 pub const OPS_CONNECTIONS_MAX: usize = 128;
-/// TLS handshakes in progress on one thread; the next waits in the kernel's queue.
-pub const HANDSHAKES_MAX: usize = 64;
+/// TLS handshakes in progress on one thread; for one more, the oldest ends.
+pub const HANDSHAKES_MAX: usize = 256;
 /// Time for one TLS handshake.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept (no file descriptors left, say).
