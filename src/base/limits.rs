@@ -117,7 +117,7 @@ pub const SLOTS_MAX: usize = 8;
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
-/// How often the slots are looked at while nothing is to be forgotten.
+/// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.
 pub const SLOT_LOOK: Duration = Duration::from_secs(2);
 /// Longest configurable delay of a pending epoch, in milliseconds.
 pub const EPOCH_DELAY_MS_CEILING: u64 = 60_000;
