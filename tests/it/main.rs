@@ -8,4 +8,5 @@ mod leaks;
 mod program;
 mod raw;
 mod samples;
+mod unfit;
 mod vault;
