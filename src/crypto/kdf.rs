@@ -2,7 +2,7 @@
 //!
 //! Built on [`super::mac`] because the ready-made crate leaves the extracted key on the stack.
 
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::label::Label;
 use super::mac::Keyed;
@@ -25,15 +25,14 @@ pub fn derive<const N: usize>(salt: &[u8], ikm: &Key, label: Label, context: &[&
 
 fn hkdf<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Secret<N> {
     const { assert!(N <= 255 * 32) };
-    let extracted = Keyed::new(salt).code(&[ikm]);
-    let expand = Keyed::new(extracted.expose());
+    let mut extracted = Zeroizing::new([0; 32]);
+    Keyed::new(salt).code(&[ikm], &mut *extracted);
+    let expand = Keyed::new(&*extracted);
     let filled = Secret::filled(|output: &mut [u8; N]| {
         for i in 0..N.div_ceil(32) {
             let (before, rest) = output.split_at_mut(i * 32);
             let previous = &before[before.len().saturating_sub(32)..];
-            let block = expand.code(&[previous, info, &[i as u8 + 1]]);
-            let len = rest.len().min(32);
-            rest[..len].copy_from_slice(&block.expose()[..len]);
+            expand.code(&[previous, info, &[i as u8 + 1]], rest);
         }
         Ok::<(), std::convert::Infallible>(())
     });

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware::map_request;
+use tonic::codegen::http::Extensions;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
@@ -130,6 +130,10 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
             let committer = vault.committer().clone();
             move || committer.runtime_parks()
         }),
+        on_call: Arc::new({
+            let bindings = bindings.clone();
+            move |extensions| identify(&bindings, extensions)
+        }),
     };
     let api_listener =
         Listener::api(config.listen.address, config.listen.threads, Security::Api(tls.clone(), bindings.clone()));
@@ -142,7 +146,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     );
     let numbers = VaultMetrics::default();
     let metrics = metrics::registry(&[&api_listener, &ops_listener], &numbers);
-    let api = serve(&api_listener, api_routes(vault.clone(), bindings.clone(), readiness.clone()), &hooks)?;
+    let api = serve(&api_listener, api_routes(vault.clone(), readiness.clone()), &hooks)?;
     let ready = readiness.clone();
     let ops_routes = move || Routes::from(ops::routes(ready.clone(), metrics.clone()));
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
@@ -173,28 +177,20 @@ impl Service {
     }
 }
 
-fn api_routes(
-    vault: Arc<Vault>,
-    bindings: Arc<LiveBindings>,
-    readiness: Readiness,
-) -> impl Fn() -> Routes + Send + Sync + 'static {
+fn api_routes(vault: Arc<Vault>, readiness: Readiness) -> impl Fn() -> Routes + Send + Sync + 'static {
     move || {
         vault.committer().attach_runtime();
         let health = HealthServer::new(HealthService(readiness.clone()));
-        let bindings = bindings.clone();
-        let identify = move |mut request: axum::extract::Request| {
-            let bindings = bindings.current();
-            async move {
-                if let Some(peer) = request.extensions().get::<Peer>() {
-                    let caller = peer.caller(&bindings, SystemClock.now()).ok();
-                    let info = PeerInfo { caller, address: peer.address() };
-                    request.extensions_mut().insert(info);
-                }
-                request
-            }
-        };
-        let router = api::routes(&vault, health).into_axum_router();
-        Routes::from(router.layer(map_request(identify)))
+        api::routes(&vault, health)
+    }
+}
+
+/// Tells a call who is at the other end of its connection, under the bindings now in force.
+fn identify(bindings: &LiveBindings, extensions: &mut Extensions) {
+    if let Some(peer) = extensions.get::<Peer>() {
+        let caller = peer.caller(&bindings.current(), SystemClock.now()).ok();
+        let info = PeerInfo { caller, address: peer.address() };
+        extensions.insert(info);
     }
 }
 

@@ -6,6 +6,7 @@
 //! connections exist on loopback only.
 
 pub mod accept;
+mod arrival;
 pub mod assemble;
 pub mod calls;
 pub mod certs;

@@ -15,11 +15,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::http::Extensions;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
 use super::accept::{Acceptor, ConnectionMetrics, Security};
+use super::arrival::ArrivalLayer;
 use super::calls::{CallMetrics, CallsLayer};
 use super::connection::Times;
 use super::deadline::DeadlineLayer;
@@ -88,11 +90,13 @@ impl Listener {
 pub struct Hooks {
     /// Called on a worker thread whenever it has nothing left to do and is about to sleep. Must not block.
     pub on_park: Arc<dyn Fn() + Send + Sync>,
+    /// Called with the extensions of each call before its service sees it; they hold the connection's peer.
+    pub on_call: Arc<dyn Fn(&mut Extensions) + Send + Sync>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { on_park: Arc::new(|| ()) }
+        Self { on_park: Arc::new(|| ()), on_call: Arc::new(|_| ()) }
     }
 }
 
@@ -145,6 +149,7 @@ pub fn serve(
             open: open.clone(),
             stopped: stopped.clone(),
             routes: routes.clone(),
+            arrival: ArrivalLayer(hooks.on_call.clone()),
             cut: cut.clone(),
         };
         // On an error here, dropping `running` stops the threads that have started.
@@ -209,6 +214,7 @@ struct Worker {
     open: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
     routes: Arc<dyn Fn() -> Routes + Send + Sync>,
+    arrival: ArrivalLayer,
     cut: Arc<AtomicUsize>,
 }
 
@@ -224,7 +230,7 @@ impl Worker {
 
     /// Serves until drained. False if time ran out first.
     async fn serve(self) -> bool {
-        let Self { listener, socket, open, stopped, routes, .. } = self;
+        let Self { listener, socket, open, stopped, routes, arrival, .. } = self;
         let (ready, connections) = mpsc::channel(limits::HANDSHAKES_MAX);
         let acceptor = Acceptor {
             security: listener.security.clone(),
@@ -240,8 +246,9 @@ impl Worker {
             }
         };
         let connections = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
-        let drained =
-            server(&listener).add_routes(routes()).serve_with_incoming_shutdown(connections, until(stopped.clone()));
+        let drained = server(&listener, arrival)
+            .add_routes(routes())
+            .serve_with_incoming_shutdown(connections, until(stopped.clone()));
         let time_is_over = async {
             until(stopped).await;
             tokio::time::sleep(listener.shutdown_time_max).await;
@@ -259,9 +266,13 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 /// INVARIANT: calls are counted outside of the deadline, so that those which it ends are counted too.
-fn server(listener: &Listener) -> Server<Stack<DeadlineLayer, Stack<CallsLayer, Identity>>> {
+fn server(
+    listener: &Listener,
+    arrival: ArrivalLayer,
+) -> Server<Stack<DeadlineLayer, Stack<ArrivalLayer, Stack<CallsLayer, Identity>>>> {
     Server::builder()
         .layer(CallsLayer { metrics: listener.calls.clone(), max: listener.calls_max })
+        .layer(arrival)
         .layer(DeadlineLayer { time_max: listener.call_time_max })
         .accept_http1(!matches!(listener.security, Security::Api(..)))
         .max_concurrent_streams(limits::STREAMS_MAX)

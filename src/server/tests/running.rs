@@ -135,7 +135,7 @@ async fn the_hook_is_called_when_a_thread_is_about_to_sleep() {
     let on_park = move || {
         counter.fetch_add(1, Ordering::SeqCst);
     };
-    let hooks = Hooks { on_park: Arc::new(on_park) };
+    let hooks = Hooks { on_park: Arc::new(on_park), ..Hooks::default() };
     let sample = fixture.sample.clone();
     let routes = move || Routes::new(HealthServer::new(sample.clone()));
     let running = serve(&fixture.listener(), routes, &hooks).unwrap();
