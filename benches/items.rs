@@ -57,7 +57,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         apart_from: Vec::new(),
         instance: InstanceId::from_bytes([1; 16]),
         outer: Source::Key(Secret::copied(&[2; 32])),
-        rules: Rules::load(registry::DEFAULT).expect("the shipped registry"),
+        rules: Rules::shipped().expect("the shipped registry"),
         clock: Arc::new(SystemClock),
         patience: Patience { drain: Duration::from_millis(250), epoch_delay: Duration::from_secs(1) },
     })

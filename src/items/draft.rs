@@ -15,6 +15,7 @@ use crate::gate::record::Touched;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::Txn;
 use crate::keys::page::{Entry, Tree};
+use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
 use super::model::{NewItem, NewMetadata, Stamp};
@@ -46,9 +47,10 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     Ok(Checked { class, value })
 }
 
-/// The rule that permits writing a class: whoever writes a value could read it back.
-pub fn permit_to_write(call: &Call, class: ClassId) -> Option<SafeText> {
-    call.permit(class).filter(|permit| permit.view() == View::Plain).map(|permit| permit.rule().clone())
+/// The rule that permits writing: whoever writes a value could read it back.
+pub fn permit_to_write(call: &Call, data: Resource) -> Result<SafeText, Access> {
+    let permit = call.permit(data)?;
+    if permit.view() == View::Plain { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
 }
 
 /// A new item, ready for the writer.
@@ -56,7 +58,6 @@ pub struct Draft {
     id: ItemId,
     checked: Checked,
     details: Details,
-    rule: SafeText,
 }
 
 /// Metadata, completed from the registry.
@@ -69,11 +70,10 @@ pub struct Details {
 }
 
 impl Draft {
-    /// Checks a new item and the permission to write its class.
+    /// Checks a new item. Whether it may be written is for whoever knows the subject to ask.
     pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
         let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
         let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
-        let rule = permit_to_write(call, class).ok_or(Access::Denied { rule: None })?;
         if item.value.class().id != class {
             return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
         }
@@ -81,12 +81,7 @@ impl Draft {
         let details = Details::complete(call.registry(), class, item.metadata, now, &at)?;
         let checked = check_value(item.value, &format!("{prefix}.value"))?;
         let id = ItemId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-        Ok(Self { id, checked, details, rule })
-    }
-
-    /// The rule that permits it.
-    pub fn rule(&self) -> &SafeText {
-        &self.rule
+        Ok(Self { id, checked, details })
     }
 
     /// The class.
@@ -110,12 +105,12 @@ impl Draft {
 }
 
 /// What new items are recorded as.
-pub fn touched(drafts: &[Draft]) -> Touched {
+pub fn touched(drafts: &[Draft], rule: Option<SafeText>) -> Touched {
     let first = drafts.first();
     let same = drafts.iter().all(|draft| first.is_some_and(|first| first.class() == draft.class()));
     Touched {
         class: first.filter(|_| same).map(Draft::class),
-        rule: first.map(|draft| draft.rule().clone()),
+        rule,
         count: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
         items: drafts.iter().map(|draft| (draft.id(), 1)).collect(),
         ..Touched::default()

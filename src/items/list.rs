@@ -61,9 +61,8 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
     vault.read(|reads| {
         let subject = target.open(reads, vault.id())?;
         let mut stored = items_of(reads, &subject.id)?;
-        stored.retain(|item| {
-            call.permit(item.head.class).is_some() && is_wanted(&query.classes, item) && after < Some(place(item))
-        });
+        let may_know = |item: &StoredItem| call.permit(subject.data(call.purpose(), item.head.class)).is_ok();
+        stored.retain(|item| is_wanted(&query.classes, item) && after < Some(place(item)) && may_know(item));
         stored.sort_by_key(place);
         let mut items: Vec<ItemView> = Vec::new();
         let mut bytes = 0;
@@ -73,7 +72,7 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
             if bytes > PAGE_BYTES_MAX && !items.is_empty() {
                 break;
             }
-            let (_, view) = permit(call, item, query.view)?;
+            let (_, view) = permit(call, &subject, item, query.view)?;
             items.push(show(reads, vault, &subject, item, view, &query.fields)?);
         }
         let more = stored.len() > items.len();

@@ -12,7 +12,7 @@ use crate::gate::intents::{Intent, What};
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::refusal::{Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::keys::page::Entry;
@@ -23,7 +23,6 @@ use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
 use super::repeat::{Answer, record_repeat, remember, repeated};
-use super::show::denied;
 
 /// Corrects an item.
 ///
@@ -33,7 +32,7 @@ use super::show::denied;
 pub async fn update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp, Option<Erasure>), Refusal> {
     let touched = Touched { count: 1, items: vec![(update.item, 0)], ..Touched::default() };
     let (named, wait) = (update.subject.duplicate(), update.wait == Wait::Erased);
-    let stored = match Correction::check(vault, call, update) {
+    let stored = match Correction::check(vault, update) {
         Ok(correction) => correction.commit(vault, call).await,
         Err(refusal) => Err(refusal),
     };
@@ -73,17 +72,14 @@ struct Correction {
 }
 
 impl Correction {
-    fn check(vault: &Vault, call: &Call, update: Update) -> Result<Self, Refusal> {
+    fn check(vault: &Vault, update: Update) -> Result<Self, Refusal> {
         let Update { subject, item, etag, value, metadata, wait: _ } = update;
         if value.is_none() && metadata.is_none() {
             return Err(Fault::new("value", FaultReason::Required).into());
         }
         let checked = match value {
             None => None,
-            Some(value) => {
-                permit_to_write(call, value.class().id).ok_or(Access::Denied { rule: None })?;
-                Some(check_value(value, "value")?)
-            }
+            Some(value) => Some(check_value(value, "value")?),
         };
         let target = Target::of(vault.id(), vault.index_key(), &subject);
         let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
@@ -117,7 +113,7 @@ impl Correction {
         let row = txn.row(Space::Item, &item_key(&subject.id, &self.item))?.ok_or(State::NotFound)?;
         let ItemRow::Live(old) = decode_item(self.item, &row)? else { return Err(State::NotFound.into()) };
         let class = old.head.class;
-        let rule = permit_to_write(call, class).ok_or_else(|| denied(call))?;
+        let rule = permit_to_write(call, subject.data(call.purpose(), class))?;
         if !self.etag.is_empty() && self.etag != old.head.etag() {
             return Err(State::EtagMismatch.into());
         }

@@ -115,6 +115,7 @@ passphrase_file = "phrase"
 
 [files]
 catalog = "catalog.toml"
+policies = "policies"
 bindings = "bindings.toml"
 "#;
 

@@ -11,7 +11,6 @@ use super::*;
 use crate::api::routes::SERVICES;
 use crate::base::id::InstanceId;
 use crate::base::secret::Secret;
-use crate::catalog::registry;
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
@@ -78,7 +77,7 @@ impl Whole {
             apart_from: Vec::new(),
             instance: InstanceId::from_bytes([1; 16]),
             outer: Source::Key(Secret::copied(&[2; 32])),
-            rules: crate::policy::rules::Rules::load(registry::DEFAULT).unwrap(),
+            rules: crate::policy::rules::Rules::shipped().unwrap(),
             clock: Arc::new(SystemClock),
             patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
         };
