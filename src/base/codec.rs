@@ -10,13 +10,12 @@
 pub struct Malformed;
 
 /// Appends values to a buffer.
-#[derive(Default)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
-    /// An empty record.
+    /// An empty record, with room for most keys and additional data.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_capacity(128)
     }
 
     /// An empty record with room for `bytes`, so that a secret record never reallocates and leaves copies.
@@ -87,6 +86,12 @@ impl Writer {
     /// The record.
     pub fn finish(self) -> Vec<u8> {
         self.0
+    }
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -121,7 +121,7 @@ pub const SLOTS_MAX: usize = 8;
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
-/// How often the slots are looked at while nothing is to be forgotten.
+/// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.
 pub const SLOT_LOOK: Duration = Duration::from_secs(2);
 /// Longest configurable delay of a pending epoch, in milliseconds.
 pub const EPOCH_DELAY_MS_CEILING: u64 = 60_000;
@@ -136,10 +136,12 @@ pub const THREADS_MAX: usize = 256;
 pub const LISTEN_BACKLOG: i32 = 1024;
 /// Open connections of the API listener, over all threads; one more is closed at once.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Calls in progress over all connections; one more is refused as `OVERLOADED`, but for health.
+pub const CALLS_MAX: usize = 4096;
 /// Open connections of the operations listener.
 pub const OPS_CONNECTIONS_MAX: usize = 128;
-/// TLS handshakes in progress on one thread; the next waits in the kernel's queue.
-pub const HANDSHAKES_MAX: usize = 64;
+/// TLS handshakes in progress on one thread; for one more, the oldest ends.
+pub const HANDSHAKES_MAX: usize = 256;
 /// Time for one TLS handshake.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept (no file descriptors left, say).

@@ -169,8 +169,11 @@ impl<'a> Masker<'a> {
     }
 
     fn note(&mut self, name: &'static str, altered: bool) {
+        if !altered {
+            return;
+        }
         let path = FieldPath::of(self.within, name);
-        if altered && !self.altered.contains(&path) {
+        if !self.altered.contains(&path) {
             self.altered.push(path);
         }
     }

@@ -1,5 +1,6 @@
 //! `lacuna dev`: a throw-away vault with its own certificates, keys and slots in one directory.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     std::fs::create_dir_all(&arguments.dir)?;
     let dir = arguments.dir.canonicalize()?;
+    let held = File::open(&dir)?;
+    // Until the end: a second process must not take away the file that tells where the first one listens.
+    held.try_lock().map_err(|_| "another process has the store open; stop it first, or choose another --dir")?;
     let ready = dir.join("dev.json");
     let _ = std::fs::remove_file(&ready);
     let path = dir.join("lacuna.toml");

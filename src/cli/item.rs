@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use prost::{Message, Name};
+
 use super::failure::Failure;
 use super::remote::{Remote, SERVICE};
 use super::show::Format;
@@ -9,8 +11,8 @@ use super::subject::Subject;
 use super::{item_table, json, show};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{
-    DeleteItemRequest, GetItemRequest, ItemMetadata, ItemValue, ListItemsRequest, NewItem, PutItemRequest,
-    UpdateItemRequest, item_value,
+    DeleteItemRequest, GetItemRequest, ItemValue, ListItemsRequest, NewItem, PutItemRequest, UpdateItemRequest,
+    item_value,
 };
 use crate::api::proto::{View, Wait};
 
@@ -23,7 +25,7 @@ pub enum Command {
     Get(Get),
     /// List a subject's items.
     List(List),
-    /// Correct an item: the new value makes a new version, the old one is forgotten.
+    /// Correct an item: a new value makes a new version, the old one is forgotten.
     Update(Update),
     /// Delete an item: it is forgotten.
     Delete(Delete),
@@ -37,21 +39,14 @@ pub struct Put {
     /// The class. Without it the one that the value's field is named after.
     #[arg(long)]
     class: Option<String>,
-    #[command(flatten)]
-    content: Content,
-    #[command(flatten)]
-    remote: Remote,
-}
-
-/// What is stored.
-#[derive(clap::Args)]
-pub struct Content {
     /// The value as JSON, - for standard input, as in ItemValue: {"contact": {"full_name": ...}}.
     #[arg(long, value_name = "FILE")]
     value: PathBuf,
     /// The particulars of its processing as JSON, - for standard input, as in ItemMetadata.
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 /// What `item get` is told.
@@ -109,8 +104,12 @@ pub struct Update {
     subject: Subject,
     #[command(flatten)]
     target: Target,
-    #[command(flatten)]
-    content: Content,
+    /// The whole new value as JSON, - for standard input, as in ItemValue. Without it the value stays.
+    #[arg(long, value_name = "FILE", required_unless_present = "metadata")]
+    value: Option<PathBuf>,
+    /// The whole new metadata as JSON, - for standard input, as in ItemMetadata. Without it the metadata stays.
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -168,10 +167,10 @@ pub fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn put(arguments: &Put) -> Result<(), Failure> {
-    let Put { subject, class, content, remote } = arguments;
-    let (subject, value) = (subject.reference()?, json::read::<ItemValue>(&content.value)?);
+    let Put { subject, class, value, metadata, remote } = arguments;
+    let (subject, value) = (subject.reference()?, json::read::<ItemValue>(value)?);
     let class = class.clone().unwrap_or_else(|| class_of(&value).to_owned());
-    let item = Some(NewItem { class, value: Some(value), metadata: metadata(content.metadata.as_deref())? });
+    let item = Some(NewItem { class, value: Some(value), metadata: read_any(metadata.as_deref())? });
     let answer = remote.call(SERVICE, async |session| {
         let request = PutItemRequest { context: session.context(), subject, item };
         VaultClient::new(session.channel.clone()).put_item(session.request(request)).await
@@ -221,16 +220,16 @@ fn list(arguments: &List) -> Result<(), Failure> {
 }
 
 fn update(arguments: &Update) -> Result<(), Failure> {
-    let Update { subject, target, content, remote } = arguments;
-    let (subject, value) = (subject.reference()?, json::read::<ItemValue>(&content.value)?);
-    let metadata = metadata(content.metadata.as_deref())?;
+    let Update { subject, target, value, metadata, remote } = arguments;
+    let (subject, value) = (subject.reference()?, read_any(value.as_deref())?);
+    let metadata = read_any(metadata.as_deref())?;
     let answer = remote.call(SERVICE, async |session| {
         let request = UpdateItemRequest {
             context: session.context(),
             subject,
             item_id: target.item.clone(),
             etag: target.etag.clone(),
-            value: Some(value),
+            value,
             metadata,
             wait: target.wait(),
         };
@@ -277,7 +276,7 @@ impl Target {
     }
 }
 
-fn metadata(path: Option<&Path>) -> Result<Option<ItemMetadata>, Failure> {
+fn read_any<T: Message + Name + Default>(path: Option<&Path>) -> Result<Option<T>, Failure> {
     path.map(json::read).transpose()
 }
 

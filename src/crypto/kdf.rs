@@ -5,7 +5,7 @@
 use zeroize::Zeroize as _;
 
 use super::label::Label;
-use super::mac::hmac_sha256;
+use super::mac::Keyed;
 use crate::base::secret::{Key, Secret};
 
 /// Derives a 32-byte key: HKDF(salt, ikm, info = label, then each context part with its length).
@@ -15,27 +15,25 @@ pub fn derive_key(salt: &[u8], ikm: &Key, label: Label, context: &[&[u8]]) -> Ke
 
 /// Derives `N` bytes, at most 255 * 32; several keys for one job are cut from one output.
 pub fn derive<const N: usize>(salt: &[u8], ikm: &Key, label: Label, context: &[&[u8]]) -> Secret<N> {
-    let mut info = framed(label.as_bytes());
-    for part in context {
-        info.extend(framed(part));
+    let mut info = Vec::with_capacity(64);
+    for part in std::iter::once(&label.as_bytes()).chain(context) {
+        info.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        info.extend_from_slice(part);
     }
     hkdf(salt, ikm.expose(), &info)
 }
 
-fn framed(part: &[u8]) -> Vec<u8> {
-    [&(part.len() as u64).to_be_bytes(), part].concat()
-}
-
 fn hkdf<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Secret<N> {
     const { assert!(N <= 255 * 32) };
-    let extracted = hmac_sha256(salt, &[ikm]);
+    let extracted = Keyed::new(salt).code(&[ikm]);
+    let expand = Keyed::new(extracted.expose());
     let filled = Secret::filled(|output: &mut [u8; N]| {
-        let mut previous: Option<Secret<32>> = None;
-        for (i, chunk) in output.chunks_mut(32).enumerate() {
-            let before = previous.as_ref().map_or(&[][..], |p| p.expose());
-            let block = hmac_sha256(extracted.expose(), &[before, info, &[i as u8 + 1]]);
-            chunk.copy_from_slice(&block.expose()[..chunk.len()]);
-            previous = Some(block);
+        for i in 0..N.div_ceil(32) {
+            let (before, rest) = output.split_at_mut(i * 32);
+            let previous = &before[before.len().saturating_sub(32)..];
+            let block = expand.code(&[previous, info, &[i as u8 + 1]]);
+            let len = rest.len().min(32);
+            rest[..len].copy_from_slice(&block.expose()[..len]);
         }
         Ok::<(), std::convert::Infallible>(())
     });

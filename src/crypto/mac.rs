@@ -26,16 +26,27 @@ pub fn prf(key: &Key, label: Label, parts: &[&[u8]]) -> Secret<32> {
     secret
 }
 
-/// HMAC-SHA256 over the bare concatenation of the parts, as RFC 5869 builds on it.
-pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Secret<32> {
-    let mut hmac = start(key);
-    for part in parts {
-        hmac.update(part);
+/// HMAC-SHA256 over the bare concatenation of the parts, as RFC 5869 builds on it. The key is worked in once, for any
+/// number of messages.
+pub(super) struct Keyed(Hmac<Sha256>);
+
+impl Keyed {
+    /// For a key of any length.
+    pub(super) fn new(key: &[u8]) -> Self {
+        Self(start(key))
     }
-    let mut output: [u8; 32] = hmac.finalize().into_bytes().into();
-    let secret = Secret::copied(&output);
-    output.zeroize();
-    secret
+
+    /// The code of one message.
+    pub(super) fn code(&self, parts: &[&[u8]]) -> Secret<32> {
+        let mut hmac = self.0.clone();
+        for part in parts {
+            hmac.update(part);
+        }
+        let mut output: [u8; 32] = hmac.finalize().into_bytes().into();
+        let secret = Secret::copied(&output);
+        output.zeroize();
+        secret
+    }
 }
 
 /// Whether two byte strings are equal, in time that depends on their lengths only.
@@ -64,7 +75,7 @@ mod tests {
         let mut seen = 0;
         for group in set.test_groups {
             for test in group.tests {
-                let full = hmac_sha256(&test.key, &[&test.msg]);
+                let full = Keyed::new(&test.key).code(&[&test.msg]);
                 let ours = &full.expose()[..group.tag_size / 8];
                 assert_eq!(equal(ours, &test.tag), test.result == TestResult::Valid, "case {}", test.tc_id);
                 seen += 1;

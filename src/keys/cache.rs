@@ -4,6 +4,7 @@
 //! the former old half is dropped. A hit in the old half moves the page to the young one.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use super::page::{Page, PageId};
 
 type PageKey = (PageId, u64);
+type PageMap = HashMap<PageKey, Arc<Page>, BuildHasherDefault<PlaceHasher>>;
 
 /// A bounded set of open pages, by place and generation.
 pub struct OpenPages {
@@ -20,8 +22,8 @@ pub struct OpenPages {
 
 #[derive(Default)]
 struct Shard {
-    young: HashMap<PageKey, Arc<Page>>,
-    old: HashMap<PageKey, Arc<Page>>,
+    young: PageMap,
+    old: PageMap,
     /// Counts publications and removals, so that a slower reader cannot put back what they replaced.
     changes: u64,
 }
@@ -90,8 +92,8 @@ impl OpenPages {
     }
 
     fn shard(&self, id: PageId) -> &Mutex<Shard> {
-        use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        // From bits that the maps, which look at the highest and the lowest, make little of.
+        let hash = BuildHasherDefault::<PlaceHasher>::default().hash_one(id) >> 32;
         &self.shards[hash as usize % SHARDS]
     }
 }
@@ -102,6 +104,38 @@ impl Shard {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, page);
+    }
+}
+
+/// Hashes places of pages, several of them per call. Nobody outside chooses one: positions are handed out in order and
+/// ids are random, so a hash that resists chosen keys would be wasted here.
+#[derive(Default)]
+struct PlaceHasher(u64);
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(ODD);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a listening socket to connections whose peer is known.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge}
 use prometheus_client::registry::Registry;
 use rustls::server::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -61,6 +63,8 @@ pub enum Refusal {
     Handshake,
     /// TLS took too long.
     HandshakeTimeout,
+    /// TLS was still going on when too many others wanted it too.
+    HandshakeLimit,
     /// The client does not speak a protocol of this listener.
     Protocol,
     /// The certificate names no service we know how to trust.
@@ -123,34 +127,21 @@ impl Acceptor {
     /// Accepts until the receiver of `ready` is dropped, which also closes the listener.
     pub(super) async fn run(self, listener: TcpListener, ready: mpsc::Sender<Connection>) {
         let this = Arc::new(self);
-        let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES_MAX));
+        let mut handshakes = VecDeque::new();
         loop {
             let accepted = tokio::select! {
                 () = ready.closed() => return,
-                accepted = this.next(&listener, &handshakes) => accepted,
+                accepted = this.next(&listener) => accepted,
             };
-            let Some((stream, address, slot, handshake)) = accepted else { continue };
-            let (this, ready) = (this.clone(), ready.clone());
-            tokio::spawn(async move {
-                match tokio::time::timeout(this.times.handshake, this.secure(stream, address)).await {
-                    Ok(Ok((io, peer))) => {
-                        drop(handshake);
-                        this.metrics.accepted.inc();
-                        // A failed send means that the server has stopped: the connection closes.
-                        let open = this.metrics.open.clone();
-                        let _ = ready.send(Connection::new(io, peer, this.times, open, slot)).await;
-                    }
-                    Ok(Err(reason)) => this.metrics.refuse(reason),
-                    Err(_) => this.metrics.refuse(Refusal::HandshakeTimeout),
-                }
-            });
+            let Some((stream, address)) = accepted else { continue };
+            this.make_room(&mut handshakes);
+            handshakes.push_back(tokio::spawn(this.clone().admit(stream, address, ready.clone())).abort_handle());
         }
     }
 
-    /// Waits for room to make a handshake, then for a connection. None if that connection came to nothing.
-    async fn next(&self, listener: &TcpListener, handshakes: &Arc<Semaphore>) -> Option<Accepted> {
-        let handshake = handshakes.clone().acquire_owned().await.ok()?;
-        let (stream, address) = match listener.accept().await {
+    /// Waits for a connection. None if it came to nothing.
+    async fn next(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+        let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // The peer is gone already, or the process is out of descriptors or memory: let it recover.
@@ -159,11 +150,45 @@ impl Acceptor {
                 return None;
             }
         };
-        let Ok(slot) = self.open.clone().try_acquire_owned() else {
+        if self.open.available_permits() == 0 {
             self.metrics.refuse(Refusal::ConnectionLimit);
             return None;
-        };
-        Some((stream, address, slot, handshake))
+        }
+        Some(accepted)
+    }
+
+    /// Ends the oldest handshake if there are too many: who begins handshakes and does not go on crowds out only
+    /// itself, and a client that answers at once gets in.
+    fn make_room(&self, handshakes: &mut VecDeque<AbortHandle>) {
+        if handshakes.len() < limits::HANDSHAKES_MAX {
+            return;
+        }
+        handshakes.retain(|handshake| !handshake.is_finished());
+        if handshakes.len() >= limits::HANDSHAKES_MAX
+            && let Some(oldest) = handshakes.pop_front()
+        {
+            oldest.abort();
+            self.metrics.refuse(Refusal::HandshakeLimit);
+        }
+    }
+
+    /// Hands a connection on once its peer is known. It takes a place among the open ones only then, so that nobody
+    /// without a certificate takes one.
+    async fn admit(self: Arc<Self>, stream: TcpStream, address: SocketAddr, ready: mpsc::Sender<Connection>) {
+        let secured = tokio::time::timeout(self.times.handshake, self.secure(stream, address)).await;
+        let admitted = secured.unwrap_or(Err(Refusal::HandshakeTimeout)).and_then(|secured| {
+            let place = self.open.clone().try_acquire_owned().map_err(|_| Refusal::ConnectionLimit)?;
+            Ok((secured, place))
+        });
+        match admitted {
+            Ok(((io, peer), place)) => {
+                self.metrics.accepted.inc();
+                let open = self.metrics.open.clone();
+                // A failed send means that the server has stopped: the connection closes.
+                let _ = ready.send(Connection::new(io, peer, self.times, open, place)).await;
+            }
+            Err(reason) => self.metrics.refuse(reason),
+        }
     }
 
     async fn secure(&self, stream: TcpStream, address: SocketAddr) -> Result<(Io, Peer), Refusal> {
@@ -189,12 +214,11 @@ impl Acceptor {
     }
 }
 
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit, OwnedSemaphorePermit);
-
 async fn handshake(config: Arc<ServerConfig>, stream: TcpStream) -> Result<TlsStream<TcpStream>, Refusal> {
     TlsAcceptor::from(config).accept(stream).await.map_err(|error| {
-        // Only whether it was TLS is told: a certificate's contents are the caller's, not the log's.
-        tracing::info!(kind = %error.kind(), "tls handshake failed");
+        // Only whether it was TLS is told: a certificate's contents are the caller's, not the log's. And that only
+        // to who asks for it: anybody can make this happen, as often as they like.
+        tracing::debug!(kind = %error.kind(), "tls handshake failed");
         Refusal::Handshake
     })
 }

@@ -1,4 +1,4 @@
-//! Counts calls by method and outcome, and how long they took to be answered.
+//! Counts calls by method and outcome and how long they took to be answered, and bounds how many there are at a time.
 //!
 //! INVARIANT: every label is a word of this source code. A path that names no method of ours counts as `other`, so
 //! that no caller can make series or write into them.
@@ -12,14 +12,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response, StatusCode};
 use tower::{Layer, Service};
 
+use crate::api::proto::ErrorReason;
 use crate::api::reasons::code_name;
+use crate::api::status;
 use crate::policy::action::Action;
 
 /// Counts of calls. Cheap to clone; all clones count together.
@@ -31,16 +33,18 @@ pub struct CallMetrics(Arc<Calls>);
 
 impl Default for CallMetrics {
     fn default() -> Self {
-        let ours = Action::ALL.iter().map(|action| ("lacuna.v1", action.service(), action.as_str()));
-        let health = ["Check", "Watch"].map(|method| ("grpc.health.v1", "Health", method));
         let mut places = HashMap::new();
         let mut methods = vec![Method::new("other", "other")];
-        for (package, service, method) in ours.chain(health) {
-            places.insert(format!("/{package}.{service}/{method}"), methods.len());
-            methods.push(Method::new(service, method));
+        for action in Action::ALL {
+            places.insert(format!("/lacuna.v1.{}/{action}", action.service()), methods.len());
+            methods.push(Method::new(action.service(), action.as_str()));
+        }
+        for method in ["Check", "Watch"] {
+            places.insert(format!("/grpc.health.v1.Health/{method}"), methods.len());
+            methods.push(Method { is_health: true, ..Method::new("Health", method) });
         }
         let seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self(Arc::new(Calls { places, methods, answered: Family::default(), seconds }))
+        Self(Arc::new(Calls { places, methods, in_progress: Gauge::default(), answered: Family::default(), seconds }))
     }
 }
 
@@ -49,6 +53,7 @@ impl CallMetrics {
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("lacuna_api");
         registry.register("calls", "Calls answered, by the code their answer began with", self.0.answered.clone());
+        registry.register("calls_in_progress", "Calls not answered yet", self.0.in_progress.clone());
         let help = "Time until a call's answer began";
         registry.register_with_unit("call_time", help, Unit::Seconds, self.0.seconds.clone());
     }
@@ -58,6 +63,17 @@ impl CallMetrics {
         let labels = self.0.methods[self.0.place(path)].labels.with(code);
         self.0.answered.get_or_create(&labels).get()
     }
+
+    /// Calls not answered yet.
+    pub fn in_progress(&self) -> i64 {
+        self.0.in_progress.get()
+    }
+
+    fn begin(&self, path: &str) -> Began {
+        let before = self.0.in_progress.inc();
+        let place = self.0.place(path);
+        Began { metrics: self.clone(), place, at: Instant::now(), code: Code::Cancelled, before }
+    }
 }
 
 struct Calls {
@@ -65,6 +81,7 @@ struct Calls {
     places: HashMap<String, usize>,
     /// Every method, after `other`.
     methods: Vec<Method>,
+    in_progress: Gauge,
     answered: Family<OutcomeLabels, Counter>,
     seconds: Family<MethodLabels, Histogram>,
 }
@@ -72,6 +89,7 @@ struct Calls {
 /// A method, with its two usual series at hand once they exist.
 struct Method {
     labels: MethodLabels,
+    is_health: bool,
     ok: OnceLock<Counter>,
     seconds: OnceLock<Histogram>,
 }
@@ -91,7 +109,8 @@ struct OutcomeLabels {
 
 impl Method {
     const fn new(service: &'static str, method: &'static str) -> Self {
-        Self { labels: MethodLabels { service, method }, ok: OnceLock::new(), seconds: OnceLock::new() }
+        let labels = MethodLabels { service, method };
+        Self { labels, is_health: false, ok: OnceLock::new(), seconds: OnceLock::new() }
     }
 }
 
@@ -120,22 +139,26 @@ impl Calls {
     }
 }
 
-/// Counts the calls that pass; none for listeners that do not serve gRPC.
+/// Counts the calls that pass and refuses those that are too many; no metrics for listeners that do not serve gRPC.
 #[derive(Clone)]
-pub(super) struct CallsLayer(pub(super) Option<CallMetrics>);
+pub(super) struct CallsLayer {
+    pub(super) metrics: Option<CallMetrics>,
+    /// Calls in progress at a time.
+    pub(super) max: usize,
+}
 
 impl<S> Layer<S> for CallsLayer {
     type Service = CallsService<S>;
 
     fn layer(&self, inner: S) -> CallsService<S> {
-        CallsService { inner, metrics: self.0.clone() }
+        CallsService { inner, layer: self.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct CallsService<S> {
     inner: S,
-    metrics: Option<CallMetrics>,
+    layer: CallsLayer,
 }
 
 impl<S> Service<Request<Body>> for CallsService<S>
@@ -152,20 +175,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Counted<S::Future> {
-        let began = |metrics: &CallMetrics| Began {
-            metrics: metrics.clone(),
-            place: metrics.0.place(request.uri().path()),
-            at: Instant::now(),
-            code: Code::Cancelled,
-        };
-        let began = self.metrics.as_ref().map(began);
-        Counted { inner: self.inner.call(request), began }
+        let began = self.layer.metrics.as_ref().map(|metrics| metrics.begin(request.uri().path()));
+        let is_refused = began.as_ref().is_some_and(|began| began.is_beyond(self.layer.max));
+        Counted { inner: (!is_refused).then(|| self.inner.call(request)), began }
     }
 }
 
 /// A call in progress; counted when its answer begins, or when nobody waits for it any more.
 pub(super) struct Counted<F> {
-    inner: F,
+    /// None for a call too many.
+    inner: Option<F>,
     began: Option<Began>,
 }
 
@@ -176,7 +195,13 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Ok(response) = ready!(Pin::new(&mut self.inner).poll(cx));
+        let response = match &mut self.inner {
+            Some(call) => {
+                let Ok(response) = ready!(Pin::new(call).poll(cx));
+                response
+            }
+            None => status::of_reason(ErrorReason::Overloaded).into_http(),
+        };
         if let Some(mut began) = self.began.take() {
             began.code = code_of(&response);
         }
@@ -189,10 +214,20 @@ struct Began {
     place: usize,
     at: Instant,
     code: Code,
+    /// Calls that were in progress when this one came.
+    before: i64,
+}
+
+impl Began {
+    /// Health answers also under overload: it is asked whether to go on sending calls here.
+    fn is_beyond(&self, max: usize) -> bool {
+        !self.metrics.0.methods[self.place].is_health && usize::try_from(self.before).is_ok_and(|before| before >= max)
+    }
 }
 
 impl Drop for Began {
     fn drop(&mut self) {
+        self.metrics.0.in_progress.dec();
         self.metrics.0.count(self.place, self.code, self.at);
     }
 }

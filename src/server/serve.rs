@@ -41,6 +41,8 @@ pub struct Listener {
     pub connections_max: usize,
     /// How long connections may take, and last.
     pub times: Times,
+    /// Calls in progress, over all threads.
+    pub calls_max: usize,
     /// Time until a call's answer begins; none for plain HTTP.
     pub call_time_max: Option<Duration>,
     /// Time for calls to finish once drained.
@@ -60,6 +62,7 @@ impl Listener {
             threads,
             security,
             connections_max: limits::CONNECTIONS_MAX,
+            calls_max: limits::CALLS_MAX,
             times: Times {
                 handshake: limits::HANDSHAKE_TIME_MAX,
                 age: limits::CONNECTION_AGE_MAX,
@@ -258,7 +261,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 /// INVARIANT: calls are counted outside of the deadline, so that those which it ends are counted too.
 fn server(listener: &Listener) -> Server<Stack<DeadlineLayer, Stack<CallsLayer, Identity>>> {
     Server::builder()
-        .layer(CallsLayer(listener.calls.clone()))
+        .layer(CallsLayer { metrics: listener.calls.clone(), max: listener.calls_max })
         .layer(DeadlineLayer { time_max: listener.call_time_max })
         .accept_http1(!matches!(listener.security, Security::Api(..)))
         .max_concurrent_streams(limits::STREAMS_MAX)

@@ -192,8 +192,11 @@ async fn connect(
     running: &Running,
     config: Arc<ClientConfig>,
 ) -> Result<HealthClient<Channel>, tonic::transport::Error> {
-    let endpoint = Endpoint::from_static("http://localhost");
-    Ok(HealthClient::new(endpoint.connect_with_connector(Connector(running.address(), config)).await?))
+    Ok(HealthClient::new(channel(running, config).await?))
+}
+
+async fn channel(running: &Running, config: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+    Endpoint::from_static("http://localhost").connect_with_connector(Connector(running.address(), config)).await
 }
 
 async fn check(client: &mut HealthClient<Channel>, service: &str) -> Result<(), Status> {

@@ -89,10 +89,25 @@ fn a_person_is_stored_found_read_corrected_and_deleted() {
     let updated = done_json(on(&[&update, &of[..], &item].concat(), corrected));
     assert_eq!(updated["erasure"]["state"], json!("ERASURE_STATE_ERASED"));
     assert!(done(on(&get, "")).contains("Corrected Person"));
+    let metadata = ["item", "update", "--metadata", "-", "--output", "json"];
+    let metadata = done_json(on(&[&metadata, &of[..], &item].concat(), r#"{"purposes": ["security"]}"#));
+    assert_eq!((&metadata["item"]["version"], &metadata["erasure"]), (&json!("2"), &Value::Null));
     let deleted = done(on(&[&["item", "delete"], &of[..], &item].concat(), ""));
     assert!(deleted.contains("ERASURE_STATE_ERASED"), "{deleted}");
     let gone = on(&get, "");
     assert!(gone.code == 1 && gone.err.contains("NOT_FOUND"), "{}", gone.err);
+}
+
+#[test]
+fn a_change_repeated_with_its_idempotency_key_is_made_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let _vault = Program::start(dir.path(), "");
+    let create = |key: &str| {
+        let create = ["subject", "create", "--output", "json", "--label", "region=eu", "--idempotency-key", key];
+        done_json(on(dir.path(), &create, ""))["subject_id"].clone()
+    };
+    assert_eq!(create("first"), create("first"));
+    assert_ne!(create("first"), create("second"));
 }
 
 #[test]

@@ -1,77 +1,128 @@
 //! Killed at every named step of an epoch, the vault comes back with what it acknowledged, and forgets what it was
 //! asked to forget.
 
-use crate::program::{Program, contact, context, subject};
-use lacuna::api::proto::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
-const POINTS: &[(&str, Gone)] = &[
-    ("commit_before", Gone::No),
-    ("commit_after", Gone::Yes),
-    ("epoch_stage_before", Gone::Yes),
-    ("slot_stage_before", Gone::Yes),
-    ("slot_stage_after", Gone::Yes),
-    ("epoch_stage_after", Gone::Yes),
-    ("epoch_prepared", Gone::Yes),
-    ("epoch_destroy_before", Gone::Yes),
-    ("slot_destroy_before", Gone::Yes),
-    ("slot_destroy_after", Gone::Yes),
-    ("epoch_destroy_after", Gone::Yes),
-    ("epoch_finished", Gone::Yes),
+use lacuna::api::proto::*;
+use tokio::task::JoinSet;
+
+use crate::samples::reason;
+use crate::vault::TestVault;
+
+/// Each named point, how often it is passed before it kills, and what must be true of the item afterwards.
+const KILLS: &[(&str, u32, Asked)] = &[
+    // The batches of a deletion: its tombstone, the reserved number, the new tree, the end.
+    ("commit_before", 0, Asked::Not),
+    ("commit_before", 1, Asked::Pending),
+    ("commit_before", 2, Asked::Pending),
+    ("commit_before", 3, Asked::Pending),
+    ("commit_after", 0, Asked::Pending),
+    ("commit_after", 1, Asked::Pending),
+    ("commit_after", 2, Asked::Pending),
+    ("commit_after", 3, Asked::Done),
+    ("epoch_stage_before", 0, Asked::Pending),
+    // The first slot to pass and the second one.
+    ("slot_stage_before", 0, Asked::Pending),
+    ("slot_stage_before", 1, Asked::Pending),
+    ("slot_stage_after", 0, Asked::Pending),
+    ("slot_stage_after", 1, Asked::Pending),
+    ("epoch_stage_after", 0, Asked::Pending),
+    ("epoch_prepared", 0, Asked::Pending),
+    ("epoch_destroy_before", 0, Asked::Pending),
+    // Each slot passes once before it stages, to discard what an earlier attempt left, and once after.
+    ("slot_destroy_before", 0, Asked::Pending),
+    ("slot_destroy_before", 1, Asked::Pending),
+    ("slot_destroy_before", 2, Asked::Pending),
+    ("slot_destroy_before", 3, Asked::Pending),
+    ("slot_destroy_after", 0, Asked::Pending),
+    ("slot_destroy_after", 1, Asked::Pending),
+    ("slot_destroy_after", 2, Asked::Pending),
+    ("slot_destroy_after", 3, Asked::Pending),
+    ("epoch_destroy_after", 0, Asked::Pending),
+    ("epoch_destroy_after", 1, Asked::Pending),
+    ("epoch_finished", 0, Asked::Done),
 ];
 
-/// Whether the item must be gone after the crash: before its first batch is durable, it must still be there.
+/// Points that no deletion passes, and where they are tested.
+const ELSEWHERE: &[(&str, &str)] = &[("slot_take_over", "keys::slot::file::tests::crash")];
+
+/// How far the deletion is when the program dies.
 #[derive(Clone, Copy, PartialEq)]
-enum Gone {
-    Yes,
-    No,
+enum Asked {
+    /// Its first batch is not durable: the item must still be there.
+    Not,
+    /// The item is gone, and the epoch has to be carried out, or through, after the crash.
+    Pending,
+    /// All is done but the answer.
+    Done,
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_step_of_an_erasure_loses_and_revives_nothing() {
-    for (point, gone) in POINTS {
-        let dir = tempfile::tempdir().expect("a folder");
-        let program = Program::start(dir.path(), "");
-        let mut vault = program.connect("service").await;
-        let items = vec![contact("Kept Person"), contact("Forgotten Person")];
-        let request = CreateSubjectRequest { context: context(), items, ..Default::default() };
-        let created = vault.create_subject(request).await.expect("creates").into_inner();
-        drop(program);
+    let mut origin = TestVault::start();
+    let created = Arc::new(origin.create(&["contact", "payment", "contact"]).await);
+    origin.stop();
+    let mut kills = JoinSet::new();
+    for (point, passed, asked) in KILLS {
+        let vault = origin.fork();
+        kills.spawn(killed(vault, created.clone(), point, *passed, *asked));
+        if kills.len() == 4 {
+            kills.join_next().await.expect("runs").expect("holds");
+        }
+    }
+    kills.join_all().await;
+}
 
-        let program = Program::start(dir.path(), &format!("{point}=return(kill)"));
-        let mut vault = program.connect("service").await;
-        let request = DeleteItemRequest {
-            context: context(),
-            subject: subject(&created.subject_id),
-            item_id: created.items[1].item_id.clone(),
-            ..Default::default()
-        };
-        vault.delete_item(request).await.expect_err("killed before it could answer");
-        program.wait_for_death();
+async fn killed(
+    mut vault: TestVault,
+    created: Arc<CreateSubjectResponse>,
+    point: &'static str,
+    passed: u32,
+    asked: Asked,
+) {
+    let name = format!("{point}, passed {passed} times before");
+    let (id, items) = (&created.subject_id, &created.items);
+    vault.run(&format!("{point}={passed}*off->return(kill)"));
+    assert!(vault.delete(id, &items[1].item_id).await.is_err(), "{name}: killed before it could answer");
+    vault.wait_for_death();
 
-        let program = Program::start(dir.path(), "");
-        let mut vault = program.connect("service").await;
-        let mut get = async |item: usize| {
-            let request = GetItemRequest {
-                context: context(),
-                subject: subject(&created.subject_id),
-                item_id: created.items[item].item_id.clone(),
-                ..Default::default()
-            };
-            vault.get_item(request).await
-        };
-        assert!(get(0).await.is_ok(), "{point}: the other item must be there");
-        let outcome = get(1).await.map(|_| ()).map_err(|status| status.code());
-        let expected = if *gone == Gone::Yes { Err(tonic::Code::NotFound) } else { Ok(()) };
-        assert_eq!(outcome, expected, "{point}");
+    if asked == Asked::Pending {
+        // Killed again, at the step where the recovery has just finished the epoch.
+        vault.run_to_death("epoch_finished=return(kill)");
+    }
 
-        // The erasure must also have been carried out, or carry through now: another one goes through after it.
-        let request = DeleteItemRequest {
-            context: context(),
-            subject: subject(&created.subject_id),
-            item_id: created.items[0].item_id.clone(),
-            ..Default::default()
-        };
-        let erasure = vault.delete_item(request).await.expect("deletes").into_inner().erasure.expect("is stated");
-        assert_eq!(erasure.state(), ErasureState::Erased, "{point}");
+    vault.run("");
+    let read = async |item: usize| vault.read(id, &items[item].item_id).await.map(|_| ()).map_err(|e| reason(&e));
+    assert_eq!(read(0).await, Ok(()), "{name}: the other item must be there");
+    let expected = if asked == Asked::Not { Ok(()) } else { Err("NOT_FOUND".to_owned()) };
+    assert_eq!(read(1).await, expected, "{name}");
+
+    // The erasure must also have been carried out, or carry through now: another one goes through after it.
+    let erasure = vault.delete(id, &items[2].item_id).await.expect("deletes");
+    assert_eq!(erasure.state(), ErasureState::Erased, "{name}");
+    let status = vault.status().await;
+    assert_eq!((status.state(), status.pending_erasure_count), (VaultState::Serving, 0), "{name}");
+}
+
+#[test]
+fn every_named_point_of_the_sources_is_in_the_table() {
+    let mut found = BTreeSet::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let kills = KILLS.iter().map(|(point, ..)| *point);
+    let listed: BTreeSet<String> = kills.chain(ELSEWHERE.iter().map(|(point, _)| *point)).map(str::to_owned).collect();
+    assert_eq!(found, listed);
+}
+
+fn collect(dir: &Path, points: &mut BTreeSet<String>) {
+    for path in std::fs::read_dir(dir).expect("a folder of the sources").flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            collect(&path, points);
+        } else {
+            let text = std::fs::read_to_string(path).expect("a source file");
+            let names = text.split("fault::point(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+            points.extend(names.map(|(name, _)| name.to_owned()));
+        }
     }
 }

@@ -1,7 +1,17 @@
 //! Facts about the whole product: its structure, and the real program under faults.
 
 mod architecture;
+mod canary;
 mod cli;
+mod coverage;
 mod crash;
+mod hostile;
+mod leaks;
 mod program;
+mod random;
+mod raw;
+mod rollback;
+mod samples;
 mod start_up;
+mod unfit;
+mod vault;

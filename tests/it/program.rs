@@ -1,12 +1,20 @@
-//! The real program on a directory of its own, and a client made from the contract.
+//! The real program on a directory of its own, and clients made from the contract.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+/// How long a program may take to be ready or to end. Far more than it needs: other tests share the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `lacuna dev`; killed when dropped.
 pub struct Program {
@@ -17,47 +25,94 @@ pub struct Program {
 impl Program {
     /// Starts on a directory, with fail points armed as the text says; waits until it is ready.
     pub fn start(dir: &Path, failpoints: &str) -> Self {
+        Self::launch(dir, failpoints, Path::new("/dev/null"))
+    }
+
+    /// The same, with what it prints appended to a file.
+    pub fn launch(dir: &Path, failpoints: &str, output: &Path) -> Self {
+        let mut program = Self::spawn(dir, failpoints, output);
         let ready = dir.join("dev.json");
-        let _ = std::fs::remove_file(&ready);
-        let child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-            .args(["dev", "--dir"])
-            .arg(dir)
-            .env("FAILPOINTS", failpoints)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let program = Self { child, dir: dir.to_owned() };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !ready.exists() {
-            assert!(Instant::now() < deadline, "the program is not ready in time");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        poll("ready", || {
+            let ended = program.child.try_wait().expect("a child");
+            assert_eq!(ended, None, "the program ended: {}", std::fs::read_to_string(output).unwrap_or_default());
+            ready.exists().then_some(())
+        });
         program
+    }
+
+    /// Starts, and does not wait.
+    pub fn spawn(dir: &Path, failpoints: &str, output: &Path) -> Self {
+        let _ = std::fs::remove_file(dir.join("dev.json"));
+        let printed = || File::options().append(true).create(true).open(output).expect("a file for the output");
+        let child = command(dir, failpoints).stdout(printed()).stderr(printed()).spawn().expect("the program starts");
+        Self { child, dir: dir.to_owned() }
+    }
+
+    /// Starts on a directory that the program must refuse: what it said on standard error.
+    pub fn refused(dir: &Path) -> String {
+        let child = command(dir, "").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+        let mut program = Self { child, dir: dir.to_owned() };
+        let status = wait(&mut program.child);
+        let mut text = String::new();
+        program.child.stderr.take().expect("is piped").read_to_string(&mut text).expect("text");
+        assert!(!status.success(), "the program must refuse to start");
+        text
+    }
+
+    /// What the program says about itself: the content of `dev.json`.
+    pub fn description(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.dir.join("dev.json")).expect("ready");
+        serde_json::from_str(&text).expect("JSON")
     }
 
     /// A connection as a role.
     pub async fn connect(&self, role: &str) -> VaultClient<Channel> {
-        let text = std::fs::read_to_string(self.dir.join("dev.json")).expect("ready");
-        let dev: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let read = |path: &serde_json::Value| std::fs::read(path.as_str().expect("a path")).expect("a file");
-        let client = &dev["clients"][role];
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read(&dev["ca"])))
-            .identity(Identity::from_pem(read(&client["cert"]), read(&client["key"])))
+        VaultClient::new(self.endpoint(Some(role)).connect().await.expect("connects"))
+    }
+
+    /// Where to connect to, with the certificate `tls/client-NAME.pem` of the directory, or with none.
+    pub fn endpoint(&self, name: Option<&str>) -> Endpoint {
+        let read = |path: PathBuf| std::fs::read(path).expect("a file");
+        let description = self.description();
+        let mut tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read(description["ca"].as_str().expect("a path").into())))
             .domain_name("localhost");
-        let address = format!("https://{}", dev["address"].as_str().expect("an address"));
-        let endpoint = Endpoint::from_shared(address).expect("an address").tls_config(tls).expect("TLS settings");
-        VaultClient::new(endpoint.connect().await.expect("connects"))
+        if let Some(name) = name {
+            let file = |ending: &str| read(self.dir.join("tls").join(format!("client-{name}.{ending}")));
+            tls = tls.identity(Identity::from_pem(file("pem"), file("key")));
+        }
+        let address = format!("https://{}", description["address"].as_str().expect("an address"));
+        Endpoint::from_shared(address).expect("an address").tls_config(tls).expect("TLS settings")
+    }
+
+    /// What a path of the operations port answers, headers included.
+    pub fn operations(&self, path: &str) -> Vec<u8> {
+        let description = self.description();
+        let address = description["ops_address"].as_str().expect("an address");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        blocking(|| {
+            let mut stream = TcpStream::connect(address).expect("connects");
+            stream.write_all(request.as_bytes()).expect("is sent");
+            stream.read_to_end(&mut answer).expect("is answered");
+        });
+        answer
+    }
+
+    /// Ends it as an operator would, and waits.
+    pub fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        assert!(wait(&mut self.child).success(), "an orderly stop is no failure");
+    }
+
+    /// Ends it as `kill -9` does, and waits.
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Waits until the program has died of its own.
     pub fn wait_for_death(mut self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self.child.try_wait().expect("a child").is_none() {
-            assert!(Instant::now() < deadline, "the fail point did not kill the program");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait(&mut self.child);
     }
 }
 
@@ -65,6 +120,38 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn command(dir: &Path, failpoints: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lacuna"));
+    command.args(["dev", "--dir"]).arg(dir).env("FAILPOINTS", failpoints);
+    command
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    poll("over", || child.try_wait().expect("a child"))
+}
+
+/// Asks again and again, until there is an answer.
+fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    blocking(|| {
+        loop {
+            if let Some(answer) = ask() {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "the program is not {what} in time");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    })
+}
+
+/// Runs what blocks without keeping connections from being served: the program closes those that stay silent.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

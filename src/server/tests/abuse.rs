@@ -1,5 +1,7 @@
 //! HTTP/2 by hand: what a client is told it may do, and what becomes of one that does more.
 
+use tonic_types::StatusExt as _;
+
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -203,4 +205,48 @@ async fn an_old_connection_that_does_not_go_is_closed() {
     assert!(check(&mut client, "30000").await.is_err());
     assert!(start.elapsed() >= 2 * short && start.elapsed() < Duration::from_secs(5));
     soon("it is closed", || listener.connections.open() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_handshakes_crowd_out_only_themselves() {
+    let fixture = Fixture::new();
+    let listener = fixture.listener();
+    let running = fixture.start(&listener);
+    let begin = || {
+        let mut stream = TcpStream::connect(running.address()).unwrap();
+        stream.write_all(&[0x16, 3, 1]).unwrap();
+        stream
+    };
+    let _silent: Vec<TcpStream> = (0..limits::HANDSHAKES_MAX + 50).map(|_| begin()).collect();
+    let start = Instant::now();
+    one_call(&running, fixture.client("kyc")).await.unwrap();
+    assert!(start.elapsed() < limits::HANDSHAKE_TIME_MAX / 2);
+    assert!(listener.connections.refused(Refusal::HandshakeLimit) >= 50);
+    assert_eq!(listener.connections.refused(Refusal::ConnectionLimit), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_too_many_are_refused_as_overload_and_health_still_answers() {
+    let fixture = Fixture::new();
+    let listener = Listener { calls_max: 2, ..fixture.listener() };
+    let running = fixture.start(&listener);
+    let calls = listener.calls.clone().unwrap();
+    let mut raw = Raw::connect(&fixture, &running).await;
+    // Their messages never come, so that they stay in progress.
+    for stream in [1, 3] {
+        raw.0.write_all(&frame(HEADERS, END_HEADERS, stream, &call_headers())).await.unwrap();
+    }
+    soon("the calls have begun", || calls.in_progress() == 2);
+    let mut client = connect(&running, fixture.client("kyc")).await.unwrap();
+    check(&mut client, "").await.unwrap();
+    let mut grpc = tonic::client::Grpc::new(channel(&running, fixture.client("kyc")).await.unwrap());
+    grpc.ready().await.unwrap();
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/lacuna.v1.Vault/GetItem");
+    let codec = crate::api::codec::Codec::<HealthCheckRequest, HealthCheckResponse>::default();
+    let status = grpc.unary(Request::new(HealthCheckRequest::default()), path, codec).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
+    assert_eq!(calls.answered("/lacuna.v1.Vault/GetItem", Code::ResourceExhausted), 1);
+    drop(raw);
+    soon("the calls are over", || calls.in_progress() == 0);
 }

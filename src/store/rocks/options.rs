@@ -1,8 +1,8 @@
 //! How RocksDB is set up: everything bounded, everything checked, nothing left at a default that matters.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
-    ReadOptions, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, LogLevel,
+    Options, ReadOptions, WriteOptions,
 };
 
 use crate::store::keyspace::Space;
@@ -116,12 +116,19 @@ fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
             table.set_bloom_filter(10.0, false);
             table.set_optimize_filters_for_memory(true);
             table.set_block_size(4 << 10);
+            table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+            table.set_data_block_hash_ratio(0.75);
         }
         ReadBy::Range => table.set_block_size(16 << 10),
     }
 
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
+    if by == ReadBy::Key {
+        // Most records that are read are in tables: do not search the unflushed ones for them.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(0.02);
+    }
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(chosen.write_buffer_bytes / 4);
     options.set_max_write_buffer_number(2);

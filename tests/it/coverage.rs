@@ -1,0 +1,408 @@
+//! Every method of the contract against every kind of caller. The table says who may; everybody else must be refused,
+//! with the reason that fits, and a method without a row fails the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lacuna::api::proto::*;
+use prost::Message;
+use tokio::task::JoinSet;
+
+use crate::program::subject;
+use crate::raw;
+use crate::samples::{CLASSES, reason};
+use crate::vault::{Recorded, SEVERAL, STRANGER, TestVault};
+
+/// The ten roles. Each dev certificate holds the one it is named after.
+const ROLES: [&str; 10] = [
+    "service",
+    "support",
+    "kyc",
+    "billing",
+    "privacy-officer",
+    "legal",
+    "key-admin",
+    "auditor",
+    "operator",
+    "subject",
+];
+/// The registered purposes.
+const PURPOSES: [&str; 4] = ["service_delivery", "security", "improvement", "legal_compliance"];
+/// The roles that may learn of something that they may not see.
+const KNOWING: [&str; 3] = ["service", "privacy-officer", "legal"];
+
+/// Who may: a role, a purpose, and the first letters of the classes it may touch (contact, government_id, payment).
+type Grant = (&'static str, &'static str, &'static str);
+
+const READERS: &[Grant] = &[
+    ("service", "service_delivery", "cgp"),
+    ("service", "security", "cgp"),
+    ("service", "improvement", "cp"),
+    ("support", "service_delivery", "cp"),
+    ("kyc", "legal_compliance", "cg"),
+    ("billing", "service_delivery", "cp"),
+    ("privacy-officer", "legal_compliance", "cgp"),
+    ("legal", "legal_compliance", "cgp"),
+];
+const WRITERS: &[Grant] =
+    &[("service", "service_delivery", "cgp"), ("kyc", "legal_compliance", "g"), ("billing", "service_delivery", "p")];
+const DELETERS: &[Grant] = &[
+    ("service", "service_delivery", "cgp"),
+    ("kyc", "legal_compliance", "g"),
+    ("billing", "service_delivery", "p"),
+    ("privacy-officer", "legal_compliance", "cgp"),
+];
+const WATCHERS: &[Grant] = &[
+    ("operator", "security", ""),
+    ("key-admin", "security", ""),
+    ("auditor", "security", ""),
+    ("auditor", "legal_compliance", ""),
+];
+const NOBODY: &[Grant] = &[];
+
+/// What a method does to the class that a call concerns.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Concerns no class.
+    Classless,
+    /// Writes: a class that the role may not write is denied.
+    Writes,
+    /// Looks for something: a role that may not know whether it exists is told that it does not.
+    Finds,
+    /// As `Finds`, and afterwards it is gone.
+    Removes,
+}
+use Kind::{Classless, Finds, Removes, Writes};
+
+struct Row {
+    method: &'static str,
+    kind: Kind,
+    allowed: &'static [Grant],
+    /// The request without its context.
+    request: fn(&Fixture, class: &str) -> Vec<u8>,
+    /// Why the first entry of the answer failed, for methods that answer entry by entry.
+    entry: fn(&[u8]) -> Option<EntryError>,
+}
+
+const fn row(
+    method: &'static str,
+    kind: Kind,
+    allowed: &'static [Grant],
+    request: fn(&Fixture, &str) -> Vec<u8>,
+) -> Row {
+    Row { method, kind, allowed, request, entry: |_| None }
+}
+
+/// A method that no role may call.
+const fn closed(method: &'static str) -> Row {
+    row(method, Classless, NOBODY, |_, _| Vec::new())
+}
+
+#[rustfmt::skip] // a table
+const TABLE: &[Row] = &[
+    row("Vault/CreateSubject", Writes, WRITERS, |f, class| {
+        CreateSubjectRequest { items: vec![f.new_item(class)], ..Default::default() }.encode_to_vec()
+    }),
+    row("Vault/GetSubject", Classless, READERS, |f, _| {
+        GetSubjectRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
+    }),
+    closed("Vault/FindSubjects"),
+    row("Vault/PutItem", Writes, WRITERS, |f, class| {
+        PutItemRequest { subject: f.subject(), item: Some(f.new_item(class)), ..Default::default() }.encode_to_vec()
+    }),
+    Row {
+        entry: |answer| match BatchPutItemsResponse::decode(answer).expect("an answer").results.remove(0).outcome {
+            Some(put_item_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        },
+        ..row("Vault/BatchPutItems", Writes, WRITERS, |f, class| {
+            let entry =
+                PutItemEntry { subject: f.subject(), item: Some(f.new_item(class)), ..Default::default() };
+            BatchPutItemsRequest { entries: vec![entry], ..Default::default() }.encode_to_vec()
+        })
+    },
+    row("Vault/GetItem", Finds, READERS, |f, class| {
+        GetItemRequest { subject: f.subject(), item_id: f.item_id(class), ..Default::default() }.encode_to_vec()
+    }),
+    Row {
+        entry: |answer| match BatchGetItemsResponse::decode(answer).expect("an answer").results.remove(0).outcome {
+            Some(get_item_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        },
+        ..row("Vault/BatchGetItems", Finds, READERS, |f, class| {
+            let entry = GetItemEntry { subject: f.subject(), item_id: f.item_id(class), ..Default::default() };
+            BatchGetItemsRequest { entries: vec![entry], ..Default::default() }.encode_to_vec()
+        })
+    },
+    row("Vault/ListItems", Classless, READERS, |f, _| {
+        ListItemsRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
+    }),
+    row("Vault/UpdateItem", Writes, WRITERS, |f, class| {
+        let (item_id, value) = (f.item_id(class), f.new_item(class).value);
+        UpdateItemRequest { subject: f.subject(), item_id, value, ..Default::default() }.encode_to_vec()
+    }),
+    row("Vault/DeleteItem", Removes, DELETERS, |f, class| {
+        DeleteItemRequest { subject: f.subject(), item_id: f.item_id(class), ..Default::default() }.encode_to_vec()
+    }),
+    closed("Vault/RecordEvents"),
+    closed("Vault/ReadEvents"),
+    closed("Vault/UploadDocument"),
+    closed("Vault/DownloadDocument"),
+    closed("Vault/VerifyPassword"),
+    closed("Vault/CheckAccess"),
+    closed("Privacy/EraseSubject"),
+    closed("Privacy/GetReceipt"),
+    closed("Privacy/VerifyErasure"),
+    closed("Privacy/ExportSubject"),
+    closed("Privacy/RestrictSubject"),
+    closed("Privacy/SetObjection"),
+    closed("Privacy/OpenRequest"),
+    closed("Privacy/AdvanceRequest"),
+    closed("Privacy/ListRequests"),
+    closed("Privacy/PublishNotice"),
+    closed("Privacy/RecordNoticeDelivery"),
+    closed("Privacy/AcknowledgeNotice"),
+    closed("Privacy/ListNoticeDue"),
+    closed("Holds/OpenMatter"),
+    closed("Holds/CloseMatter"),
+    closed("Holds/ListMatters"),
+    closed("Holds/PlaceHold"),
+    closed("Holds/ReleaseHold"),
+    closed("Holds/ListHolds"),
+    closed("Holds/ListKeepReasons"),
+    closed("Keys/GetKeyStatus"),
+    closed("Keys/StartRotation"),
+    closed("Keys/WatchRotation"),
+    closed("Keys/PauseRotation"),
+    closed("Keys/ResumeRotation"),
+    closed("Keys/MarkCompromised"),
+    closed("Keys/DestroyKey"),
+    closed("Audit/GetCheckpoint"),
+    closed("Audit/ListEntries"),
+    closed("Audit/TailEntries"),
+    closed("Audit/GetInclusionProof"),
+    closed("Audit/GetConsistencyProof"),
+    closed("Approvals/ListApprovals"),
+    closed("Approvals/Approve"),
+    closed("Approvals/Reject"),
+    row("System/GetStatus", Classless, WATCHERS, |_, _| Vec::new()),
+    closed("System/Unseal"),
+    closed("System/Seal"),
+    closed("System/StartBackup"),
+    closed("System/WatchBackup"),
+    closed("System/ListDue"),
+    closed("System/ConfirmSweep"),
+    closed("System/ReplaceSlot"),
+    closed("System/RemoveSlot"),
+    closed("System/AttestSlotDestroyed"),
+];
+
+/// Callers that no method may serve, with the context they send and the reason they get. An error without a reason
+/// of the contract is the transport's own.
+#[rustfmt::skip] // a table
+fn refused_everywhere() -> Vec<(&'static str, Option<&'static str>, Option<CallContext>, &'static str)> {
+    let context = |purpose: &str, role: &str| {
+        Some(CallContext { purpose: purpose.into(), role: role.into(), ..Default::default() })
+    };
+    vec![
+        ("no certificate",                  None,            context("service_delivery", ""),        ""),
+        ("a certificate bound to no role",  Some(STRANGER),  context("service_delivery", ""),        "CALLER_UNKNOWN"),
+        ("... that names a role",           Some(STRANGER),  context("service_delivery", "service"), "CALLER_UNKNOWN"),
+        ("several roles, none named",       Some(SEVERAL),   context("service_delivery", ""),        "ROLE_REQUIRED"),
+        ("several roles, another named",    Some(SEVERAL),   context("legal_compliance", "legal"),   "ROLE_NOT_HELD"),
+        ("a role that is not held",         Some("service"), context("legal_compliance", "legal"),   "ROLE_NOT_HELD"),
+        ("a role that does not exist",      Some("service"), context("service_delivery", "root"),    "ROLE_NOT_HELD"),
+        ("no purpose",                      Some("service"), context("", ""),                        "PURPOSE_REQUIRED"),
+        ("an unknown purpose",              Some("service"), context("curiosity", ""),               "PURPOSE_UNKNOWN"),
+        ("an empty context",                Some("service"), Some(CallContext::default()),           "PURPOSE_REQUIRED"),
+        ("no context",                      Some("service"), None,                                   "FIELD_REQUIRED"),
+    ]
+}
+
+/// A subject with an item of each class, and items to be written.
+struct Fixture {
+    created: CreateSubjectResponse,
+    new_items: Arc<BTreeMap<&'static str, NewItem>>,
+}
+
+impl Fixture {
+    async fn make(vault: &TestVault, new_items: &Arc<BTreeMap<&'static str, NewItem>>) -> Arc<Self> {
+        let request = CreateSubjectRequest {
+            context: vault.delivery(),
+            items: CLASSES.iter().map(|class| new_items[class].clone()).collect(),
+            ..Default::default()
+        };
+        let created = vault.client("service").create_subject(request).await.expect("creates").into_inner();
+        Arc::new(Self { created, new_items: new_items.clone() })
+    }
+
+    fn subject(&self) -> Option<SubjectRef> {
+        subject(&self.created.subject_id)
+    }
+
+    fn item_id(&self, class: &str) -> String {
+        let number = CLASSES.iter().position(|known| *known == class).expect("a class");
+        self.created.items[number].item_id.clone()
+    }
+
+    fn new_item(&self, class: &str) -> NewItem {
+        self.new_items[class].clone()
+    }
+}
+
+fn new_items(vault: &TestVault) -> Arc<BTreeMap<&'static str, NewItem>> {
+    Arc::new(CLASSES.iter().map(|class| (*class, vault.item(class))).collect())
+}
+
+/// What the table says of one call.
+fn expected(row: &Row, role: &str, purpose: &str, class: &str) -> &'static str {
+    let mut grants = row.allowed.iter().filter(|grant| (grant.0, grant.1) == (role, purpose)).peekable();
+    let may_call = grants.peek().is_some();
+    let may_touch = row.kind == Classless || grants.any(|grant| grant.2.contains(&class[..1]));
+    match (may_call, may_touch) {
+        (true, true) => "OK",
+        (true, false) if matches!(row.kind, Finds | Removes) && !KNOWING.contains(&role) => "NOT_FOUND",
+        _ => "ACCESS_DENIED",
+    }
+}
+
+/// How a call ended: `OK`, the reason of its error, or that of its first entry.
+async fn outcome(service: Recorded, row: &'static Row, context: Option<CallContext>, request: Vec<u8>) -> String {
+    let context = GetStatusRequest { context }.encode_to_vec(); // in every request it is the first field
+    match raw::call(service, row.method, [context, request].concat()).await {
+        Err(status) => reason(&status),
+        Ok(answers) => match (row.entry)(&answers[0]) {
+            Some(error) => error.reason().as_str_name().trim_start_matches("ERROR_REASON_").to_owned(),
+            None => "OK".into(),
+        },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
+    let vault = TestVault::start();
+    let new_items = new_items(&vault);
+    let services: BTreeMap<_, _> = ROLES.iter().map(|role| (*role, vault.service(Some(role)))).collect();
+    let shared = Fixture::make(&vault, &new_items).await;
+    let mut wrong = BTreeSet::new();
+    let mut count = 0;
+    for row in TABLE {
+        let mut calls = JoinSet::new();
+        let classes = if row.kind == Classless { &CLASSES[..1] } else { &CLASSES[..] };
+        for (role, purpose) in ROLES.iter().flat_map(|role| PURPOSES.map(|purpose| (*role, purpose))) {
+            for class in classes {
+                let expected = expected(row, role, purpose, class);
+                let consumes = row.kind == Removes && expected == "OK";
+                let fixture = if consumes { Fixture::make(&vault, &new_items).await } else { shared.clone() };
+                let (service, context) = (services[role].clone(), vault.context(purpose));
+                calls.spawn(async move {
+                    let found = outcome(service, row, context, (row.request)(&fixture, class)).await;
+                    let cell = format!("{} as {role} for {purpose}, {class}", row.method);
+                    (found != expected).then(|| format!("{cell}: {found}, not {expected}"))
+                });
+            }
+        }
+        count += calls.len();
+        wrong.extend(calls.join_all().await.into_iter().flatten());
+    }
+    assert!(wrong.is_empty(), "{} of {count} calls ended otherwise:\n{:#?}", wrong.len(), wrong);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_method_serves_a_caller_without_identity_role_or_purpose() {
+    let vault = TestVault::start();
+    let fixture = Fixture::make(&vault, &new_items(&vault)).await;
+    let mut wrong = Vec::new();
+    for (caller, name, context, expected) in refused_everywhere() {
+        let service = vault.service(name);
+        let mut calls = JoinSet::new();
+        for row in TABLE {
+            let request = (row.request)(&fixture, CLASSES[0]);
+            let (service, context) = (service.clone(), context.clone());
+            calls.spawn(async move {
+                let found = outcome(service, row, context, request).await;
+                (found != expected).then(|| format!("{} by {caller}: {found}, not {expected}", row.method))
+            });
+        }
+        wrong.extend(calls.join_all().await.into_iter().flatten());
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_roles_acts_when_it_is_named() {
+    let vault = TestVault::start();
+    let created = vault.create(&["government_id"]).await;
+    let read = async |role: &str| {
+        let request = GetItemRequest {
+            context: Some(CallContext { role: role.into(), ..vault.delivery().expect("is made") }),
+            subject: subject(&created.subject_id),
+            item_id: created.items[0].item_id.clone(),
+            ..Default::default()
+        };
+        vault.client(SEVERAL).get_item(request).await.map_err(|status| reason(&status))
+    };
+    assert!(read("service").await.is_ok());
+    assert_eq!(read("support").await.map(|_| ()), Err("NOT_FOUND".to_owned()), "the other role adds nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_know_cannot_tell_denied_from_absent() {
+    let vault = TestVault::start();
+    let created = vault.create(&["government_id", "contact"]).await;
+    let deleted = &created.items[1].item_id;
+    vault.delete(&created.subject_id, deleted).await.expect("deletes");
+    let other = vault.create(&["government_id"]).await;
+    let asked = [
+        (&created.subject_id, &created.items[0].item_id), // there, and not for this role
+        (&created.subject_id, &other.items[0].item_id),   // another subject's
+        (&created.subject_id, deleted),
+    ];
+    let mut told = BTreeSet::new();
+    for (subject_id, item_id) in asked {
+        let context = vault.delivery();
+        let item_id = item_id.clone();
+        let get = GetItemRequest { context, subject: subject(subject_id), item_id, ..Default::default() };
+        let status = vault.client("support").get_item(get).await.err().expect("is refused");
+        told.insert((reason(&status), status.code().to_string(), status.message().to_owned()));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn every_method_of_the_contract_has_a_row() {
+    #[derive(Clone, PartialEq, Message)]
+    struct Files {
+        #[prost(message, repeated, tag = "1")]
+        files: Vec<File>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct File {
+        #[prost(string, tag = "2")]
+        package: String,
+        #[prost(message, repeated, tag = "6")]
+        services: Vec<Service>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Service {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, repeated, tag = "2")]
+        methods: Vec<Method>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Method {
+        #[prost(string, tag = "1")]
+        name: String,
+    }
+    let contract = Files::decode(DESCRIPTORS).expect("the descriptors of the contract");
+    let ours = contract.files.into_iter().filter(|file| file.package == "lacuna.v1");
+    let methods = ours.flat_map(|file| file.services).flat_map(|service| {
+        let Service { name, methods } = service;
+        methods.into_iter().map(move |method| format!("{name}/{}", method.name))
+    });
+    let methods: BTreeSet<String> = methods.collect();
+    let rows: BTreeSet<String> = TABLE.iter().map(|row| row.method.to_owned()).collect();
+    assert_eq!(rows, methods);
+    assert_eq!(rows.len(), TABLE.len(), "one row each");
+}
