@@ -11,7 +11,6 @@ use lacuna::base::id::{InstanceId, ItemId, SubjectId};
 use lacuna::base::secret::Secret;
 use lacuna::base::time::SystemClock;
 use lacuna::catalog::classes::{Contact, ItemValue};
-use lacuna::catalog::registry;
 use lacuna::catalog::text::Text;
 use lacuna::gate::call::{Call, CallRequest};
 use lacuna::gate::open::{Parts, open};

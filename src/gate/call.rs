@@ -12,6 +12,7 @@ use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::id::RequestId;
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
+use crate::catalog::class::ClassId;
 use crate::catalog::purpose::PurposeId;
 use crate::catalog::registry::Registry;
 use crate::catalog::text::Text;
@@ -20,7 +21,7 @@ use crate::crypto::rng;
 use crate::policy::action::Action;
 use crate::policy::caller::{Caller, RoleError, RoleId};
 use crate::policy::decide::{Cause, Denial, Permit};
-use crate::policy::question::{Question, Resource};
+use crate::policy::question::{Question, Resource, Standing};
 use crate::policy::rules::Rules;
 use crate::policy::schema::KNOWLEDGE;
 
@@ -152,6 +153,22 @@ impl Call {
     pub fn permit_to(&self, action: Action, resource: Resource) -> Result<Permit, Access> {
         let question = Question { action, resource, ..self.question.clone() };
         (*self.rules.decide(&question)).clone().map_err(|denial| self.denied(denial).into())
+    }
+
+    /// Whether the call may touch a class of anybody's at all. Asks nothing about a person, so that a denial can be told
+    /// to everybody; where only a person's labels can tell, it is for [`Call::permit`] to say.
+    ///
+    /// # Errors
+    /// A denial.
+    pub fn may_touch(&self, class: ClassId) -> Result<(), Access> {
+        let resource = Resource::Data { class, standing: Standing::default(), objected: false, kept: false };
+        let question = Question { resource, ..self.question.clone() };
+        match &*self.rules.decide(&question) {
+            Err(denial) if !self.rules.policies().depends_on_labels(&question) => {
+                Err(self.denied(denial.clone()).openly().into())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn denied(&self, denial: Denial) -> Denied {

@@ -87,7 +87,23 @@ impl fmt::Display for Denied {
     }
 }
 
+impl Access {
+    /// The same where there is nothing to hide.
+    pub fn openly(self) -> Self {
+        match self {
+            Self::Denied(denied) => Self::Denied(denied.openly()),
+            other => other,
+        }
+    }
+}
+
 impl Denied {
+    /// The same where there is nothing to hide: the cause is told.
+    pub fn openly(self) -> Self {
+        let told = if self.told == Told::Absent { Told::Cause } else { self.told };
+        Self { told, ..self }
+    }
+
     fn reason(&self) -> Reason {
         match self.cause {
             Cause::Rules => Reason::AccessDenied,

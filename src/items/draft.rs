@@ -74,6 +74,7 @@ impl Draft {
     pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
         let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
         let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
+        call.may_touch(class)?;
         if item.value.class().id != class {
             return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
         }
@@ -94,11 +95,18 @@ impl Draft {
         self.id
     }
 
-    /// Gives the item a key in the subject's tree and stores its sealed row.
-    pub fn store(self, txn: &mut Txn<'_>, vault: &VaultId, subject: &SubjectId, tree: Tree) -> Result<Stamp, Refusal> {
-        let now = txn.now();
+    /// Gives the item a key in the subject's tree and stores its sealed row. `order` counts the items that one change
+    /// creates.
+    pub fn store(
+        self,
+        txn: &mut Txn<'_>,
+        vault: &VaultId,
+        (subject, tree): (&SubjectId, Tree),
+        order: usize,
+    ) -> Result<Stamp, Refusal> {
         let (details, checked) = (self.details, self.checked);
-        let head = details.head(checked.class, 1, 1, now, now);
+        let order = u32::try_from(order).unwrap_or(u32::MAX);
+        let head = details.head(ItemHead::first(checked.class, txn.now(), order));
         let notes = details.notes;
         store_version(txn, vault, subject, tree, Version { id: self.id, head, value: checked.value, notes })
     }
@@ -170,19 +178,14 @@ impl Details {
         self.notes
     }
 
-    /// The clear part of an item with these details; its position is filled in when it is stored.
-    pub fn head(&self, class: ClassId, version: u64, counter: u64, created: Timestamp, updated: Timestamp) -> ItemHead {
+    /// The clear part of an item, with these details in place of its own.
+    pub fn head(&self, head: ItemHead) -> ItemHead {
         ItemHead {
-            class,
-            version,
-            position: 0,
-            counter,
-            created,
-            updated,
             expires: self.expires,
             purposes: self.purposes.clone(),
             legal_basis: self.legal_basis.clone(),
             automated_decision: self.automated_decision,
+            ..head
         }
     }
 }

@@ -191,8 +191,8 @@ impl Unit {
         };
         let touched = touched(&self.drafts, rule);
         let mut items = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
-            items.push(draft.store(txn, vault, &placed.id, placed.tree)?);
+        for (order, draft) in self.drafts.into_iter().enumerate() {
+            items.push(draft.store(txn, vault, (&placed.id, placed.tree), order)?);
         }
         let answer = Answer { subject: placed.id, created, time: txn.now(), items, receipt: None };
         remember(txn, vault, self.once.as_ref(), &answer)?;

@@ -260,6 +260,8 @@ pub struct ItemHead {
     pub counter: u64,
     /// When the item was created.
     pub created: Timestamp,
+    /// Its place among the items that were created by one change.
+    pub order: u32,
     /// When value or metadata last changed.
     pub updated: Timestamp,
     /// When the item ends at the latest.
@@ -273,6 +275,23 @@ pub struct ItemHead {
 }
 
 impl ItemHead {
+    /// Of a first version without details; its position is filled in when it is stored.
+    pub fn first(class: ClassId, now: Timestamp, order: u32) -> Self {
+        Self {
+            class,
+            version: 1,
+            position: 0,
+            counter: 1,
+            created: now,
+            order,
+            updated: now,
+            expires: None,
+            purposes: Vec::new(),
+            legal_basis: String::new(),
+            automated_decision: false,
+        }
+    }
+
     /// What a caller compares to see whether the item changed.
     pub fn etag(&self) -> String {
         format!("v{}.{}", self.version, self.counter)
@@ -364,6 +383,7 @@ fn write_head(head: &ItemHead) -> Vec<u8> {
         .u64(head.position)
         .u64(head.counter)
         .i64(head.created.as_millis())
+        .u32(head.order)
         .i64(head.updated.as_millis())
         .option(head.expires, |w, time| w.i64(time.as_millis()))
         .list(head.purposes.iter(), |w, purpose| w.text(purpose))
@@ -380,6 +400,7 @@ fn read_head(clear: &[u8]) -> Result<ItemHead, Malformed> {
         position: r.u64()?,
         counter: r.u64()?,
         created: Timestamp::from_millis(r.i64()?),
+        order: r.u32()?,
         updated: Timestamp::from_millis(r.i64()?),
         expires: r.option(|r| r.i64().map(Timestamp::from_millis))?,
         purposes: r.list(|r| r.text().map(str::to_owned))?,

@@ -5,7 +5,6 @@
 //! under the same key and with the next count.
 
 use crate::base::id::{ItemId, ReceiptId};
-use crate::catalog::class::ClassId;
 use crate::crypto::{mac, rng};
 use crate::gate::call::Call;
 use crate::gate::intents::{Intent, What};
@@ -32,7 +31,7 @@ use super::repeat::{Answer, record_repeat, remember, repeated};
 pub async fn update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp, Option<Erasure>), Refusal> {
     let touched = Touched { count: 1, items: vec![(update.item, 0)], ..Touched::default() };
     let (named, wait) = (update.subject.duplicate(), update.wait == Wait::Erased);
-    let stored = match Correction::check(vault, update) {
+    let stored = match Correction::check(vault, call, update) {
         Ok(correction) => correction.commit(vault, call).await,
         Err(refusal) => Err(refusal),
     };
@@ -72,14 +71,17 @@ struct Correction {
 }
 
 impl Correction {
-    fn check(vault: &Vault, update: Update) -> Result<Self, Refusal> {
+    fn check(vault: &Vault, call: &Call, update: Update) -> Result<Self, Refusal> {
         let Update { subject, item, etag, value, metadata, wait: _ } = update;
         if value.is_none() && metadata.is_none() {
             return Err(Fault::new("value", FaultReason::Required).into());
         }
         let checked = match value {
             None => None,
-            Some(value) => Some(check_value(value, "value")?),
+            Some(value) => {
+                call.may_touch(value.class().id)?;
+                Some(check_value(value, "value")?)
+            }
         };
         let target = Target::of(vault.id(), vault.index_key(), &subject);
         let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
@@ -160,30 +162,24 @@ impl Change {
     ) -> Result<(Stamp, Option<ReceiptId>), Refusal> {
         let vault = call.recorder().vault();
         let content = old.open(txn, vault, subject.tree())?;
-        let (head, now) = (&old.head, txn.now());
+        let version = old.head.version + u64::from(self.checked.is_some());
+        let counter = old.head.counter + 1;
+        let head = ItemHead { version, counter, updated: txn.now(), ..old.head.clone() };
         let same_notes = |details: &Details| mac::equal(details.notes().expose(), content.notes.expose());
         if self.checked.is_none()
             && let Some(details) = self.details.as_ref().filter(|details| same_notes(details))
         {
-            let new = details.head(head.class, head.version, head.counter + 1, head.created, now);
-            return Ok((rewrite(txn, call, subject, old, new)?, None));
+            return Ok((rewrite(txn, call, subject, old, details.head(head))?, None));
         }
-        let version = head.version + u64::from(self.checked.is_some());
         let (new, notes) = match self.details {
-            Some(details) => {
-                (details.head(head.class, version, head.counter + 1, head.created, now), details.into_notes())
-            }
-            None => {
-                let mut new = head.clone();
-                (new.version, new.counter, new.updated) = (version, head.counter + 1, now);
-                (new, content.notes)
-            }
+            Some(details) => (details.head(head), details.into_notes()),
+            None => (head, content.notes),
         };
         let value = self.checked.map_or(content.value, |checked| checked.value);
         let stamp =
             store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
         once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
-        forget_version(subject, old, head.class, self.receipt).lodge(txn)?;
+        forget_version(subject, old, self.receipt).lodge(txn)?;
         Ok((stamp, Some(self.receipt)))
     }
 }
@@ -194,9 +190,8 @@ fn rewrite(
     call: &Call,
     subject: &OpenSubject,
     old: &StoredItem,
-    mut new: ItemHead,
+    new: ItemHead,
 ) -> Result<Stamp, Refusal> {
-    new.position = old.head.position;
     let entry = txn.entry(subject.tree(), new.position)?.ok_or(Unavailable::Damaged)?;
     let entry = Entry { extra: new.counter, ..entry };
     txn.set(subject.tree(), new.position, &entry)?;
@@ -205,11 +200,11 @@ fn rewrite(
     Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
 }
 
-fn forget_version(subject: &OpenSubject, old: &StoredItem, class: ClassId, receipt: ReceiptId) -> Intent {
+fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId) -> Intent {
     Intent {
         receipt,
         what: What::Version,
-        class: class.as_str().into(),
+        class: old.head.class.as_str().into(),
         subject: Some(subject.id),
         item: Some(old.id),
         targets: vec![(subject.tree(), old.head.position)],

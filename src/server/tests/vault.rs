@@ -60,7 +60,7 @@ impl Whole {
                     [tls]\ncert = \"server.pem\"\nkey = \"server.key\"\nclient_ca = \"ca.pem\"\n\
                     [store]\ndir = \"data\"\n[slots]\nlist = [{ path = \"slots/a\" }, { path = \"slots/b\" }]\n\
                     [outer_key]\nfile = \"outer.key\"\n\
-                    [files]\ncatalog = \"catalog.toml\"\nbindings = \"bindings.toml\"\n";
+                    [files]\ncatalog = \"catalog.toml\"\npolicies = \"policies\"\nbindings = \"bindings.toml\"\n";
         let config = Config::parse(text, fixture.dir.path()).unwrap();
         Self { fixture, engine: Mortal::default(), config }
     }
