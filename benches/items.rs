@@ -11,7 +11,6 @@ use lacuna::base::id::{InstanceId, ItemId, SubjectId};
 use lacuna::base::secret::Secret;
 use lacuna::base::time::SystemClock;
 use lacuna::catalog::classes::{Contact, ItemValue};
-use lacuna::catalog::registry;
 use lacuna::catalog::text::Text;
 use lacuna::gate::call::{Call, CallRequest};
 use lacuna::gate::open::{Parts, open};
@@ -57,7 +56,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         apart_from: Vec::new(),
         instance: InstanceId::from_bytes([1; 16]),
         outer: Source::Key(Secret::copied(&[2; 32])),
-        rules: Rules::load(registry::DEFAULT).expect("the shipped registry"),
+        rules: Rules::shipped().expect("the shipped registry"),
         clock: Arc::new(SystemClock),
         patience: Patience { drain: Duration::from_millis(250), epoch_delay: Duration::from_secs(1) },
     })

@@ -10,10 +10,10 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::proto::{EntryError, ErrorReason, FieldViolation, StatusCode};
 use super::reasons::traits;
-use crate::base::id::{ReceiptId, RequestId};
+use crate::base::id::{PolicyVersion, ReceiptId, RequestId};
 use crate::base::limits::{ENTRY_VIOLATION_BYTES_MAX, RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::reason::Reason;
-use crate::gate::refusal::{Access, FaultReason, Refusal, State};
+use crate::gate::refusal::{Access, Denied, FaultReason, Refusal, State, Told};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "lacuna.v1";
@@ -102,6 +102,7 @@ struct Verdict {
     text: String,
     violations: Vec<Violation>,
     rule: Option<String>,
+    policy: Option<String>,
     receipt: Option<ReceiptId>,
     request: Option<RequestId>,
 }
@@ -114,7 +115,15 @@ struct Violation {
 
 impl Verdict {
     fn new(reason: ErrorReason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), violations: Vec::new(), rule: None, receipt: None, request: None }
+        Self {
+            reason,
+            text: text.into(),
+            violations: Vec::new(),
+            rule: None,
+            policy: None,
+            receipt: None,
+            request: None,
+        }
     }
 
     fn of(refusal: &Refusal) -> Self {
@@ -122,8 +131,9 @@ impl Verdict {
         match refusal {
             Refusal::Access(Access::RoleRequired) => verdict.about_field("context.role", "is required"),
             Refusal::Access(Access::PurposeRequired) => verdict.about_field("context.purpose", "is required"),
-            Refusal::Access(Access::Denied { rule }) => {
-                Self { rule: rule.as_ref().map(|rule| rule.as_str().to_owned()), ..verdict }
+            Refusal::Access(Access::Denied(Denied { rule, told: Told::Rule(policy), .. })) => {
+                let rule = rule.as_ref().map(|rule| rule.as_str().to_owned());
+                Self { rule, policy: Some(version_text(policy)), ..verdict }
             }
             Refusal::State(State::Erased(receipt)) => Self { receipt: *receipt, ..verdict },
             Refusal::State(State::IdempotencyKeyReused) => {
@@ -174,7 +184,12 @@ impl Verdict {
         let mut metadata = HashMap::new();
         let request = self.request.map(|id| id.to_string());
         let receipt = self.receipt.map(|id| id.to_string());
-        for (key, value) in [("request_id", request), ("rule_id", self.rule.clone()), ("receipt_id", receipt)] {
+        for (key, value) in [
+            ("request_id", request),
+            ("rule_id", self.rule.clone()),
+            ("receipt_id", receipt),
+            ("policy_version", self.policy.clone()),
+        ] {
             metadata.extend(value.map(|value| (key.to_owned(), value)));
         }
         let mut details = ErrorDetails::with_error_info(traits.name, DOMAIN, metadata);
@@ -198,6 +213,11 @@ impl Verdict {
 /// The contract's name for a reason. INVARIANT: both lists are made from the same enum of `errors.proto`.
 fn told(reason: Reason) -> ErrorReason {
     ErrorReason::try_from(i32::from(reason.number())).unwrap_or(ErrorReason::Internal)
+}
+
+/// A version of the rules as callers and auditors see it.
+pub fn version_text(version: &PolicyVersion) -> String {
+    version.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong, to follow the field's path.

@@ -88,6 +88,10 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 // --- The committer and the log ----------------------------------------------------------------------------------
 
+/// Files of access policies.
+pub const POLICY_FILES_MAX: usize = 256;
+/// Access decisions kept in memory.
+pub const DECISIONS_MAX: usize = 64 * 1024;
 /// Changes waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
 /// Changes the committer takes into one group.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::base::time::{Clock, SystemClock};
 use crate::catalog::registry::Registry;
+use crate::policy::rules::Rules;
 use crate::server::assemble::StartError;
-use crate::server::config::Config;
+use crate::server::config::{Config, RulesCheck};
 use crate::server::tls::DevCertificates;
 
 /// What `config` does.
@@ -25,8 +26,11 @@ pub fn run(command: &Command) -> Result<(), StartError> {
     let Command::Check { config: path } = command;
     let config = Config::load(path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let catalog = |text: &str| Registry::parse(text).map(|_| ()).map_err(|error| error.to_string());
-    let problems = config.check(DevCertificates::Accepted, &clock, &catalog);
+    let rules = RulesCheck {
+        catalog: &|text| Registry::parse(text).map(|_| ()).map_err(|error| error.to_string()),
+        policies: &|catalog, files| Rules::load(catalog, files).map(|_| ()).map_err(|error| error.to_string()),
+    };
+    let problems = config.check(DevCertificates::Accepted, &clock, &rules);
     for problem in &problems {
         eprintln!("{}: {}: {}", problem.key, problem.path.display(), problem.detail);
     }

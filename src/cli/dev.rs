@@ -10,6 +10,7 @@ use crate::base::time::{Clock as _, SystemClock};
 use crate::catalog::registry;
 use crate::keys::outer::file::KeyFile;
 use crate::policy::caller::RoleId;
+use crate::policy::policies;
 use crate::server::assemble::{Mode, Service, StartError};
 use crate::server::certs::write_dev_files;
 use crate::server::config::Config;
@@ -62,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
 }
 
 fn make(dir: &Path) -> Result<(), StartError> {
-    for name in ["tls", "slots", "data"] {
+    for name in ["tls", "slots", "data", "policies"] {
         std::fs::create_dir_all(dir.join(name))?;
     }
     write_dev_files(&dir.join("tls"), SystemClock.now())?;
@@ -71,6 +72,7 @@ fn make(dir: &Path) -> Result<(), StartError> {
         KeyFile::create(&outer)?;
     }
     std::fs::write(dir.join("catalog.toml"), registry::DEFAULT)?;
+    std::fs::write(dir.join("policies/roles.cedar"), policies::DEFAULT)?;
     // Written last: a directory with this file is complete.
     std::fs::write(dir.join("lacuna.toml"), CONFIG)?;
     Ok(())
@@ -93,6 +95,7 @@ file = "outer.key"
 
 [files]
 catalog = "catalog.toml"
+policies = "policies"
 bindings = "tls/bindings.toml"
 
 [log]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::days::Days;
 use super::once::Once;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
-use super::refusal::{Access, Refusal, Unavailable};
+use super::refusal::{Access, Denied, Refusal, Told, Unavailable};
 use super::vault::Vault;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::id::RequestId;
@@ -20,8 +20,10 @@ use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::policy::action::Action;
 use crate::policy::caller::{Caller, RoleError, RoleId};
-use crate::policy::decide::{self, Permit};
+use crate::policy::decide::{Cause, Denial, Permit};
+use crate::policy::question::{Question, Resource, Standing};
 use crate::policy::rules::Rules;
+use crate::policy::schema::KNOWLEDGE;
 
 /// A call as it arrives.
 pub struct CallRequest {
@@ -69,9 +71,8 @@ pub struct NotOpened {
 /// INVARIANT: only [`Vault::open_call`] makes one.
 #[derive(Clone)]
 pub struct Call {
-    role: RoleId,
-    purpose: PurposeId,
-    action: Action,
+    /// Who asks for what; the resource is filled in with each decision.
+    question: Question,
     rules: Arc<Rules>,
     deadline: Option<Instant>,
     once: Option<Once>,
@@ -86,12 +87,12 @@ impl Call {
 
     /// The acting role.
     pub fn role(&self) -> RoleId {
-        self.role
+        self.question.role
     }
 
     /// The purpose.
     pub fn purpose(&self) -> &PurposeId {
-        &self.purpose
+        &self.question.purpose
     }
 
     /// The verified identity of the caller.
@@ -129,17 +130,54 @@ impl Call {
 
     /// Whether the role may learn that something exists which it may not see.
     pub fn may_know_existence(&self) -> bool {
-        decide::may_know_existence(self.role)
+        self.rules.policies().may_know(&self.question, KNOWLEDGE[0])
     }
 
-    /// Whether another action is open to the role as well.
-    pub fn may_also(&self, action: Action) -> bool {
-        decide::decide(self.registry(), self.role, &self.purpose, action, None).is_some()
+    /// Whether the role may be told rules and their version.
+    pub fn may_know_rules(&self) -> bool {
+        self.rules.policies().may_know(&self.question, KNOWLEDGE[1])
     }
 
-    /// The permit for a class, if the role has one.
-    pub fn permit(&self, class: ClassId) -> Option<Permit> {
-        decide::decide(self.registry(), self.role, &self.purpose, self.action, Some(class))
+    /// Decides about what the call touches.
+    ///
+    /// # Errors
+    /// A denial, told as far as the role may know.
+    pub fn permit(&self, resource: Resource) -> Result<Permit, Access> {
+        self.permit_to(self.question.action, resource)
+    }
+
+    /// Decides about another action that the call implies.
+    ///
+    /// # Errors
+    /// As for [`Call::permit`].
+    pub fn permit_to(&self, action: Action, resource: Resource) -> Result<Permit, Access> {
+        let question = Question { action, resource, ..self.question.clone() };
+        (*self.rules.decide(&question)).clone().map_err(|denial| self.denied(denial).into())
+    }
+
+    /// Whether the call may touch a class of anybody's at all. Asks nothing about a person, so that a denial can be told
+    /// to everybody; where only a person's labels can tell, it is for [`Call::permit`] to say.
+    ///
+    /// # Errors
+    /// A denial.
+    pub fn may_touch(&self, class: ClassId) -> Result<(), Access> {
+        let resource = Resource::Data { class, standing: Standing::default(), objected: false, kept: false };
+        let question = Question { resource, ..self.question.clone() };
+        match &*self.rules.decide(&question) {
+            Err(denial) if !self.rules.policies().depends_on_labels(&question) => {
+                Err(self.denied(denial.clone()).openly().into())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn denied(&self, denial: Denial) -> Denied {
+        let told = match (self.may_know_existence(), self.may_know_rules()) {
+            (false, _) => Told::Absent,
+            (true, false) => Told::Cause,
+            (true, true) => Told::Rule(self.rules.version()),
+        };
+        Denied { cause: denial.cause, rule: denial.rules.into_iter().next(), told }
     }
 }
 
@@ -158,7 +196,7 @@ impl Vault {
         let id = rng::make_bytes().map_err(|_| not_recorded(Unavailable::Internal.into()))?;
         let id = RequestId::from_bytes(id);
         let rules = self.rules();
-        let judged = match (judge(&request, rules.registry()), &request.malformed) {
+        let judged = match (judge(&request, &rules), &request.malformed) {
             (Err(Access::Unauthenticated), _) => Err(Access::Unauthenticated.into()),
             (_, Some(malformed)) => Err(malformed.clone()),
             (judged, None) => judged.map_err(Refusal::from),
@@ -170,11 +208,11 @@ impl Vault {
             days,
         };
         match judged {
-            Ok((identity, role, purpose)) => {
+            Ok(question) => {
+                let identity = SafeText::of(&question.caller);
                 let once = (!request.idempotency_key.is_empty())
                     .then(|| Once::new(&recorder.days, &identity, &request.idempotency_key, request.request_digest));
-                let (action, deadline) = (request.action, request.deadline);
-                Ok(Call { role, purpose, action, rules, deadline, once, recorder })
+                Ok(Call { question, rules, deadline: request.deadline, once, recorder })
             }
             Err(refusal) => match self.record_nobody(&recorder, Ended::Not(&refusal)).await {
                 Ok(()) => Err(NotOpened { refusal, request: Some(id) }),
@@ -206,10 +244,9 @@ impl Vault {
 
     /// Records a call to a method that this release does not offer.
     pub async fn record_not_offered(&self, call: &Call) -> Result<(), Refusal> {
-        let refused = Refusal::Access(Access::Denied { rule: None });
         let at = (self.now(), self.epoch());
-        let entry = call.recorder.entry(Whom::Nobody, Touched::default(), Ended::Not(&refused), at)?;
-        let entry = Event { decision: Decision::Permitted, reason: Some(Reason::NotImplemented), ..entry };
+        let entry = call.recorder.entry(Whom::Nobody, Touched::default(), Ended::Done, at)?;
+        let entry = Event { outcome: Outcome::Refused, reason: Some(Reason::NotImplemented), ..entry };
         self.record(vec![entry]).await
     }
 
@@ -264,7 +301,7 @@ impl Vault {
     }
 }
 
-fn judge(request: &CallRequest, registry: &Registry) -> Result<(SafeText, RoleId, PurposeId), Access> {
+fn judge(request: &CallRequest, rules: &Rules) -> Result<Question, Access> {
     let caller = request.caller.as_ref().ok_or(Access::Unauthenticated)?;
     if caller.roles.is_empty() {
         return Err(Access::Unauthenticated);
@@ -276,9 +313,16 @@ fn judge(request: &CallRequest, registry: &Registry) -> Result<(SafeText, RoleId
     if request.purpose.is_empty() {
         return Err(Access::PurposeRequired);
     }
-    let purpose = registry.purpose(&request.purpose).ok_or(Access::PurposeUnknown)?.id.clone();
-    match decide::decide(registry, role, &purpose, request.action, None) {
-        Some(_) => Ok((SafeText::of(&caller.identity), role, purpose)),
-        None => Err(Access::Denied { rule: None }),
-    }
+    let purpose = rules.registry().purpose(&request.purpose).ok_or(Access::PurposeUnknown)?.id.clone();
+    let question = Question {
+        caller: caller.identity.clone(),
+        role,
+        purpose,
+        action: request.action,
+        ticket: !request.ticket.is_empty(),
+        resource: Resource::Vault,
+    };
+    // A method that is closed to the role says nothing about what it might concern.
+    let closed = Denied { cause: Cause::Rules, rule: None, told: Told::Cause };
+    if rules.is_open(&question) { Ok(question) } else { Err(closed.into()) }
 }

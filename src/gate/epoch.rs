@@ -19,17 +19,16 @@ use super::intents::{Intent, What};
 use super::pages::StoredPages;
 use super::readings::{Readings, Scope};
 use super::receipts::{self, Progress};
+use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::slots::{SeatError, SlotSet};
 use super::txn::{Reads as _, Txn};
 use super::vault::Patience;
-use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::fault;
-use crate::base::id::{PolicyVersion, RequestId, SlotId};
+use crate::base::id::SlotId;
 use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
-use crate::crypto::rng;
 use crate::keys::epoch::{Prepared, State};
 use crate::keys::page::PageId;
 use crate::keys::tree::{ROOT_PAGE, Root};
@@ -409,7 +408,7 @@ impl Runner {
                     txn.release_position(*tree, *position)?;
                 }
                 receipts::put(txn, &intent.receipt, Progress::Done { epoch })?;
-                txn.record(intent.done_event(done_template(epoch)?));
+                txn.record(intent.done_event(own_event(SafeText::constant(""), epoch)?));
             }
             for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
                 txn.delete(Space::Page, row);
@@ -470,28 +469,4 @@ fn delete_rows(txn: &mut Txn<'_>, space: Space, key: &[u8], prefix: bool) -> Res
         txn.delete(space, key);
     }
     Ok(())
-}
-
-/// An entry about the vault's own work, without its operation.
-pub(super) fn done_template(epoch: u64) -> Result<Event, Refusal> {
-    Ok(Event {
-        actor: Actor::Vault,
-        on_behalf: None,
-        role: SafeText::constant(""),
-        operation: SafeText::constant(""),
-        purpose: SafeText::constant(""),
-        class: SafeText::constant(""),
-        view: 0,
-        decision: Decision::NotAsked,
-        rule: SafeText::constant(""),
-        policy: PolicyVersion::default(),
-        outcome: Outcome::Done,
-        reason: None,
-        count: 0,
-        epoch,
-        request: RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
-        about: About::Nobody,
-        receipt_hash: None,
-        detail: None,
-    })
 }

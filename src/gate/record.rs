@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::days::Days;
 use super::refusal::{Access, Refusal, Unavailable};
 use crate::audit::detail::{Detail, DetailKeys};
-use crate::audit::event::{About, Decision, Event, Outcome};
-use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
+use crate::audit::event::{About, Actor, Decision, Event, Outcome};
+use crate::base::id::{ItemId, PolicyVersion, ReceiptId, RequestId, SubjectId, VaultId};
 use crate::base::log_safe::SafeText;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
+use crate::crypto::rng;
 
 /// Makes the entries of one call. Cheap to clone.
 #[derive(Clone)]
@@ -116,7 +117,7 @@ impl Recorder {
             class: touched.class.map_or(empty.clone(), |class| SafeText::constant(class.as_str())),
             view: touched.view.map_or(0, view_number),
             decision,
-            rule: touched.rule.unwrap_or(empty),
+            rule: touched.rule.or(denying_rule(&ended)).unwrap_or(empty),
             outcome,
             reason,
             count: touched.count,
@@ -125,6 +126,38 @@ impl Recorder {
             detail: Some(detail),
             ..(*self.template).clone()
         })
+    }
+}
+
+/// An entry about the vault's own work.
+pub(super) fn own_event(operation: SafeText, epoch: u64) -> Result<Event, Refusal> {
+    let empty = || SafeText::constant("");
+    Ok(Event {
+        actor: Actor::Vault,
+        on_behalf: None,
+        role: empty(),
+        operation,
+        purpose: empty(),
+        class: empty(),
+        view: 0,
+        decision: Decision::NotAsked,
+        rule: empty(),
+        policy: PolicyVersion::default(),
+        outcome: Outcome::Done,
+        reason: None,
+        count: 0,
+        epoch,
+        request: RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
+        about: About::Nobody,
+        receipt_hash: None,
+        detail: None,
+    })
+}
+
+fn denying_rule(ended: &Ended<'_>) -> Option<SafeText> {
+    match ended {
+        Ended::Not(Refusal::Access(Access::Denied(denied))) => denied.rule.clone(),
+        Ended::Not(_) | Ended::Done | Ended::Started => None,
     }
 }
 

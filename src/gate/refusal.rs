@@ -1,10 +1,13 @@
 //! Everything a call can be refused with. One closed list, so that the wire's reasons are mapped without a default.
 
-use crate::base::id::ReceiptId;
+use std::fmt;
+
+use crate::base::id::{PolicyVersion, ReceiptId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
 use crate::catalog::path::FieldPath;
 use crate::catalog::validate;
+use crate::policy::decide::Cause;
 
 /// Why a call was not carried out. Holds no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,18 +44,73 @@ pub enum Access {
     /// The purpose is not registered.
     #[error("the purpose is not registered")]
     PurposeUnknown,
-    /// No rule permits it, or one forbids it; the rule for those who may know it.
-    #[error("access is denied")]
-    Denied {
-        /// The rule that forbade it, if one did.
-        rule: Option<SafeText>,
-    },
-    /// Denied to a role that may not know whether there is anything: recorded as denied, answered as not found.
-    #[error("not found")]
-    Hidden,
+    /// Denied.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The view asked for is above the one allowed.
     #[error("the view asked for is not allowed")]
     ViewNotAllowed,
+}
+
+/// A denial: why, and how much of that the caller is told. The log has all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Why.
+    pub cause: Cause,
+    /// The rule that forbade it, if one did.
+    pub rule: Option<SafeText>,
+    /// What the caller is told.
+    pub told: Told,
+}
+
+/// How much of a denial its caller is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// That there is nothing: the role may not know whether there is.
+    Absent,
+    /// That it is denied, and why.
+    Cause,
+    /// Also the rule, and the version of the rules.
+    Rule(PolicyVersion),
+}
+
+impl std::error::Error for Denied {}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.told, self.cause) {
+            (Told::Absent, _) => "not found",
+            (_, Cause::Rules) => "access is denied",
+            (_, Cause::Restricted) => "processing of the person's data is restricted",
+            (_, Cause::Objected) => "the person objects to the purpose",
+        })
+    }
+}
+
+impl Access {
+    /// The same where there is nothing to hide.
+    pub fn openly(self) -> Self {
+        match self {
+            Self::Denied(denied) => Self::Denied(denied.openly()),
+            other => other,
+        }
+    }
+}
+
+impl Denied {
+    /// The same where there is nothing to hide: the cause is told.
+    pub fn openly(self) -> Self {
+        let told = if self.told == Told::Absent { Told::Cause } else { self.told };
+        Self { told, ..self }
+    }
+
+    fn reason(&self) -> Reason {
+        match self.cause {
+            Cause::Rules => Reason::AccessDenied,
+            Cause::Restricted => Reason::Restricted,
+            Cause::Objected => Reason::Objected,
+        }
+    }
 }
 
 /// Why the state of things does not allow it.
@@ -185,7 +243,7 @@ impl Refusal {
     /// The reason that the caller is told.
     pub fn told(&self) -> Reason {
         match self {
-            Self::Access(Access::Hidden) => Reason::NotFound,
+            Self::Access(Access::Denied(Denied { told: Told::Absent, .. })) => Reason::NotFound,
             other => other.reason(),
         }
     }
@@ -199,7 +257,7 @@ impl Access {
             Self::RoleNotHeld => Reason::RoleNotHeld,
             Self::PurposeRequired => Reason::PurposeRequired,
             Self::PurposeUnknown => Reason::PurposeUnknown,
-            Self::Denied { .. } | Self::Hidden => Reason::AccessDenied,
+            Self::Denied(denied) => denied.reason(),
             Self::ViewNotAllowed => Reason::ViewNotAllowed,
         }
     }

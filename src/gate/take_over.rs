@@ -16,8 +16,8 @@ use crate::store::batch::Batch;
 use crate::store::format::{self, Found};
 use crate::store::keyspace::Space;
 
-use super::epoch::done_template;
 use super::open::{self, Known, OpenError, Parts};
+use super::record::own_event;
 use super::slots::{SeatError, SlotSet, Unfit};
 
 /// A take-over that was looked into and not carried out yet.
@@ -122,7 +122,7 @@ impl<'a> TakeOver<'a> {
     fn event(&self, outcome: Outcome, count: usize) -> Result<Event, OpenError> {
         let operation = SafeText::constant("SlotTakenOver");
         let count = count as u32; // at most the slots that one configuration names
-        Ok(Event { operation, outcome, count, ..done_template(self.known.state.needed())? })
+        Ok(Event { outcome, count, ..own_event(operation, self.known.state.needed())? })
     }
 }
 

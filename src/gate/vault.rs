@@ -11,11 +11,14 @@ use super::days::Days;
 use super::epoch::Epochs;
 use super::pages::{StoredPages, Uncached};
 use super::readings::Readings;
+use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::slots::SlotSet;
-use super::txn::{Fault, Reads};
+use super::txn::{Fault, Reads, Txn};
+use crate::audit::event::Event;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
+use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
 use crate::keys::page::{Entry, Tree};
@@ -91,6 +94,26 @@ impl Vault {
     /// The rules in force.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Puts other rules in force, and with them forgets every decision made so far. Calls that are open finish under
+    /// the rules they began with. To be called from a plain thread.
+    ///
+    /// # Durability
+    /// That the rules changed, and to which version, is recorded before it takes effect.
+    pub fn replace_rules(&self, rules: Rules) -> Result<(), Refusal> {
+        if rules.version() == self.rules().version() {
+            return Ok(());
+        }
+        let policy = rules.version();
+        let work = move |txn: &mut Txn<'_>| {
+            let event = Event { policy, ..own_event(SafeText::constant("RulesChanged"), txn.epoch())? };
+            txn.record(event);
+            Ok(())
+        };
+        self.committer.commit_blocking(work, false)?;
+        self.rules.store(Arc::new(rules));
+        Ok(())
     }
 
     /// Who is reading whom.

@@ -1,13 +1,14 @@
 //! CreateSubject: a person and their first items, all or nothing.
 
 use crate::base::limits::FIRST_ITEMS_MAX;
+use crate::base::log_safe::SafeText;
 use crate::gate::call::Call;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Fault, FaultReason, Refusal};
+use crate::gate::refusal::{Access, Fault, FaultReason, Refusal};
 use crate::gate::txn::Txn;
 use crate::gate::vault::Vault;
 
-use super::draft::{Draft, touched};
+use super::draft::{Draft, permit_to_write, touched};
 use super::model::{Created, NewSubject};
 use super::person::NewPerson;
 use super::recorded::refuse;
@@ -34,11 +35,21 @@ async fn try_create(vault: &Vault, call: &Call, new: NewSubject) -> Result<Answe
         drafts.push(Draft::check(call, item, now, &format!("items[{i}]"))?);
     }
     let person = NewPerson::make(vault, new.external_id, new.labels)?;
+    let mut rule = call.permit(person.resource()).map_err(Access::openly)?.rule().clone();
+    for draft in &drafts {
+        rule = permit_to_write(call, person.data(draft.class())).map_err(Access::openly)?;
+    }
     let call = call.clone();
-    vault.committer().commit(move |txn| store(txn, &call, person, drafts)).await
+    vault.committer().commit(move |txn| store(txn, &call, person, drafts, rule)).await
 }
 
-fn store(txn: &mut Txn<'_>, call: &Call, person: NewPerson, drafts: Vec<Draft>) -> Result<Answer, Refusal> {
+fn store(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    person: NewPerson,
+    drafts: Vec<Draft>,
+    rule: SafeText,
+) -> Result<Answer, Refusal> {
     let vault = call.recorder().vault();
     if let Some(repeated) = repeated(txn, vault, call.once(), txn.now())? {
         let answer = repeated.standing()?;
@@ -46,10 +57,10 @@ fn store(txn: &mut Txn<'_>, call: &Call, person: NewPerson, drafts: Vec<Draft>) 
         return Ok(answer);
     }
     let placed = person.store(txn, vault)?;
-    let touched = touched(&drafts);
+    let touched = touched(&drafts, Some(rule));
     let mut items = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        items.push(draft.store(txn, vault, &placed.id, placed.tree)?);
+    for (order, draft) in drafts.into_iter().enumerate() {
+        items.push(draft.store(txn, vault, (&placed.id, placed.tree), order)?);
     }
     let answer = Answer { subject: placed.id, created: true, time: txn.now(), items, receipt: None };
     remember(txn, vault, call.once(), &answer)?;

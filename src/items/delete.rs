@@ -16,7 +16,6 @@ use super::model::{Delete, Erasure, Wait};
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
-use super::show::denied;
 
 /// Deletes an item.
 ///
@@ -78,7 +77,7 @@ fn remove(
     let row = txn.row(Space::Item, &key)?.ok_or(State::NotFound)?;
     let ItemRow::Live(item) = decode_item(delete.item, &row)? else { return Err(State::NotFound.into()) };
     let class = item.head.class;
-    let permit = call.permit(class).ok_or_else(|| denied(call))?;
+    let permit = call.permit(subject.data(call.purpose(), class))?;
     if !delete.etag.is_empty() && delete.etag != item.head.etag() {
         return Err(State::EtagMismatch.into());
     }

@@ -15,6 +15,7 @@ use crate::gate::record::Touched;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::Txn;
 use crate::keys::page::{Entry, Tree};
+use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
 use super::model::{NewItem, NewMetadata, Stamp};
@@ -46,9 +47,10 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     Ok(Checked { class, value })
 }
 
-/// The rule that permits writing a class: whoever writes a value could read it back.
-pub fn permit_to_write(call: &Call, class: ClassId) -> Option<SafeText> {
-    call.permit(class).filter(|permit| permit.view() == View::Plain).map(|permit| permit.rule().clone())
+/// The rule that permits writing: whoever writes a value could read it back.
+pub fn permit_to_write(call: &Call, data: Resource) -> Result<SafeText, Access> {
+    let permit = call.permit(data)?;
+    if permit.view() == View::Plain { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
 }
 
 /// A new item, ready for the writer.
@@ -56,7 +58,6 @@ pub struct Draft {
     id: ItemId,
     checked: Checked,
     details: Details,
-    rule: SafeText,
 }
 
 /// Metadata, completed from the registry.
@@ -69,11 +70,11 @@ pub struct Details {
 }
 
 impl Draft {
-    /// Checks a new item and the permission to write its class.
+    /// Checks a new item. Whether it may be written is for whoever knows the subject to ask.
     pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
         let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
         let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
-        let rule = permit_to_write(call, class).ok_or(Access::Denied { rule: None })?;
+        call.may_touch(class)?;
         if item.value.class().id != class {
             return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
         }
@@ -81,12 +82,7 @@ impl Draft {
         let details = Details::complete(call.registry(), class, item.metadata, now, &at)?;
         let checked = check_value(item.value, &format!("{prefix}.value"))?;
         let id = ItemId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-        Ok(Self { id, checked, details, rule })
-    }
-
-    /// The rule that permits it.
-    pub fn rule(&self) -> &SafeText {
-        &self.rule
+        Ok(Self { id, checked, details })
     }
 
     /// The class.
@@ -99,23 +95,30 @@ impl Draft {
         self.id
     }
 
-    /// Gives the item a key in the subject's tree and stores its sealed row.
-    pub fn store(self, txn: &mut Txn<'_>, vault: &VaultId, subject: &SubjectId, tree: Tree) -> Result<Stamp, Refusal> {
-        let now = txn.now();
+    /// Gives the item a key in the subject's tree and stores its sealed row. `order` counts the items that one change
+    /// creates.
+    pub fn store(
+        self,
+        txn: &mut Txn<'_>,
+        vault: &VaultId,
+        (subject, tree): (&SubjectId, Tree),
+        order: usize,
+    ) -> Result<Stamp, Refusal> {
         let (details, checked) = (self.details, self.checked);
-        let head = details.head(checked.class, 1, 1, now, now);
+        let order = u32::try_from(order).unwrap_or(u32::MAX);
+        let head = details.head(ItemHead::first(checked.class, txn.now(), order));
         let notes = details.notes;
         store_version(txn, vault, subject, tree, Version { id: self.id, head, value: checked.value, notes })
     }
 }
 
 /// What new items are recorded as.
-pub fn touched(drafts: &[Draft]) -> Touched {
+pub fn touched(drafts: &[Draft], rule: Option<SafeText>) -> Touched {
     let first = drafts.first();
     let same = drafts.iter().all(|draft| first.is_some_and(|first| first.class() == draft.class()));
     Touched {
         class: first.filter(|_| same).map(Draft::class),
-        rule: first.map(|draft| draft.rule().clone()),
+        rule,
         count: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
         items: drafts.iter().map(|draft| (draft.id(), 1)).collect(),
         ..Touched::default()
@@ -175,19 +178,14 @@ impl Details {
         self.notes
     }
 
-    /// The clear part of an item with these details; its position is filled in when it is stored.
-    pub fn head(&self, class: ClassId, version: u64, counter: u64, created: Timestamp, updated: Timestamp) -> ItemHead {
+    /// The clear part of an item, with these details in place of its own.
+    pub fn head(&self, head: ItemHead) -> ItemHead {
         ItemHead {
-            class,
-            version,
-            position: 0,
-            counter,
-            created,
-            updated,
             expires: self.expires,
             purposes: self.purposes.clone(),
             legal_basis: self.legal_basis.clone(),
             automated_decision: self.automated_decision,
+            ..head
         }
     }
 }

@@ -76,9 +76,9 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Seen, Refusal> 
             Target::Indexed(..) => target.open(reads, vault.id())?,
         };
         let item = find_item(reads, &subject, query)?;
-        let (permit, view) = permit(call, &item, query.view)?;
+        let (permit, view) = permit(call, &subject, &item, query.view)?;
         let mut shown = show(reads, vault, &subject, &item, view, &query.fields)?;
-        shown.rule = call.may_know_existence().then(|| permit.rule().clone());
+        shown.rule = call.may_know_rules().then(|| permit.rule().clone());
         Ok((shown, permit.rule().clone(), subject.detail_keys(reads)?))
     })?;
     let touched = Touched {

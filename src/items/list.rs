@@ -30,7 +30,7 @@ async fn try_list(vault: &Vault, call: &Call, query: &ListQuery) -> Result<ListP
     let target = Target::of(vault.id(), vault.index_key(), &query.subject);
     let id = vault.read(|reads| target.id(reads))?;
     let reading = vault.readings().begin(id, None);
-    let Seen { items, more, keys } = look(vault, call, query, &target, after)?;
+    let Seen { items, last, more, keys } = look(vault, call, query, &target, after)?;
     let touched = Touched {
         view: items.iter().map(|item| item.view).max(),
         count: u32::try_from(items.len()).unwrap_or(u32::MAX),
@@ -40,15 +40,16 @@ async fn try_list(vault: &Vault, call: &Call, query: &ListQuery) -> Result<ListP
     };
     let entry = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     reading.unless_cut(vault.record(vec![entry])).await.ok_or(State::SubjectErased)??;
-    let next_page_token = match items.last().filter(|_| more) {
+    let next_page_token = match last.filter(|_| more) {
         None => String::new(),
-        Some(last) => make_token(call, query, Last { created: last.created, id: last.item }, vault.now())?,
+        Some(last) => make_token(call, query, last, vault.now())?,
     };
     Ok(ListPage { items, next_page_token })
 }
 
 struct Seen {
     items: Vec<ItemView>,
+    last: Option<Last>,
     more: bool,
     keys: DetailKeys,
 }
@@ -61,9 +62,8 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
     vault.read(|reads| {
         let subject = target.open(reads, vault.id())?;
         let mut stored = items_of(reads, &subject.id)?;
-        stored.retain(|item| {
-            call.permit(item.head.class).is_some() && is_wanted(&query.classes, item) && after < Some(place(item))
-        });
+        let may_know = |item: &StoredItem| call.permit(subject.data(call.purpose(), item.head.class)).is_ok();
+        stored.retain(|item| is_wanted(&query.classes, item) && after < Some(place(item)) && may_know(item));
         stored.sort_by_key(place);
         let mut items: Vec<ItemView> = Vec::new();
         let mut bytes = 0;
@@ -73,17 +73,18 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
             if bytes > PAGE_BYTES_MAX && !items.is_empty() {
                 break;
             }
-            let (_, view) = permit(call, item, query.view)?;
+            let (_, view) = permit(call, &subject, item, query.view)?;
             items.push(show(reads, vault, &subject, item, view, &query.fields)?);
         }
         let more = stored.len() > items.len();
-        Ok(Seen { items, more, keys: subject.detail_keys(reads)? })
+        let last = items.len().checked_sub(1).map(|at| place(&stored[at]));
+        Ok(Seen { items, last, more, keys: subject.detail_keys(reads)? })
     })
 }
 
-/// The order of creation; ids decide between items of one call.
+/// The order of creation; ids decide between what different calls created in one millisecond.
 fn place(item: &StoredItem) -> Last {
-    Last { created: item.head.created, id: item.id }
+    Last { created: item.head.created, order: item.head.order, id: item.id }
 }
 
 fn is_wanted(classes: &[String], item: &StoredItem) -> bool {

@@ -1,6 +1,6 @@
 //! Page tokens: where a list goes on, sealed, for one caller and one query, for a day.
 //!
-//! Token: version, day of its key, then sealed: when it was made, creation time and id of the last item.
+//! Token: version, day of its key, then sealed: when it was made; creation time, order and id of the last item.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,6 +22,8 @@ const VERSION: u8 = 1;
 pub struct Last {
     /// When the item was created.
     pub created: Timestamp,
+    /// Its place among those created with it.
+    pub order: u32,
     /// The item.
     pub id: ItemId,
 }
@@ -29,7 +31,12 @@ pub struct Last {
 /// The token of the page after `last`.
 pub fn make_token(call: &Call, query: &ListQuery, last: Last, now: Timestamp) -> Result<String, Refusal> {
     let keys = &call.days().today;
-    let plain = Writer::new().i64(now.as_millis()).i64(last.created.as_millis()).raw(last.id.as_bytes()).finish();
+    let plain = Writer::new()
+        .i64(now.as_millis())
+        .i64(last.created.as_millis())
+        .u32(last.order)
+        .raw(last.id.as_bytes())
+        .finish();
     let sealed = aead::seal(&keys.tokens, &aad(call, query), &plain).map_err(|_| Unavailable::Internal)?;
     Ok(URL_SAFE_NO_PAD.encode(Writer::new().u8(VERSION).u32(keys.day as u32).raw(&sealed).finish()))
 }
@@ -54,7 +61,11 @@ fn open(call: &Call, query: &ListQuery, now: Timestamp) -> Option<Last> {
     let plain = aead::open(&keys.tokens, &aad(call, query), r.rest()).ok()?;
     let mut r = Reader::new(plain.expose());
     let made = Timestamp::from_millis(r.i64().ok()?);
-    let last = Last { created: Timestamp::from_millis(r.i64().ok()?), id: ItemId::from_bytes(r.array().ok()?) };
+    let last = Last {
+        created: Timestamp::from_millis(r.i64().ok()?),
+        order: r.u32().ok()?,
+        id: ItemId::from_bytes(r.array().ok()?),
+    };
     r.finish().ok()?;
     is_within_a_day(made, now).then_some(last)
 }

@@ -3,12 +3,14 @@
 use crate::audit::detail::DetailKeys;
 use crate::base::id::SubjectId;
 use crate::base::secret::Key;
+use crate::catalog::class::ClassId;
 use crate::catalog::text::Text;
 use crate::crypto::rng;
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::vault::Vault;
 use crate::keys::page::{Entry, Tree};
+use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
 use super::record::{AUDIT_POSITION, IndexRow, RECORD_POSITION, SubjectRow, seal_external};
@@ -20,7 +22,7 @@ pub struct NewPerson {
     record: Key,
     external_id: Text,
     index: Option<IndexRow>,
-    labels: Vec<(String, String)>,
+    standing: Standing,
 }
 
 /// A subject that the writer placed.
@@ -44,8 +46,18 @@ impl NewPerson {
             record: rng::make_secret().map_err(internal)?,
             external_id,
             index,
-            labels,
+            standing: Standing { labels: labels.into(), restricted: false },
         })
+    }
+
+    /// The person as access rules see it.
+    pub fn resource(&self) -> Resource {
+        Resource::Subject(self.standing.clone())
+    }
+
+    /// Items of a class of it, as access rules see them.
+    pub fn data(&self, class: ClassId) -> Resource {
+        Resource::Data { class, standing: self.standing.clone(), objected: false, kept: false }
     }
 
     /// Gives it a place in the tree and stores its row.
@@ -69,7 +81,8 @@ impl NewPerson {
         txn.set(tree, audit_at, &Entry { generation: 1, extra: 0, key: self.audit })?;
         txn.set(tree, record_at, &record)?;
         let external = seal_external(vault, &self.id, &record, &self.external_id)?;
-        let row = SubjectRow { position, created: txn.now(), labels: self.labels, external };
+        let row =
+            SubjectRow { position, created: txn.now(), standing: self.standing, objections: Vec::new(), external };
         txn.put(Space::Subject, *self.id.as_bytes(), row.encode(vault, &self.id, &record));
         Ok(Placed { id: self.id, tree, detail_keys })
     }

@@ -7,12 +7,12 @@ use crate::base::limits::PUT_ENTRIES_MAX;
 use crate::gate::call::Call;
 use crate::gate::once::Once;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State};
+use crate::gate::refusal::{Fault, FaultReason, Refusal, State};
 use crate::gate::txn::{self, Txn};
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
 
-use super::draft::{Draft, touched};
+use super::draft::{Draft, permit_to_write, touched};
 use super::model::{NewItem, PutDone, PutEntry, Stamp, SubjectRef};
 use super::person::{NewPerson, Placed};
 use super::record::Target;
@@ -143,9 +143,6 @@ impl Unit {
                 let SubjectRef::External(id) = entry.subject else {
                     return Err(fail(Fault::new("create_subject", FaultReason::Conflict).into()));
                 };
-                if !call.may_also(Action::CreateSubject) {
-                    return Err(fail(Access::Denied { rule: None }.into()));
-                }
                 person = Some(NewPerson::make(vault, id, entry.labels).map_err(fail)?);
             }
             digests.extend_from_slice(&entry.digest);
@@ -174,20 +171,28 @@ impl Unit {
             record_repeat(txn, call, answer.subject)?;
             return Ok(answer);
         }
+        let mut rule = None;
         let (placed, created) = match (self.target.open(txn, vault), self.person) {
             (Ok(subject), _) => {
+                for draft in &self.drafts {
+                    rule = Some(permit_to_write(call, subject.data(call.purpose(), draft.class()))?);
+                }
                 let detail_keys = subject.detail_keys(txn)?;
                 (Placed { id: subject.id, tree: subject.tree(), detail_keys }, false)
             }
             (Err(txn::Fault::Refused(Refusal::State(State::NotFound))), Some(person)) => {
+                rule = Some(call.permit_to(Action::CreateSubject, person.resource())?.rule().clone());
+                for draft in &self.drafts {
+                    rule = Some(permit_to_write(call, person.data(draft.class()))?);
+                }
                 (person.store(txn, vault)?, true)
             }
             (Err(fault), _) => return Err(fault.into()),
         };
-        let touched = touched(&self.drafts);
+        let touched = touched(&self.drafts, rule);
         let mut items = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
-            items.push(draft.store(txn, vault, &placed.id, placed.tree)?);
+        for (order, draft) in self.drafts.into_iter().enumerate() {
+            items.push(draft.store(txn, vault, (&placed.id, placed.tree), order)?);
         }
         let answer = Answer { subject: placed.id, created, time: txn.now(), items, receipt: None };
         remember(txn, vault, self.once.as_ref(), &answer)?;

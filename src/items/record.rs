@@ -10,12 +10,14 @@ use crate::base::secret::{Key, PlainValue};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::class_of;
+use crate::catalog::purpose::PurposeId;
 use crate::catalog::text::Text;
 use crate::crypto::{aead, kdf, label, mac};
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::keys::envelope::{Envelope, Kind, Part, Place};
 use crate::keys::page::{Entry, Tree};
+use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
 use super::model::{Notes, Recipient, SubjectRef};
@@ -27,14 +29,25 @@ pub const RECORD_POSITION: u64 = 1;
 
 const VERSION: u8 = 1;
 
+/// A purpose to which a person objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// The purpose.
+    pub purpose: String,
+    /// For this class only; none for all.
+    pub class: Option<ClassId>,
+}
+
 /// The row of a subject.
 pub struct SubjectRow {
     /// Its position among the subjects.
     pub position: u64,
     /// When it was created.
     pub created: Timestamp,
-    /// Labels, in clear.
-    pub labels: Vec<(String, String)>,
+    /// What access rules may know of it: labels, and whether its processing is restricted. In clear.
+    pub standing: Standing,
+    /// Purposes to which the person objects: for one class, or for all. In clear.
+    pub objections: Vec<Objection>,
     /// The caller's id, sealed.
     pub external: Vec<u8>,
 }
@@ -54,7 +67,11 @@ impl SubjectRow {
             .u64(self.position)
             .u64(counter)
             .i64(self.created.as_millis())
-            .list(self.labels.iter(), |w, (name, value)| w.text(name).text(value))
+            .list(self.standing.labels.iter(), |w, (name, value)| w.text(name).text(value))
+            .u8(self.standing.restricted.into())
+            .list(self.objections.iter(), |w, objection| {
+                w.text(&objection.purpose).option(objection.class, |w, class| w.text(class.as_str()))
+            })
             .bytes(&self.external)
             .finish()
     }
@@ -68,7 +85,14 @@ impl SubjectRow {
         let row = Self {
             position,
             created: Timestamp::from_millis(r.i64()?),
-            labels: r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?,
+            standing: Standing {
+                labels: r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?.into(),
+                restricted: r.u8()? == 1,
+            },
+            objections: r.list(|r| {
+                let purpose = r.text()?.to_owned();
+                Ok(Objection { purpose, class: r.option(|r| class_of(r.text()?).map(|c| c.id).ok_or(Malformed))? })
+            })?,
             external: r.bytes()?.to_vec(),
         };
         r.finish()?;
@@ -91,6 +115,15 @@ impl OpenSubject {
     /// The tree of its keys.
     pub fn tree(&self) -> Tree {
         Tree::Subject(self.id, self.row.position)
+    }
+
+    /// Items of a class of it, as access rules see them.
+    pub fn data(&self, purpose: &PurposeId, class: ClassId) -> Resource {
+        let objects = |objection: &Objection| {
+            objection.purpose == purpose.as_str() && objection.class.is_none_or(|only| only == class)
+        };
+        let objected = self.row.objections.iter().any(objects);
+        Resource::Data { class, standing: self.row.standing.clone(), objected, kept: false }
     }
 
     /// The keys of its entries in the log.
@@ -227,6 +260,8 @@ pub struct ItemHead {
     pub counter: u64,
     /// When the item was created.
     pub created: Timestamp,
+    /// Its place among the items that were created by one change.
+    pub order: u32,
     /// When value or metadata last changed.
     pub updated: Timestamp,
     /// When the item ends at the latest.
@@ -240,6 +275,23 @@ pub struct ItemHead {
 }
 
 impl ItemHead {
+    /// Of a first version without details; its position is filled in when it is stored.
+    pub fn first(class: ClassId, now: Timestamp, order: u32) -> Self {
+        Self {
+            class,
+            version: 1,
+            position: 0,
+            counter: 1,
+            created: now,
+            order,
+            updated: now,
+            expires: None,
+            purposes: Vec::new(),
+            legal_basis: String::new(),
+            automated_decision: false,
+        }
+    }
+
     /// What a caller compares to see whether the item changed.
     pub fn etag(&self) -> String {
         format!("v{}.{}", self.version, self.counter)
@@ -331,6 +383,7 @@ fn write_head(head: &ItemHead) -> Vec<u8> {
         .u64(head.position)
         .u64(head.counter)
         .i64(head.created.as_millis())
+        .u32(head.order)
         .i64(head.updated.as_millis())
         .option(head.expires, |w, time| w.i64(time.as_millis()))
         .list(head.purposes.iter(), |w, purpose| w.text(purpose))
@@ -347,6 +400,7 @@ fn read_head(clear: &[u8]) -> Result<ItemHead, Malformed> {
         position: r.u64()?,
         counter: r.u64()?,
         created: Timestamp::from_millis(r.i64()?),
+        order: r.u32()?,
         updated: Timestamp::from_millis(r.i64()?),
         expires: r.option(|r| r.i64().map(Timestamp::from_millis))?,
         purposes: r.list(|r| r.text().map(str::to_owned))?,

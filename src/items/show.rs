@@ -11,9 +11,14 @@ use crate::policy::decide::Permit;
 use super::model::{ItemView, Metadata};
 use super::record::{OpenSubject, StoredItem, decode_notes};
 
-/// The permit for an item's class, checked against the view asked for.
-pub fn permit(call: &Call, item: &StoredItem, wanted: Option<View>) -> Result<(Permit, View), Refusal> {
-    let permit = call.permit(item.head.class).ok_or_else(|| denied(call))?;
+/// The permit for an item of a subject, checked against the view asked for.
+pub fn permit(
+    call: &Call,
+    subject: &OpenSubject,
+    item: &StoredItem,
+    wanted: Option<View>,
+) -> Result<(Permit, View), Refusal> {
+    let permit = call.permit(subject.data(call.purpose(), item.head.class))?;
     match wanted {
         Some(view) if view > permit.view() => Err(Access::ViewNotAllowed.into()),
         Some(view) => Ok((permit, view)),
@@ -22,11 +27,6 @@ pub fn permit(call: &Call, item: &StoredItem, wanted: Option<View>) -> Result<(P
             Ok((permit, view))
         }
     }
-}
-
-/// "Denied", told as "absent" to a role that may not tell the two apart.
-pub fn denied(call: &Call) -> Refusal {
-    if call.may_know_existence() { Access::Denied { rule: None }.into() } else { Access::Hidden.into() }
 }
 
 /// Opens an item and masks it to a view.

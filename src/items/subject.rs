@@ -10,6 +10,7 @@ use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
+use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
 use super::model::{SubjectRef, SubjectState, SubjectView};
@@ -32,6 +33,7 @@ fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, 
     let target = Target::of(vault.id(), vault.index_key(), named);
     vault.read(|reads| {
         let subject = target.open(reads, vault.id())?;
+        call.permit(Resource::Subject(subject.row.standing.clone())).map_err(Refusal::from)?;
         let mut counts: Vec<(ClassId, u64)> = Vec::new();
         for item in items_of(reads, &subject.id)? {
             match counts.iter_mut().find(|(class, _)| *class == item.head.class) {
@@ -39,12 +41,12 @@ fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, 
                 None => counts.push((item.head.class, 1)),
             }
         }
-        counts.retain(|(class, _)| call.permit(*class).is_some());
+        counts.retain(|(class, _)| call.permit(subject.data(call.purpose(), *class)).is_ok());
         let external_id = if call.may_know_existence() { subject.external_id(vault.id())? } else { Text::default() };
         let view = SubjectView {
             subject: subject.id,
             external_id,
-            labels: subject.row.labels.clone(),
+            labels: subject.row.standing.labels.to_vec(),
             state: SubjectState::Active,
             created: subject.row.created,
             item_counts: counts,

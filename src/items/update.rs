@@ -5,14 +5,13 @@
 //! under the same key and with the next count.
 
 use crate::base::id::{ItemId, ReceiptId};
-use crate::catalog::class::ClassId;
 use crate::crypto::{mac, rng};
 use crate::gate::call::Call;
 use crate::gate::intents::{Intent, What};
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::refusal::{Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::keys::page::Entry;
@@ -23,7 +22,6 @@ use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
 use super::repeat::{Answer, record_repeat, remember, repeated};
-use super::show::denied;
 
 /// Corrects an item.
 ///
@@ -81,7 +79,7 @@ impl Correction {
         let checked = match value {
             None => None,
             Some(value) => {
-                permit_to_write(call, value.class().id).ok_or(Access::Denied { rule: None })?;
+                call.may_touch(value.class().id)?;
                 Some(check_value(value, "value")?)
             }
         };
@@ -117,7 +115,7 @@ impl Correction {
         let row = txn.row(Space::Item, &item_key(&subject.id, &self.item))?.ok_or(State::NotFound)?;
         let ItemRow::Live(old) = decode_item(self.item, &row)? else { return Err(State::NotFound.into()) };
         let class = old.head.class;
-        let rule = permit_to_write(call, class).ok_or_else(|| denied(call))?;
+        let rule = permit_to_write(call, subject.data(call.purpose(), class))?;
         if !self.etag.is_empty() && self.etag != old.head.etag() {
             return Err(State::EtagMismatch.into());
         }
@@ -164,30 +162,24 @@ impl Change {
     ) -> Result<(Stamp, Option<ReceiptId>), Refusal> {
         let vault = call.recorder().vault();
         let content = old.open(txn, vault, subject.tree())?;
-        let (head, now) = (&old.head, txn.now());
+        let version = old.head.version + u64::from(self.checked.is_some());
+        let counter = old.head.counter + 1;
+        let head = ItemHead { version, counter, updated: txn.now(), ..old.head.clone() };
         let same_notes = |details: &Details| mac::equal(details.notes().expose(), content.notes.expose());
         if self.checked.is_none()
             && let Some(details) = self.details.as_ref().filter(|details| same_notes(details))
         {
-            let new = details.head(head.class, head.version, head.counter + 1, head.created, now);
-            return Ok((rewrite(txn, call, subject, old, new)?, None));
+            return Ok((rewrite(txn, call, subject, old, details.head(head))?, None));
         }
-        let version = head.version + u64::from(self.checked.is_some());
         let (new, notes) = match self.details {
-            Some(details) => {
-                (details.head(head.class, version, head.counter + 1, head.created, now), details.into_notes())
-            }
-            None => {
-                let mut new = head.clone();
-                (new.version, new.counter, new.updated) = (version, head.counter + 1, now);
-                (new, content.notes)
-            }
+            Some(details) => (details.head(head), details.into_notes()),
+            None => (head, content.notes),
         };
         let value = self.checked.map_or(content.value, |checked| checked.value);
         let stamp =
             store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
         once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
-        forget_version(subject, old, head.class, self.receipt).lodge(txn)?;
+        forget_version(subject, old, self.receipt).lodge(txn)?;
         Ok((stamp, Some(self.receipt)))
     }
 }
@@ -198,9 +190,8 @@ fn rewrite(
     call: &Call,
     subject: &OpenSubject,
     old: &StoredItem,
-    mut new: ItemHead,
+    new: ItemHead,
 ) -> Result<Stamp, Refusal> {
-    new.position = old.head.position;
     let entry = txn.entry(subject.tree(), new.position)?.ok_or(Unavailable::Damaged)?;
     let entry = Entry { extra: new.counter, ..entry };
     txn.set(subject.tree(), new.position, &entry)?;
@@ -209,11 +200,11 @@ fn rewrite(
     Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
 }
 
-fn forget_version(subject: &OpenSubject, old: &StoredItem, class: ClassId, receipt: ReceiptId) -> Intent {
+fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId) -> Intent {
     Intent {
         receipt,
         what: What::Version,
-        class: class.as_str().into(),
+        class: old.head.class.as_str().into(),
         subject: Some(subject.id),
         item: Some(old.id),
         targets: vec![(subject.tree(), old.head.position)],

@@ -1,18 +1,23 @@
-//! One function: who asks, for what purpose, to do what, to which class; the answer is a permit or nothing.
+//! One function: who asks, for what purpose, to do what, to what; the answer is a permit or nothing.
 //!
-//! The rules are a first, fixed table: the least each shipped role needs. Whatever no line names is denied. The
-//! registry caps every view by purpose and class, whatever the table says.
+//! The policies say who; the registry caps every view by purpose and class. Answers are pure functions of the question
+//! and are kept as long as the rules stay the same.
 
-use super::action::Action;
-use super::caller::RoleId;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::policies::blank_resources;
+use super::question::{Question, Resource};
+use super::rules::Rules;
+use crate::base::limits::DECISIONS_MAX;
 use crate::base::log_safe::SafeText;
-use crate::catalog::class::ClassId;
-use crate::catalog::purpose::PurposeId;
-use crate::catalog::registry::Registry;
 use crate::catalog::view::View;
 
-/// The permission to act on one class, up to a view. Only [`decide`] makes one.
-#[derive(Debug)]
+/// The permission to act, up to a view. Only [`Rules::decide`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permit {
     view: View,
     rule: SafeText,
@@ -30,142 +35,103 @@ impl Permit {
     }
 }
 
-/// Decides about one class, or, without a class, whether the action is open to the role at all.
-pub fn decide(
-    registry: &Registry,
-    role: RoleId,
-    purpose: &PurposeId,
-    action: Action,
-    class: Option<ClassId>,
-) -> Option<Permit> {
-    let matches = RULES.iter().filter(|rule| {
-        rule.role == role
-            && rule.actions.contains(&action)
-            && rule.purposes.contains(&purpose.as_str())
-            && class.is_none_or(|class| rule.classes.contains(&class.as_str()))
-    });
-    let permit = |rule: &Rule| {
-        let view = match class {
-            None => Some(rule.view),
-            Some(class) => registry.cap(purpose, class).map(|cap| cap.min(rule.view)),
+/// Why there is no permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// What kind of denial it is.
+    pub cause: Cause,
+    /// The rules that forbade it; none if no rule permits it.
+    pub rules: Vec<SafeText>,
+}
+
+/// See [`Denial`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No rule permits it, or one forbids it.
+    Rules,
+    /// The person's data may only be stored.
+    Restricted,
+    /// The person objects to the purpose.
+    Objected,
+}
+
+/// The answer to a question.
+pub type Verdict = Result<Permit, Denial>;
+
+/// Answers that were given, by question. Dropped whole with the rules they were given under.
+pub struct Decisions {
+    shards: Vec<RwLock<HashMap<Question, Arc<Verdict>>>>,
+    hasher: RandomState,
+}
+
+const SHARDS: usize = 16;
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Decisions {
+    fn find(&self, question: &Question) -> Option<Arc<Verdict>> {
+        self.shard(question).read().get(question).cloned()
+    }
+
+    fn keep(&self, question: &Question, verdict: Arc<Verdict>) {
+        let mut shard = self.shard(question).write();
+        if shard.len() >= DECISIONS_MAX / SHARDS {
+            shard.clear(); // simpler than telling old from new, and as exact
+        }
+        shard.insert(question.clone(), verdict);
+    }
+
+    fn shard(&self, question: &Question) -> &RwLock<HashMap<Question, Arc<Verdict>>> {
+        &self.shards[self.hasher.hash_one(question) as usize % SHARDS]
+    }
+}
+
+impl Rules {
+    /// Decides, or finds what was decided before.
+    pub fn decide(&self, question: &Question) -> Arc<Verdict> {
+        if let Some(verdict) = self.decisions().find(question) {
+            return verdict;
+        }
+        let verdict = Arc::new(self.judge(question));
+        self.decisions().keep(question, verdict.clone());
+        verdict
+    }
+
+    /// Whether the method is open to the caller at all, whatever it is about. Where only a person's labels can tell,
+    /// it is: each item is decided about later.
+    pub fn is_open(&self, question: &Question) -> bool {
+        let mut about = blank_resources(question.action, self.registry()).into_iter();
+        about.any(|resource| self.decide(&Question { resource, ..question.clone() }).is_ok())
+            || self.policies().depends_on_labels(question)
+    }
+
+    fn judge(&self, question: &Question) -> Verdict {
+        const VIEWS: [View; 4] = [View::Plain, View::Masked, View::Last4, View::Exists];
+        let cap = match &question.resource {
+            Resource::Vault | Resource::Subject(_) => Some(View::Plain),
+            Resource::Data { class, .. } => self.registry().cap(&question.purpose, *class),
         };
-        view.map(|view| Permit { view, rule: SafeText::constant(rule.id) })
-    };
-    matches.filter_map(permit).max_by_key(Permit::view)
-}
-
-/// Whether a role may learn that a subject or an item exists which it may not see.
-pub fn may_know_existence(role: RoleId) -> bool {
-    matches!(role, RoleId::Service | RoleId::PrivacyOfficer | RoleId::Legal)
-}
-
-struct Rule {
-    id: &'static str,
-    role: RoleId,
-    purposes: &'static [&'static str],
-    actions: &'static [Action],
-    classes: &'static [&'static str],
-    view: View,
-}
-
-const READ: &[Action] = &[Action::GetSubject, Action::GetItem, Action::BatchGetItems, Action::ListItems];
-const WRITE: &[Action] = &[
-    Action::CreateSubject,
-    Action::PutItem,
-    Action::BatchPutItems,
-    Action::UpdateItem,
-    Action::DeleteItem,
-    Action::GetSubject,
-    Action::GetItem,
-    Action::BatchGetItems,
-    Action::ListItems,
-];
-const CONTACT: &[&str] = &["contact"];
-const GOVERNMENT_ID: &[&str] = &["government_id"];
-const PAYMENT: &[&str] = &["payment"];
-const ALL: &[&str] = &["contact", "government_id", "payment"];
-
-const fn rule(
-    id: &'static str,
-    role: RoleId,
-    purposes: &'static [&'static str],
-    actions: &'static [Action],
-    classes: &'static [&'static str],
-    view: View,
-) -> Rule {
-    Rule { id, role, purposes, actions, classes, view }
-}
-
-const RULES: &[Rule] = &[
-    rule("service-delivers", RoleId::Service, &["service_delivery"], WRITE, ALL, View::Plain),
-    rule("service-protects", RoleId::Service, &["security"], READ, ALL, View::Masked),
-    rule("service-improves", RoleId::Service, &["improvement"], READ, ALL, View::Masked),
-    rule("support-helps", RoleId::Support, &["service_delivery"], READ, &["contact", "payment"], View::Masked),
-    rule("kyc-verifies", RoleId::Kyc, &["legal_compliance"], WRITE, GOVERNMENT_ID, View::Plain),
-    rule("kyc-reads-contact", RoleId::Kyc, &["legal_compliance"], READ, CONTACT, View::Plain),
-    rule("billing-charges", RoleId::Billing, &["service_delivery"], WRITE, PAYMENT, View::Plain),
-    rule("billing-reads-contact", RoleId::Billing, &["service_delivery"], READ, CONTACT, View::Masked),
-    rule("privacy-officer-answers", RoleId::PrivacyOfficer, &["legal_compliance"], READ, ALL, View::Plain),
-    rule(
-        "privacy-officer-deletes",
-        RoleId::PrivacyOfficer,
-        &["legal_compliance"],
-        &[Action::DeleteItem],
-        ALL,
-        View::Exists,
-    ),
-    rule("legal-reads", RoleId::Legal, &["legal_compliance"], READ, ALL, View::Plain),
-    rule("operator-watches", RoleId::Operator, &["security"], &[Action::GetStatus], &[], View::Exists),
-    rule("key-admin-watches", RoleId::KeyAdmin, &["security"], &[Action::GetStatus], &[], View::Exists),
-    rule(
-        "auditor-watches",
-        RoleId::Auditor,
-        &["security", "legal_compliance"],
-        &[Action::GetStatus],
-        &[],
-        View::Exists,
-    ),
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::{classes, registry};
-
-    fn ask(role: RoleId, purpose: &str, action: Action, class: &str) -> Option<View> {
-        let registry = Registry::parse(registry::DEFAULT).expect("the shipped registry");
-        let purpose = registry.purpose(purpose).expect("shipped").id.clone();
-        let class = classes::class_of(class).expect("shipped").id;
-        decide(&registry, role, &purpose, action, Some(class)).map(|permit| permit.view())
-    }
-
-    #[test]
-    fn each_role_gets_the_least_it_needs() {
-        let cases = [
-            (RoleId::Service, "service_delivery", Action::GetItem, "payment", Some(View::Plain)),
-            (RoleId::Service, "improvement", Action::GetItem, "contact", Some(View::Masked)),
-            (RoleId::Service, "improvement", Action::GetItem, "government_id", None),
-            (RoleId::Service, "improvement", Action::PutItem, "contact", None),
-            (RoleId::Support, "service_delivery", Action::GetItem, "contact", Some(View::Masked)),
-            (RoleId::Support, "service_delivery", Action::GetItem, "government_id", None),
-            (RoleId::Support, "service_delivery", Action::DeleteItem, "contact", None),
-            (RoleId::Kyc, "legal_compliance", Action::GetItem, "government_id", Some(View::Plain)),
-            (RoleId::Kyc, "service_delivery", Action::GetItem, "government_id", None),
-            (RoleId::Billing, "service_delivery", Action::GetItem, "contact", Some(View::Masked)),
-        ];
-        for (role, purpose, action, class, view) in cases {
-            assert_eq!(ask(role, purpose, action, class), view, "{role} {purpose} {action} {class}");
-        }
-    }
-
-    #[test]
-    fn roles_that_run_the_vault_never_see_values() {
-        for role in [RoleId::KeyAdmin, RoleId::Auditor, RoleId::Operator, RoleId::Subject] {
-            for purpose in ["service_delivery", "security", "improvement", "legal_compliance"] {
-                for action in READ.iter().chain(WRITE) {
-                    assert!(ALL.iter().all(|class| ask(role, purpose, *action, class).is_none()));
-                }
+        let cap = cap.ok_or(Denial { cause: Cause::Rules, rules: Vec::new() })?;
+        let mut denied = Vec::new();
+        for view in VIEWS.into_iter().filter(|view| *view <= cap) {
+            let answer = self.policies().ask(question, view);
+            if let (true, Some(rule)) = (answer.permitted, answer.rules.first()) {
+                return Ok(Permit { view, rule: rule.clone() });
             }
+            denied = answer.rules;
         }
+        let has = |name: &str| denied.iter().any(|rule| rule.as_str() == name);
+        let cause = if has("guard-restricted") {
+            Cause::Restricted
+        } else if has("guard-objected") {
+            Cause::Objected
+        } else {
+            Cause::Rules
+        };
+        Err(Denial { cause, rules: denied })
     }
 }

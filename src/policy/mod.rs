@@ -7,4 +7,10 @@ pub mod action;
 pub mod bindings;
 pub mod caller;
 pub mod decide;
+pub mod policies;
+pub mod question;
 pub mod rules;
+pub mod schema;
+
+#[cfg(test)]
+mod tests;

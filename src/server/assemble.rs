@@ -10,8 +10,8 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::accept::{LiveBindings, Security, live_bindings};
-use super::config::{Config, OuterKeySource};
-use super::file::read_text;
+use super::config::{Config, Files, OuterKeySource};
+use super::file::{read_policies, read_text};
 use super::health::HealthService;
 use super::identity::Peer;
 use super::metrics::{self, VaultMetrics};
@@ -28,7 +28,7 @@ use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
-use crate::policy::rules::Rules;
+use crate::policy::rules::{Rules, RulesError};
 use crate::store::rocks::{RocksEngine, RocksOptions};
 
 /// Whether slots of the lowest grade are refused.
@@ -48,6 +48,7 @@ pub struct Service {
     pub api: Running,
     /// The operations listener.
     pub ops: Running,
+    files: Files,
     tls: Arc<LiveTls>,
     bindings: Arc<LiveBindings>,
     readiness: Readiness,
@@ -74,7 +75,6 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
     let cache = config.store.cache_mib as usize * 1024 * 1024;
     let options = RocksOptions { create, block_cache_bytes: cache, ..Default::default() };
     let engine = Arc::new(RocksEngine::open(&dir.join("db"), &options).map_err(OpenError::from)?);
-    let catalog = read_text(&config.files.catalog).map_err(|error| about(&config.files.catalog, error))?;
     Ok(Parts {
         store_bytes: Box::new({
             let engine = engine.clone();
@@ -88,12 +88,22 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
             OuterKeySource::File(path) => Source::KeyFile(path.clone()),
             OuterKeySource::PassphraseFile(path) => Source::Passphrase(path.clone()),
         },
-        rules: Rules::load(&catalog).map_err(|error| about(&config.files.catalog, error))?,
+        rules: read_rules(&config.files)?,
         clock: Arc::new(SystemClock),
         patience: Patience {
             drain: Duration::from_millis(config.limits.drain_ms_max),
             epoch_delay: Duration::from_millis(config.limits.epoch_delay_max_ms),
         },
+    })
+}
+
+/// Reads the catalog and the policies.
+fn read_rules(files: &Files) -> Result<Rules, StartError> {
+    let catalog = read_text(&files.catalog).map_err(|error| about(&files.catalog, error))?;
+    let policies = read_policies(&files.policies).map_err(|error| about(&files.policies, error))?;
+    Rules::load(&catalog, &policies).map_err(|error| match &error {
+        RulesError::Registry(_) => about(&files.catalog, error),
+        RulesError::Policies(_) => about(&files.policies, error),
     })
 }
 
@@ -152,11 +162,11 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
     let watched = vault.clone();
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || numbers.look(&watched))?;
-    Ok(Service { vault, api, ops, tls, bindings, readiness, _watcher: watcher })
+    Ok(Service { vault, api, ops, files: config.files.clone(), tls, bindings, readiness, _watcher: watcher })
 }
 
 impl Service {
-    /// Reads certificates and bindings again; a bad new file keeps the old.
+    /// Reads certificates, bindings, catalog and policies again; a bad new file keeps the old.
     pub fn reload(&self) {
         match self.tls.reload() {
             Ok(()) => tracing::info!("certificates were read again"),
@@ -165,6 +175,10 @@ impl Service {
         match self.bindings.reload() {
             Ok(()) => tracing::info!("bindings were read again"),
             Err(error) => tracing::error!("bindings are kept as they were: {error}"),
+        }
+        match read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?)) {
+            Ok(()) => tracing::info!("catalog and policies were read again"),
+            Err(error) => tracing::error!("catalog and policies are kept as they were: {error}"),
         }
     }
 

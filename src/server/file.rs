@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::base::limits::FILE_BYTES_MAX;
+use crate::base::limits::{FILE_BYTES_MAX, POLICY_FILES_MAX};
 use crate::base::secret::PlainValue;
 
 /// Why a file was not read. The message tells what to do.
@@ -35,6 +35,26 @@ pub enum FileError {
 pub fn read_text(path: &Path) -> Result<String, FileError> {
     let (_, bytes) = read(path)?;
     String::from_utf8(bytes).map_err(|_| FileError::NotText)
+}
+
+/// The names and texts of the files of a directory that end in `.cedar`, by name.
+///
+/// # Errors
+/// What is wrong with the directory, or with the first file that does not read.
+pub fn read_policies(dir: &Path) -> Result<Vec<(String, String)>, FileError> {
+    let mut policies = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| FileError::from(&e))? {
+        let path = entry.map_err(|e| FileError::from(&e))?.path();
+        if path.extension().is_some_and(|ending| ending == "cedar") {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            policies.push((name, read_text(&path)?));
+        }
+        if policies.len() > POLICY_FILES_MAX {
+            return Err(FileError::TooLarge);
+        }
+    }
+    policies.sort();
+    Ok(policies)
 }
 
 /// The bytes of a file that holds a secret: nobody but its owner may have access to it.

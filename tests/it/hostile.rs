@@ -125,11 +125,7 @@ async fn hostile_texts_in_a_value_are_refused_by_field_and_reason() {
                 let mut item = vault.item(field.class);
                 (field.set)(&mut item, text);
                 let path = format!("{}.{}", field.class, field.path);
-                let put = PutItemRequest {
-                    context: vault.delivery(),
-                    subject: subject(&id),
-                    item: Some(item.clone()),
-                };
+                let put = PutItemRequest { context: vault.delivery(), subject: subject(&id), item: Some(item.clone()) };
                 let refusal = vault.client("service").put_item(put).await.err();
                 assert_named(&refusal.unwrap_or_else(|| panic!("{path} is taken")), &format!("item.value.{path}"));
                 let create =

@@ -39,6 +39,8 @@ impl Installation {
         installation.issue_certificates();
         installation.write_private("phrase", "correct horse battery staple\n");
         fs::write(installation.path("catalog.toml"), lacuna::catalog::registry::DEFAULT).expect("written");
+        fs::create_dir(installation.path("policies")).expect("made");
+        fs::write(installation.path("policies/roles.cedar"), lacuna::policy::policies::DEFAULT).expect("written");
         let bindings = "[[binding]]\nidentity = \"dns:operator.example.com\"\nroles = [\"operator\"]\n";
         fs::write(installation.path("bindings.toml"), bindings).expect("written");
         let listen = format!("[listen]\naddress = \"{}\"\nops_address = \"{ops}\"\n", installation.address);
@@ -115,6 +117,7 @@ passphrase_file = "phrase"
 
 [files]
 catalog = "catalog.toml"
+policies = "policies"
 bindings = "bindings.toml"
 "#;
 

@@ -12,7 +12,8 @@ use crate::base::id::{ReceiptId, RequestId};
 use crate::base::limits::{RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::log_safe::SafeText;
 use crate::catalog::validate::Reason;
-use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::refusal::{Access, Denied, Fault, FaultReason, Refusal, State, Told, Unavailable};
+use crate::policy::decide::Cause;
 
 fn told(status: &Status) -> (String, Code) {
     let info = status.get_details_error_info().unwrap();
@@ -29,7 +30,10 @@ fn every_refusal_has_its_reason_and_its_code() {
         (Access::RoleNotHeld.into(), "ROLE_NOT_HELD", Code::PermissionDenied),
         (Access::PurposeRequired.into(), "PURPOSE_REQUIRED", Code::InvalidArgument),
         (Access::PurposeUnknown.into(), "PURPOSE_UNKNOWN", Code::PermissionDenied),
-        (Access::Denied { rule: None }.into(), "ACCESS_DENIED", Code::PermissionDenied),
+        (denied(Cause::Rules, Told::Cause), "ACCESS_DENIED", Code::PermissionDenied),
+        (denied(Cause::Restricted, Told::Cause), "RESTRICTED", Code::PermissionDenied),
+        (denied(Cause::Objected, Told::Cause), "OBJECTED", Code::PermissionDenied),
+        (denied(Cause::Restricted, Told::Absent), "NOT_FOUND", Code::NotFound),
         (Access::ViewNotAllowed.into(), "VIEW_NOT_ALLOWED", Code::PermissionDenied),
         (State::NotFound.into(), "NOT_FOUND", Code::NotFound),
         (State::AlreadyExists.into(), "ALREADY_EXISTS", Code::AlreadyExists),
@@ -99,18 +103,24 @@ fn every_fault_is_an_invalid_argument_with_its_field_and_reason() {
     }
 }
 
+fn denied(cause: Cause, told: Told) -> Refusal {
+    Access::from(Denied { cause, rule: Some(SafeText::constant("rule-7")), told }).into()
+}
+
 #[test]
 fn metadata_holds_what_the_caller_may_know() {
     let request = RequestId::from_bytes([6; 16]);
     let receipt = ReceiptId::from_bytes([5; 16]);
     let metadata = |refusal: Refusal, request| of(&refusal, request).get_details_error_info().unwrap().metadata;
-    let rule = Some(SafeText::constant("rule-7"));
-    let denied = metadata(Access::Denied { rule: rule.clone() }.into(), Some(request));
-    assert_eq!(denied["rule_id"], "rule-7");
-    assert_eq!(denied["request_id"], request.to_string());
-    assert_eq!(of_entry(&Access::Denied { rule }.into()).rule_id, "rule-7");
+    let told = denied(Cause::Rules, Told::Rule([0xab; 8]));
+    let of_told = metadata(told.clone(), Some(request));
+    assert_eq!(of_told["rule_id"], "rule-7");
+    assert_eq!(of_told["policy_version"], "abababababababab");
+    assert_eq!(of_told["request_id"], request.to_string());
+    assert_eq!(of_entry(&told).rule_id, "rule-7");
     assert_eq!(metadata(State::Erased(Some(receipt)).into(), None)["receipt_id"], receipt.to_string());
-    assert!(metadata(Access::Denied { rule: None }.into(), None).is_empty());
+    assert!(metadata(denied(Cause::Rules, Told::Cause), None).is_empty());
+    assert!(metadata(denied(Cause::Rules, Told::Absent), None).is_empty());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::time::{ManualClock, Timestamp};
-use crate::catalog::registry;
 use crate::keys::outer::file::KeyFile;
 use crate::store::Record;
 use crate::store::memory::MemoryEngine;
@@ -53,7 +52,7 @@ impl Bench {
             apart_from: vec![],
             instance,
             outer,
-            rules: Rules::load(registry::DEFAULT).expect("a registry"),
+            rules: Rules::shipped().expect("the shipped rules"),
             clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000))),
             patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
         }

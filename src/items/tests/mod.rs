@@ -17,7 +17,6 @@ use crate::base::secret::Key;
 use crate::base::time::{ManualClock, Timestamp};
 use crate::catalog::classes::ItemValue;
 use crate::catalog::classes::contact::Contact;
-use crate::catalog::registry::DEFAULT;
 use crate::catalog::text::Text;
 use crate::gate::call::{Call, CallRequest};
 use crate::gate::open::{Parts, open};
@@ -87,7 +86,7 @@ impl Bench {
             apart_from: vec![],
             instance: InstanceId::from_bytes([7; 16]),
             outer: Source::Key(Key::copied(&[9; 32])),
-            rules: Rules::load(DEFAULT).expect("the shipped registry"),
+            rules: Rules::shipped().expect("the shipped registry"),
             clock: clock.clone(),
             patience: Patience { drain: Duration::from_millis(50), epoch_delay: Duration::from_millis(5) },
         };

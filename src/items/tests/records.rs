@@ -3,9 +3,10 @@
 use super::*;
 use crate::audit::event::{About, Decision, Outcome};
 use crate::base::reason::Reason;
-use crate::gate::refusal::{Access, State};
+use crate::gate::refusal::{Access, Denied, State, Told};
 use crate::items::model::{Delete, Wait};
 use crate::items::{delete, put};
+use crate::policy::decide::Cause;
 
 #[tokio::test]
 async fn a_read_is_recorded_with_subject_class_view_and_rule() {
@@ -28,7 +29,8 @@ async fn a_denial_that_is_told_as_absence_is_recorded_as_a_denial_about_the_subj
     let wanted =
         Delete { subject: SubjectRef::Id(subject), item: items[0].item, etag: String::new(), wait: Wait::Erased };
     let refusal = delete::delete(&bench.vault, &call, wanted).await.expect_err("is denied");
-    assert_eq!(refusal, Access::Hidden.into());
+    let hidden = Denied { cause: Cause::Rules, rule: None, told: Told::Absent };
+    assert_eq!(refusal, Access::from(hidden).into());
     assert_eq!(refusal.told(), Reason::NotFound);
     let leaf = bench.last_leaf();
     assert_eq!((leaf.decision, leaf.outcome), (Decision::Denied, Outcome::Refused));

@@ -9,11 +9,16 @@ use std::sync::Arc;
 use super::Config;
 use crate::base::time::Clock;
 use crate::policy::bindings::Bindings;
-use crate::server::file::{read_secret, read_text};
+use crate::server::file::{read_policies, read_secret, read_text};
 use crate::server::tls::{DevCertificates, Tls};
 
-/// Reads the text of a catalog and says what is wrong with it.
-pub type CatalogCheck<'a> = &'a dyn Fn(&str) -> Result<(), String>;
+/// Reads the text of a catalog, or of a catalog and policies by name, and says what is wrong with it.
+pub struct RulesCheck<'a> {
+    /// For a catalog.
+    pub catalog: &'a dyn Fn(&str) -> Result<(), String>,
+    /// For policies, given a catalog that is right.
+    pub policies: &'a dyn Fn(&str, &[(String, String)]) -> Result<(), String>,
+}
 
 /// One thing to put right before the vault starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,7 @@ impl fmt::Display for Problem {
 
 impl Config {
     /// Reads every file the configuration names and lists all problems; changes nothing.
-    pub fn check(&self, dev: DevCertificates, clock: &Arc<dyn Clock>, catalog: CatalogCheck<'_>) -> Vec<Problem> {
+    pub fn check(&self, dev: DevCertificates, clock: &Arc<dyn Clock>, rules: &RulesCheck<'_>) -> Vec<Problem> {
         let mut problems = self.check_tls(dev, clock);
         let mut note = |key, path: &Path, outcome: Result<(), String>| {
             problems.extend(outcome.err().map(|detail| Problem { key, path: path.to_owned(), detail }));
@@ -45,7 +50,14 @@ impl Config {
         }
         note("outer_key", self.outer_key.path(), check_outer_key(self.outer_key.path()));
         let text = |path: &Path| read_text(path).map_err(|e| e.to_string());
-        note("files.catalog", &self.files.catalog, text(&self.files.catalog).and_then(|text| catalog(&text)));
+        let catalog = text(&self.files.catalog).and_then(|text| (rules.catalog)(&text).map(|()| text));
+        let policies = read_policies(&self.files.policies).map_err(|e| e.to_string());
+        let policies = policies.and_then(|policies| match &catalog {
+            Ok(catalog) => (rules.policies)(catalog, &policies),
+            Err(_) => Ok(()), // told already
+        });
+        note("files.catalog", &self.files.catalog, catalog.map(|_| ()));
+        note("files.policies", &self.files.policies, policies);
         let bindings = |text: String| Bindings::parse(&text).map(|_| ()).map_err(|e| e.to_string());
         note("files.bindings", &self.files.bindings, text(&self.files.bindings).and_then(bindings));
         problems

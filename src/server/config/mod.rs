@@ -18,7 +18,7 @@ use super::tls::TlsFiles;
 use crate::base::limits;
 use crate::policy::bindings::{Place, describe};
 
-pub use check::{CatalogCheck, Problem};
+pub use check::{Problem, RulesCheck};
 
 /// The process configuration, with absolute or working-directory paths.
 #[derive(Debug, Clone, Deserialize)]
@@ -126,6 +126,8 @@ impl OuterKeySource {
 pub struct Files {
     /// Classes and purposes.
     pub catalog: PathBuf,
+    /// The directory of access policies: every file in it that ends in `.cedar`.
+    pub policies: PathBuf,
     /// Identities and roles.
     pub bindings: PathBuf,
 }
@@ -227,7 +229,8 @@ impl Config {
             OuterKeySource::File(path) | OuterKeySource::PassphraseFile(path) => path,
         };
         let tls = [&mut self.tls.cert, &mut self.tls.key, &mut self.tls.client_ca];
-        let files = [&mut self.store.dir, outer_key, &mut self.files.catalog, &mut self.files.bindings];
+        let Files { catalog, policies, bindings } = &mut self.files;
+        let files = [&mut self.store.dir, outer_key, catalog, policies, bindings];
         tls.into_iter().chain(files).chain(self.slots.list.iter_mut().map(|slot| &mut slot.path))
     }
 

@@ -23,6 +23,7 @@ file = "outer.key"
 
 [files]
 catalog = "catalog.toml"
+policies = "policies"
 bindings = "bindings.toml"
 "#;
 
@@ -107,6 +108,7 @@ fn installation() -> (tempfile::TempDir, PathBuf) {
     fs::write(dir.path().join("outer.key"), [7; 32]).unwrap();
     fs::set_permissions(dir.path().join("outer.key"), Permissions::from_mode(0o600)).unwrap();
     fs::write(dir.path().join("catalog.toml"), "").unwrap();
+    fs::create_dir(dir.path().join("policies")).unwrap();
     let config = dir.path().join("lacuna.toml");
     fs::write(&config, SMALL).unwrap();
     (dir, config)
@@ -114,8 +116,12 @@ fn installation() -> (tempfile::TempDir, PathBuf) {
 
 fn problems(config: &Path, dev: DevCertificates) -> Vec<String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let catalog = |text: &str| if text.is_empty() { Ok(()) } else { Err("line 1: no such class".to_owned()) };
-    let found = Config::load(config).unwrap().check(dev, &clock, &catalog);
+    let wrong = |is_right: bool, words: &str| if is_right { Ok(()) } else { Err(words.to_owned()) };
+    let rules = RulesCheck {
+        catalog: &|text| wrong(text.is_empty(), "line 1: no such class"),
+        policies: &|_, files| wrong(files.is_empty(), "no such role"),
+    };
+    let found = Config::load(config).unwrap().check(dev, &clock, &rules);
     found.iter().map(|problem| format!("{}: {}", problem.key, problem.detail)).collect()
 }
 

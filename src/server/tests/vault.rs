@@ -11,7 +11,6 @@ use super::*;
 use crate::api::routes::SERVICES;
 use crate::base::id::InstanceId;
 use crate::base::secret::Secret;
-use crate::catalog::registry;
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
@@ -61,7 +60,7 @@ impl Whole {
                     [tls]\ncert = \"server.pem\"\nkey = \"server.key\"\nclient_ca = \"ca.pem\"\n\
                     [store]\ndir = \"data\"\n[slots]\nlist = [{ path = \"slots/a\" }, { path = \"slots/b\" }]\n\
                     [outer_key]\nfile = \"outer.key\"\n\
-                    [files]\ncatalog = \"catalog.toml\"\nbindings = \"bindings.toml\"\n";
+                    [files]\ncatalog = \"catalog.toml\"\npolicies = \"policies\"\nbindings = \"bindings.toml\"\n";
         let config = Config::parse(text, fixture.dir.path()).unwrap();
         Self { fixture, engine: Mortal::default(), config }
     }
@@ -78,7 +77,7 @@ impl Whole {
             apart_from: Vec::new(),
             instance: InstanceId::from_bytes([1; 16]),
             outer: Source::Key(Secret::copied(&[2; 32])),
-            rules: crate::policy::rules::Rules::load(registry::DEFAULT).unwrap(),
+            rules: crate::policy::rules::Rules::shipped().unwrap(),
             clock: Arc::new(SystemClock),
             patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
         };

@@ -1,0 +1,55 @@
+//! One question about access: everything that a rule can read, and nothing else. Equal questions have equal answers,
+//! which is what makes caching exact.
+
+use std::sync::Arc;
+
+use super::action::Action;
+use super::caller::{RoleId, ServiceName};
+use crate::catalog::class::ClassId;
+use crate::catalog::purpose::PurposeId;
+
+/// May this caller, in this role, for this purpose, do this to that?
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Who.
+    pub caller: ServiceName,
+    /// In which role.
+    pub role: RoleId,
+    /// For which purpose.
+    pub purpose: PurposeId,
+    /// What.
+    pub action: Action,
+    /// Whether the call states a ticket.
+    pub ticket: bool,
+    /// To what.
+    pub resource: Resource,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// The vault itself.
+    Vault,
+    /// A person as such.
+    Subject(Standing),
+    /// Items of a class of a person.
+    Data {
+        /// The class.
+        class: ClassId,
+        /// The person's.
+        standing: Standing,
+        /// Whether the person objects to the call's purpose for this class.
+        objected: bool,
+        /// Whether only a hold or a statutory period keeps it.
+        kept: bool,
+    },
+}
+
+/// What rules may know of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// Labels, by name.
+    pub labels: Arc<[(String, String)]>,
+    /// Whether processing is restricted.
+    pub restricted: bool,
+}
