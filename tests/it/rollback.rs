@@ -154,11 +154,7 @@ const ATTACKS: &[Attack] = &[
         },
         &["gone", "kept"],
     ),
-    attack(
-        "an item's row emptied",
-        |scene, batch| batch.put(Space::Item, scene.key("kept"), []),
-        &["gone", "kept"],
-    ),
+    attack("an item's row emptied", |scene, batch| batch.put(Space::Item, scene.key("kept"), []), &["gone", "kept"]),
     // Of the same generation, a page opens: it can hide what was added later, and nothing else.
     Attack {
         name: "a subject's page from before an item was added",
