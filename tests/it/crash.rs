@@ -84,8 +84,10 @@ async fn killed(
 ) {
     let name = format!("{point}, passed {passed} times before");
     let (id, items) = (&created.subject_id, &created.items);
+    let key = vault.canary();
     vault.run(&format!("{point}={passed}*off->return(kill)"));
-    assert!(vault.delete(id, &items[1].item_id).await.is_err(), "{name}: killed before it could answer");
+    let answer = vault.delete_once(id, &items[1].item_id, &key).await;
+    assert!(answer.is_err(), "{name}: killed before it could answer");
     vault.wait_for_death();
 
     if asked == Asked::Pending {
@@ -99,7 +101,12 @@ async fn killed(
     let expected = if asked == Asked::Not { Ok(()) } else { Err("NOT_FOUND".to_owned()) };
     assert_eq!(read(1).await, expected, "{name}");
 
-    // The erasure must also have been carried out, or carry through now: another one goes through after it.
+    // The same call again: carried out by now, once, with one receipt. And another one goes through after it.
+    let again = async || vault.delete_once(id, &items[1].item_id, &key).await.expect("is answered");
+    let (first, second) = (again().await, again().await);
+    assert_eq!([first.state(), second.state()], [ErasureState::Erased; 2], "{name}");
+    assert_eq!(first.receipt_id, second.receipt_id, "{name}");
+    assert_eq!(read(1).await, Err("NOT_FOUND".to_owned()), "{name}");
     let erasure = vault.delete(id, &items[2].item_id).await.expect("deletes");
     assert_eq!(erasure.state(), ErasureState::Erased, "{name}");
     let status = vault.status().await;

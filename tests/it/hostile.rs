@@ -225,7 +225,7 @@ async fn a_message_over_the_limit_is_refused() {
         let mut item = vault.item("contact");
         contact(&mut item).full_name = "x".repeat(mebibytes << 20);
         let put = PutItemRequest { context: vault.delivery(), subject: subject(&id), item: Some(item) };
-        let refusal = vault.client("service").put_item(put).await.err().expect("is refused");
+        let refusal = vault.client("service").put_item(put).await.expect_err("is refused");
         assert_eq!((reason(&refusal).as_str(), refusal.code()), ("MESSAGE_TOO_LARGE", Code::ResourceExhausted));
     }
     assert_goes_on(&vault, &id).await;
@@ -237,7 +237,7 @@ async fn damaged_requests_are_answered_in_the_words_of_the_contract() {
     let vault = TestVault::start();
     let created = vault.create(&CLASSES).await;
     let id = &created.subject_id;
-    let mut random = Random::seeded();
+    let (mut random, _) = Random::seeded();
     let items = CLASSES.map(|class| vault.item(class)).to_vec();
     let create = CreateSubjectRequest { context: vault.delivery(), items, ..Default::default() };
     let put =

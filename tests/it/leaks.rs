@@ -32,18 +32,23 @@ async fn nothing_that_callers_write_is_found_outside_answers() {
 async fn write_everywhere(vault: &TestVault, created: &CreateSubjectResponse) {
     let mut service = vault.client("service");
     let (id, items) = (&created.subject_id, &created.items);
-    let put = PutItemRequest { context: vault.delivery(), subject: subject(id), item: Some(vault.item("contact")) };
-    service.put_item(put).await.expect("puts");
-    let entry = PutItemEntry {
+    let context = vault.repeatable(&vault.canary());
+    let put = PutItemRequest { context, subject: subject(id), item: Some(vault.item("contact")) };
+    let [first, again] = [service.put_item(put.clone()).await, service.put_item(put).await];
+    assert_eq!(first.expect("puts").into_inner(), again.expect("is the same").into_inner());
+    let entry = |named, create_subject| PutItemEntry {
         reference: vault.canary(),
-        subject: subject(id),
+        subject: named,
         item: Some(vault.item("payment")),
+        create_subject,
         ..Default::default()
     };
-    let batch = BatchPutItemsRequest { context: vault.delivery(), entries: vec![entry] };
+    let external = Some(SubjectRef { r#ref: Some(subject_ref::Ref::ExternalId(vault.canary())) });
+    let entries = vec![entry(subject(id), false), entry(external, true)];
+    let batch = BatchPutItemsRequest { context: vault.repeatable(&vault.canary()), entries };
     service.batch_put_items(batch).await.expect("puts");
     let update = UpdateItemRequest {
-        context: vault.delivery(),
+        context: vault.repeatable(&vault.canary()),
         subject: subject(id),
         item_id: items[0].item_id.clone(),
         value: vault.item("contact").value,

@@ -1,6 +1,7 @@
 //! Facts about the whole product: its structure, and the real program under faults.
 
 mod architecture;
+mod behaviour;
 mod canary;
 mod cli;
 mod coverage;
@@ -10,6 +11,7 @@ mod leaks;
 mod program;
 mod random;
 mod raw;
+mod reliability;
 mod rollback;
 mod samples;
 mod start_up;

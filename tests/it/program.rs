@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// How long a program may take to be ready or to end. Far more than it needs: other tests share the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,11 +62,6 @@ impl Program {
     pub fn description(&self) -> serde_json::Value {
         let text = std::fs::read_to_string(self.dir.join("dev.json")).expect("ready");
         serde_json::from_str(&text).expect("JSON")
-    }
-
-    /// A connection as a role.
-    pub async fn connect(&self, role: &str) -> VaultClient<Channel> {
-        VaultClient::new(self.endpoint(Some(role)).connect().await.expect("connects"))
     }
 
     /// Where to connect to, with the certificate `tls/client-NAME.pem` of the directory, or with none.

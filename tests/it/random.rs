@@ -4,13 +4,13 @@
 pub struct Random(u64);
 
 impl Random {
-    /// From `LACUNA_SEED`, or from a random seed; printed either way.
-    pub fn seeded() -> Self {
+    /// From `LACUNA_SEED`, or from a random seed, which is printed either way.
+    pub fn seeded() -> (Self, u64) {
         let given = std::env::var("LACUNA_SEED").ok().map(|text| text.parse().expect("LACUNA_SEED is a number"));
         let fresh = || u64::from_be_bytes(lacuna::crypto::rng::make_bytes().expect("random bytes"));
         let seed = given.unwrap_or_else(fresh);
         println!("LACUNA_SEED={seed}");
-        Self(seed)
+        (Self(seed), seed)
     }
 
     /// From a number.

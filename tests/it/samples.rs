@@ -21,6 +21,11 @@ impl TestVault {
         self.context("service_delivery")
     }
 
+    /// The context of a change that may be repeated: the same key makes it the same change.
+    pub fn repeatable(&self, key: &str) -> Option<CallContext> {
+        Some(CallContext { idempotency_key: key.into(), ..self.delivery().expect("is made") })
+    }
+
     /// A text that nothing but an answer may hold.
     pub fn canary(&self) -> String {
         self.canaries().make()
@@ -40,7 +45,7 @@ impl TestVault {
     /// A new subject with one item of each class named.
     pub async fn create(&self, classes: &[&str]) -> CreateSubjectResponse {
         let request = CreateSubjectRequest {
-            context: self.delivery(),
+            context: self.repeatable(&self.canary()),
             external_id: self.canary(),
             items: classes.iter().map(|class| self.item(class)).collect(),
             ..Default::default()
@@ -62,8 +67,13 @@ impl TestVault {
 
     /// Deletes an item as the service, and waits as the method does.
     pub async fn delete(&self, subject_id: &str, item_id: &str) -> Result<Erasure, Status> {
+        self.delete_once(subject_id, item_id, &self.canary()).await
+    }
+
+    /// The same, with a key under which it may be repeated.
+    pub async fn delete_once(&self, subject_id: &str, item_id: &str, key: &str) -> Result<Erasure, Status> {
         let request = DeleteItemRequest {
-            context: self.delivery(),
+            context: self.repeatable(key),
             subject: subject(subject_id),
             item_id: item_id.into(),
             ..Default::default()

@@ -169,8 +169,10 @@ async fn with_a_slot_missing_erasures_wait_for_it_and_finish_by_themselves() {
     assert!(vault.read(id, &items[1].item_id).await.is_err());
 }
 
-/// Everything that a refused start must leave alone: the slots' bytes and every record of the store.
-fn content(vault: &TestVault) -> (BTreeMap<String, Vec<u8>>, Vec<(Space, Vec<Record>)>) {
+/// What a refused start must leave alone: the bytes of every file beside the store, and every record in it.
+type Content = (BTreeMap<String, Vec<u8>>, Vec<(Space, Vec<Record>)>);
+
+fn content(vault: &TestVault) -> Content {
     let files = ["slots", "."].iter().flat_map(|folder| fs::read_dir(vault.dir().join(folder)).expect("a directory"));
     let files = files.flatten().filter(|entry| entry.path().is_file() && entry.file_name() != "dev.json");
     let files = files.map(|file| (file.path().display().to_string(), fs::read(file.path()).expect("a file")));
