@@ -265,11 +265,11 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// What every call passes on its way in, the last first.
+type Layers = Stack<DeadlineLayer, Stack<ArrivalLayer, Stack<CallsLayer, Identity>>>;
+
 /// INVARIANT: calls are counted outside of the deadline, so that those which it ends are counted too.
-fn server(
-    listener: &Listener,
-    arrival: ArrivalLayer,
-) -> Server<Stack<DeadlineLayer, Stack<ArrivalLayer, Stack<CallsLayer, Identity>>>> {
+fn server(listener: &Listener, arrival: ArrivalLayer) -> Server<Layers> {
     Server::builder()
         .layer(CallsLayer { metrics: listener.calls.clone(), max: listener.calls_max })
         .layer(arrival)

@@ -12,12 +12,15 @@ use crate::policy::bindings::Bindings;
 use crate::server::file::{read_policies, read_secret, read_text};
 use crate::server::tls::{DevCertificates, Tls};
 
+/// Policies by name and content.
+type NamedPolicies = [(String, String)];
+
 /// Reads the text of a catalog, or of a catalog and policies by name, and says what is wrong with it.
 pub struct RulesCheck<'a> {
     /// For a catalog.
     pub catalog: &'a dyn Fn(&str) -> Result<(), String>,
     /// For policies, given a catalog that is right.
-    pub policies: &'a dyn Fn(&str, &[(String, String)]) -> Result<(), String>,
+    pub policies: &'a dyn Fn(&str, &NamedPolicies) -> Result<(), String>,
 }
 
 /// One thing to put right before the vault starts.

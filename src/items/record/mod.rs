@@ -1,0 +1,17 @@
+//! The rows of subjects and items, and the keys that open them.
+//!
+//! A row's clear part holds random ids, registry codes, flags and times, and is authenticated under the key that dies
+//! with what it describes, together with a counter that the page keeps beside that key: an older row is refused.
+
+mod item;
+mod notes;
+mod subject;
+mod target;
+
+pub use item::{Content, ItemHead, ItemRow, StoredItem, decode_item, encode_item, item_key, tombstone};
+pub use notes::{decode_notes, encode_notes};
+pub use subject::{AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external};
+pub use target::{IndexRow, Target};
+
+/// The version of every row here.
+const VERSION: u8 = 1;

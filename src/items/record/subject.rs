@@ -1,0 +1,170 @@
+//! The row of a subject, and its own keys.
+
+use super::VERSION;
+use crate::audit::detail::DetailKeys;
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{SubjectId, VaultId};
+use crate::base::time::Timestamp;
+use crate::catalog::class::ClassId;
+use crate::catalog::classes::class_of;
+use crate::catalog::purpose::PurposeId;
+use crate::catalog::text::Text;
+use crate::gate::refusal::{Refusal, State, Unavailable};
+use crate::gate::txn::{Fault, Reads};
+use crate::keys::envelope::{Envelope, Kind, Part, Place};
+use crate::keys::page::{Entry, Tree};
+use crate::policy::question::{Resource, Standing};
+use crate::store::keyspace::Space;
+
+/// The subject's own keys, at fixed positions of its tree.
+pub const AUDIT_POSITION: u64 = 0;
+/// See [`AUDIT_POSITION`].
+pub const RECORD_POSITION: u64 = 1;
+
+/// A purpose to which a person objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// The purpose.
+    pub purpose: String,
+    /// For this class only; none for all.
+    pub class: Option<ClassId>,
+}
+
+/// The row of a subject.
+pub struct SubjectRow {
+    /// Its position among the subjects.
+    pub position: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What access rules may know of it: labels, and whether its processing is restricted. In clear.
+    pub standing: Standing,
+    /// Purposes to which the person objects: for one class, or for all. In clear.
+    pub objections: Vec<Objection>,
+    /// The caller's id, sealed.
+    pub external: Vec<u8>,
+}
+
+impl SubjectRow {
+    /// The row, authenticated under the record key.
+    pub fn encode(&self, vault: &VaultId, id: &SubjectId, record: &Entry) -> Vec<u8> {
+        let clear = self.clear(record.extra);
+        let envelope = Envelope::derive(Kind::Subject, &record.key);
+        let code = envelope.authenticate(subject_place(vault, id, record), &clear);
+        Writer::new().bytes(&clear).raw(&code).raw(envelope.commitment()).finish()
+    }
+
+    fn clear(&self, counter: u64) -> Vec<u8> {
+        Writer::new()
+            .u8(VERSION)
+            .u64(self.position)
+            .u64(counter)
+            .i64(self.created.as_millis())
+            .list(self.standing.labels.iter(), |w, (name, value)| w.text(name).text(value))
+            .u8(self.standing.restricted.into())
+            .list(self.objections.iter(), |w, objection| {
+                w.text(&objection.purpose).option(objection.class, |w, class| w.text(class.as_str()))
+            })
+            .bytes(&self.external)
+            .finish()
+    }
+
+    fn decode(clear: &[u8]) -> Result<(Self, u64), Malformed> {
+        let mut r = Reader::new(clear);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let (position, counter) = (r.u64()?, r.u64()?);
+        let row = Self {
+            position,
+            created: Timestamp::from_millis(r.i64()?),
+            standing: Standing {
+                labels: r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?.into(),
+                restricted: r.u8()? == 1,
+            },
+            objections: r.list(|r| {
+                let purpose = r.text()?.to_owned();
+                Ok(Objection { purpose, class: r.option(|r| class_of(r.text()?).map(|c| c.id).ok_or(Malformed))? })
+            })?,
+            external: r.bytes()?.to_vec(),
+        };
+        r.finish()?;
+        Ok((row, counter))
+    }
+}
+
+/// A subject whose row and keys fit together.
+pub struct OpenSubject {
+    /// Its id.
+    pub id: SubjectId,
+    /// Its row.
+    pub row: SubjectRow,
+    /// The key of its record, and the counter.
+    pub record: Entry,
+    commitment: [u8; 32],
+}
+
+impl OpenSubject {
+    /// The tree of its keys.
+    pub fn tree(&self) -> Tree {
+        Tree::Subject(self.id, self.row.position)
+    }
+
+    /// Items of a class of it, as access rules see them.
+    pub fn data(&self, purpose: &PurposeId, class: ClassId) -> Resource {
+        let objects = |objection: &Objection| {
+            objection.purpose == purpose.as_str() && objection.class.is_none_or(|only| only == class)
+        };
+        let objected = self.row.objections.iter().any(objects);
+        Resource::Data { class, standing: self.row.standing.clone(), objected, kept: false }
+    }
+
+    /// The keys of its entries in the log.
+    pub fn detail_keys(&self, reads: &dyn Reads) -> Result<DetailKeys, Fault> {
+        let audit = reads.entry(self.tree(), AUDIT_POSITION)?.ok_or(Fault::Torn)?;
+        Ok(DetailKeys::derive(&audit.key))
+    }
+
+    /// The caller's id for it.
+    pub fn external_id(&self, vault: &VaultId) -> Result<Text, Fault> {
+        if self.row.external.is_empty() {
+            return Ok(Text::default());
+        }
+        let envelope = Envelope::derive(Kind::Subject, &self.record.key);
+        let place = subject_place(vault, &self.id, &self.record);
+        let plain = envelope.open(place, Part::Value, &self.commitment, &self.row.external).map_err(|_| Fault::Torn)?;
+        std::str::from_utf8(plain.expose()).map(Text::from).map_err(|_| Fault::Torn)
+    }
+}
+
+/// Seals a caller's id for a subject's row.
+pub fn seal_external(vault: &VaultId, id: &SubjectId, record: &Entry, external: &Text) -> Result<Vec<u8>, Refusal> {
+    if external.is_empty() {
+        return Ok(Vec::new());
+    }
+    let envelope = Envelope::derive(Kind::Subject, &record.key);
+    let sealed = envelope.seal(subject_place(vault, id, record), Part::Value, external.expose().as_bytes());
+    Ok(sealed.map_err(|_| Unavailable::Internal)?)
+}
+
+/// Reads a subject and checks that its row is the newest and its own.
+pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result<OpenSubject, Fault> {
+    let row = reads.row(Space::Subject, id.as_bytes())?.ok_or(Fault::Refused(State::NotFound.into()))?;
+    let torn = |_| Fault::Torn;
+    let mut r = Reader::new(&row);
+    let clear = r.bytes().map_err(torn)?;
+    let code: [u8; 32] = r.array().map_err(torn)?;
+    let commitment: [u8; 32] = r.array().map_err(torn)?;
+    r.finish().map_err(torn)?;
+    let (row, counter) = SubjectRow::decode(clear).map_err(torn)?;
+    let record = reads.entry(Tree::Subject(id, row.position), RECORD_POSITION)?.ok_or(Fault::Torn)?;
+    let envelope = Envelope::derive(Kind::Subject, &record.key);
+    let place = subject_place(vault, &id, &record);
+    if counter != record.extra || envelope.check(place, clear, &code).is_err() {
+        return Err(Fault::Torn);
+    }
+    Ok(OpenSubject { id, row, record, commitment })
+}
+
+fn subject_place<'a>(vault: &'a VaultId, id: &'a SubjectId, record: &Entry) -> Place<'a> {
+    Place { vault, owner: id.as_bytes(), class: "", version: 1, generation: record.generation }
+}
