@@ -15,7 +15,7 @@ use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
 use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault, Verifiers};
-use crate::audit::checkpoint::verifier_key;
+use crate::audit::note::VerifierKey;
 use crate::audit::sequence::{self, Head};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{InstanceId, SlotId, VaultId};
@@ -258,7 +258,8 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
 fn verifier(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<String, OpenError> {
     let seed = root::open_signing(outer, vault, text(name), sealed).map_err(|_| OpenError::WrongOuterKey)?;
     let purpose = text(name).rsplit('/').next().unwrap_or_default();
-    Ok(verifier_key(&format!("{vault}/{purpose}"), Signer::from_seed(&seed).public()))
+    let key = VerifierKey::new(&format!("{vault}/{purpose}"), *Signer::from_seed(&seed).public());
+    Ok(key.map_err(|_| OpenError::Damaged("vault"))?.to_string())
 }
 
 fn text(key: &'static [u8]) -> &'static str {
