@@ -9,14 +9,17 @@
 //! INVARIANT: nothing a caller chose is in a leaf. What a caller chose (item ids, ticket, address) is in the sealed
 //! detail, of which the leaf carries only the hash.
 
+pub mod bundle;
 pub mod checkpoint;
 pub mod detail;
 pub mod edge;
 pub mod event;
+pub mod integrate;
 pub mod leaf;
 pub mod note;
 pub mod proof;
 pub mod sequence;
+pub mod stored;
 pub mod tile;
 pub mod tree;
 #[cfg(test)]

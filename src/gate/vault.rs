@@ -9,6 +9,7 @@ use super::call::Call;
 use super::committer::Committer;
 use super::days::Days;
 use super::epoch::Epochs;
+use super::log::Log;
 use super::pages::{StoredPages, Uncached};
 use super::readings::Readings;
 use super::refusal::{Refusal, Unavailable};
@@ -34,6 +35,7 @@ pub struct Vault {
     pub(super) readings: Arc<Readings>,
     pub(super) slots: Arc<SlotSet>,
     pub(super) epochs: Epochs,
+    pub(super) log: Log,
     pub(super) rules: ArcSwap<Rules>,
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
@@ -101,6 +103,11 @@ impl Vault {
     /// The epochs.
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
+    }
+
+    /// The audit log's checkpoints.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// The epoch in force.
@@ -172,9 +179,10 @@ impl Vault {
         }
     }
 
-    /// Stops the epochs, then the writer.
+    /// Stops the epochs, then the log, then the writer.
     pub fn stop(&self) {
         self.epochs.stop();
+        self.log.stop();
         self.committer.stop();
     }
 }
