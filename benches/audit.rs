@@ -1,15 +1,22 @@
-//! The record of a call: its leaf, and a commit group's leaves packed into one row.
+//! The record of a call: its leaf, a commit group's leaves packed into one row, and rows turned into tiles and index.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lacuna::audit::event::{About, Actor, Decision, Event, Outcome};
+use lacuna::audit::integrate::Integrator;
 use lacuna::audit::leaf;
+use lacuna::audit::note::VerifierKey;
 use lacuna::audit::sequence::Head;
+use lacuna::audit::stored::StoredLog;
 use lacuna::base::id::RequestId;
 use lacuna::base::log_safe::SafeText;
+use lacuna::base::secret::Secret;
 use lacuna::base::time::Timestamp;
+use lacuna::crypto::sign::Signer;
+use lacuna::store::Engine as _;
 use lacuna::store::batch::Batch;
+use lacuna::store::memory::MemoryEngine;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -49,5 +56,23 @@ fn leaves(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, leaves);
+fn integration(c: &mut Criterion) {
+    let (engine, mut head) = (MemoryEngine::new(), Head::EMPTY);
+    for _ in 0..64 {
+        let mut batch = Batch::new();
+        head = head.append(&mut batch, NOW, &vec![read(); 64]);
+        engine.commit(batch).expect("stores");
+    }
+    let signer = Signer::from_seed(&Secret::copied(&[1; 32]));
+    let key = VerifierKey::new("log", *signer.public()).expect("a name");
+    let resume = || Integrator::resume(StoredLog(&engine), &key, Head::EMPTY).expect("an empty log");
+    c.bench_function("audit/integrate_4096", |b| {
+        b.iter(|| resume().step(StoredLog(&engine), head.size(), head.size()).expect("integrates"));
+    });
+    let mut grown = resume();
+    grown.step(StoredLog(&engine), 4_000, 4_000).expect("integrates");
+    c.bench_function("audit/seal", |b| b.iter(|| grown.seal(&mut Batch::new(), "log", &signer).expect("signs")));
+}
+
+criterion_group!(benches, leaves, integration);
 criterion_main!(benches);

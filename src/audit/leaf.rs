@@ -158,12 +158,12 @@ fn outcome(byte: u8) -> Result<Outcome, Malformed> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::base::log_safe::SafeText;
     use proptest::prelude::*;
 
-    pub(in crate::audit) fn sample() -> Event {
+    pub fn sample() -> Event {
         Event {
             actor: Actor::Service(SafeText::constant("spiffe://example.org/billing")),
             on_behalf: None,

@@ -14,17 +14,18 @@ use crate::store::{self, Engine};
 
 const HEAD: &[u8] = b"log_head";
 const VERSION: u8 = 1;
+const UNFIT: &str = "its last rows do not fit together";
 
 /// The end of the log: where the next leaf goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head(u64);
 
-/// Why the end of the log cannot be trusted.
+/// Why the log cannot be read, or its end not be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The last rows do not fit together.
-    #[error("the end of the audit log is damaged")]
-    Damaged,
+    /// What is stored does not fit together.
+    #[error("the audit log is damaged: {0}")]
+    Damaged(&'static str),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -42,19 +43,19 @@ impl Head {
     /// Reads the head and checks that the last row ends where it says.
     pub fn load(engine: &dyn Engine) -> Result<Self, Error> {
         let Some(row) = engine.get(Space::Meta, HEAD)? else { return Ok(Self::EMPTY) };
-        let next = u64::from_be_bytes(row.try_into().map_err(|_| Error::Damaged)?);
+        let next = u64::from_be_bytes(row.try_into().map_err(|_| Error::Damaged(UNFIT))?);
         if !engine.scan(Space::Log, &[], &next.to_be_bytes(), 1)?.is_empty() {
-            return Err(Error::Damaged); // leaves past the head
+            return Err(Error::Damaged(UNFIT)); // leaves past the head
         }
         // Each group is at most a few thousand leaves, so the last row starts close to the head.
         let from = next.saturating_sub(crate::base::limits::LOG_GROUP_LEAVES_MAX);
         let rows = engine.scan(Space::Log, &[], &from.to_be_bytes(), usize::MAX)?;
-        let (key, value) = rows.last().ok_or(Error::Damaged)?;
-        let first = u64::from_be_bytes(key[..].try_into().map_err(|_| Error::Damaged)?);
-        let entries = unpack(value).map_err(|_| Error::Damaged)?;
+        let (key, value) = rows.last().ok_or(Error::Damaged(UNFIT))?;
+        let first = u64::from_be_bytes(key[..].try_into().map_err(|_| Error::Damaged(UNFIT))?);
+        let entries = unpack(value).map_err(|_| Error::Damaged(UNFIT))?;
         let fits = first + entries.len() as u64 == next
             && entries.iter().zip(first..).all(|((leaf, _), n)| leaf::decode(leaf).is_ok_and(|l| l.sequence == n));
-        if fits { Ok(Self(next)) } else { Err(Error::Damaged) }
+        if fits { Ok(Self(next)) } else { Err(Error::Damaged(UNFIT)) }
     }
 
     /// Appends events to the caller's batch. The head after them.

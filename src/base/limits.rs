@@ -102,6 +102,16 @@ pub const COMMIT_GATHER_COUNT: usize = 48;
 pub const COMMIT_GATHER_TIME: Duration = Duration::from_micros(1500);
 /// Leaves in one packed row of the audit log.
 pub const LOG_GROUP_LEAVES_MAX: u64 = 16 * 1024;
+/// Packed rows of the audit log that one scan reads.
+pub const LOG_SCAN_ROWS: usize = 16;
+/// Leaves that one step integrates, unless a row has more: bounds what the writer takes in at once.
+pub const LOG_STEP_LEAVES: u64 = 512;
+/// Leaves between two checkpoints at the most, unless a row has more.
+pub const LOG_ROUND_LEAVES: u64 = 64 * 1024;
+/// A log that has grown gets a checkpoint after this long.
+pub const CHECKPOINT_PERIOD: Duration = Duration::from_secs(1);
+/// How long a call waits for a checkpoint.
+pub const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Rows without a key that one commit deletes.
 pub const SWEEP_ROWS_MAX: usize = 1000;
 

@@ -9,6 +9,7 @@ pub mod committer;
 pub mod days;
 pub mod epoch;
 pub mod intents;
+pub mod log;
 pub mod once;
 pub mod open;
 pub mod pages;

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::advice;
 use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
+use super::log::Log;
 use super::pages::StoredPages;
 use super::readings::Readings;
 use super::refusal::Refusal;
@@ -15,8 +16,10 @@ use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
 use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault, Verifiers};
-use crate::audit::checkpoint::verifier_key;
+use crate::audit::integrate::Integrator;
+use crate::audit::note::VerifierKey;
 use crate::audit::sequence::{self, Head};
+use crate::audit::stored::StoredLog;
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::limits::OPEN_PAGES_MAX;
@@ -126,7 +129,15 @@ pub(super) struct Known {
     pub state: State,
     pub outer: Key,
     pub verifiers: Verifiers,
+    pub signing: Signing,
     pub head: Head,
+    pub integrated: Integrator,
+}
+
+/// The key of the audit log.
+pub(super) struct Signing {
+    pub signer: Signer,
+    pub key: VerifierKey,
 }
 
 impl Identity {
@@ -191,7 +202,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let Known { identity, state, outer, verifiers, head } = recognise(&parts)?;
+    let Known { identity, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
     let seats = identity.slots.iter().copied().zip(places(&parts)).collect();
     let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
     slots.claim(&state)?;
@@ -217,6 +228,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         patience: parts.patience,
     };
     let epochs = Epochs::start(work, pending, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
+    let log = Log::start(engine.clone(), committer.clone(), signing, integrated)?;
     Ok(Arc::new(Vault {
         id: identity.vault,
         engine,
@@ -226,6 +238,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         readings,
         slots,
         epochs,
+        log,
         rules: ArcSwap::from_pointee(parts.rules),
         days: ArcSwapOption::empty(),
         started: parts.clock.now(),
@@ -245,20 +258,23 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let state = State::decode(&row(STATE)?).map_err(|_| OpenError::Damaged("epoch"))?;
     let kdf = engine.get(Space::Meta, OUTER_KDF)?.map(|row| Kdf::decode(&row)).transpose();
     let outer = parts.outer.key(kdf.map_err(|_| OpenError::Damaged(text(OUTER_KDF)))?)?;
-    let verifiers = Verifiers {
-        audit: verifier(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?,
-        receipt: verifier(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?,
-    };
+    let signing = signing(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?;
+    let receipts = self::signing(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?;
+    let verifiers = Verifiers { audit: signing.key.to_string(), receipt: receipts.key.to_string() };
     if identity.slots.len() != parts.slots.len() {
         return Err(OpenError::SlotCount { known: identity.slots.len(), configured: parts.slots.len() });
     }
-    Ok(Known { identity, state, outer, verifiers, head: Head::load(engine)? })
+    let head = Head::load(engine)?;
+    let integrated = Integrator::resume(StoredLog(engine), &signing.key, head)?;
+    Ok(Known { identity, state, outer, verifiers, signing, head, integrated })
 }
 
-fn verifier(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<String, OpenError> {
+fn signing(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<Signing, OpenError> {
     let seed = root::open_signing(outer, vault, text(name), sealed).map_err(|_| OpenError::WrongOuterKey)?;
     let purpose = text(name).rsplit('/').next().unwrap_or_default();
-    Ok(verifier_key(&format!("{vault}/{purpose}"), Signer::from_seed(&seed).public()))
+    let signer = Signer::from_seed(&seed);
+    let key = VerifierKey::new(&format!("{vault}/{purpose}"), *signer.public());
+    Ok(Signing { signer, key: key.map_err(|_| OpenError::Damaged("vault"))? })
 }
 
 fn text(key: &'static [u8]) -> &'static str {

@@ -143,6 +143,11 @@ impl<'a> Txn<'a> {
         self.batch.delete(space, key);
     }
 
+    /// Adds rows that were prepared beside the writer's thread.
+    pub(super) fn put_all(&mut self, batch: Batch) {
+        self.batch.absorb(batch);
+    }
+
     /// Adds an entry to a tree, or replaces it by one that keeps its key.
     pub fn set(&mut self, tree: Tree, position: u64, entry: &Entry) -> Result<(), Fault> {
         Ok(self.draft.set(tree, position, entry)?)

@@ -9,6 +9,7 @@ use super::call::Call;
 use super::committer::Committer;
 use super::days::Days;
 use super::epoch::Epochs;
+use super::log::Log;
 use super::pages::{StoredPages, Uncached};
 use super::readings::Readings;
 use super::record::own_event;
@@ -37,6 +38,7 @@ pub struct Vault {
     pub(super) readings: Arc<Readings>,
     pub(super) slots: Arc<SlotSet>,
     pub(super) epochs: Epochs,
+    pub(super) log: Log,
     pub(super) rules: ArcSwap<Rules>,
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
@@ -126,6 +128,11 @@ impl Vault {
         &self.epochs
     }
 
+    /// The audit log's checkpoints.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// The epoch in force.
     pub fn epoch(&self) -> u64 {
         self.root.load().epoch
@@ -195,9 +202,10 @@ impl Vault {
         }
     }
 
-    /// Stops the epochs, then the writer.
+    /// Stops the epochs, then the log, then the writer.
     pub fn stop(&self) {
         self.epochs.stop();
+        self.log.stop();
         self.committer.stop();
     }
 }

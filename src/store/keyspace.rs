@@ -46,4 +46,10 @@ spaces! {
     Log = 12, "log";
     /// What became of each act of forgetting, by its receipt.
     Receipt = 13, "receipt";
+    /// Hashes of the log's tree: one row per tile, by level and index.
+    LogTile = 20, "log_tile";
+    /// What each bundle of 256 entries of the log holds, and where it is.
+    LogBundle = 21, "log_bundle";
+    /// Entries of the log by the subject's token in them.
+    LogSubject = 22, "log_subject";
 }

@@ -1,0 +1,227 @@
+use super::*;
+use crate::audit::event::Event;
+use crate::audit::leaf::tests::sample;
+use crate::audit::stored::Rows;
+use crate::audit::tile::{TileHashes, TileId};
+use crate::audit::tree::{WholeTree, root};
+use crate::base::limits::{LOG_ROUND_LEAVES, LOG_STEP_LEAVES};
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::store::Engine;
+use crate::store::memory::MemoryEngine;
+
+/// A log in memory.
+struct Bench {
+    engine: MemoryEngine,
+    head: Head,
+}
+
+fn signer() -> Signer {
+    Signer::from_seed(&Secret::copied(&[3; 32]))
+}
+
+fn key() -> VerifierKey {
+    VerifierKey::new("log", *signer().public()).unwrap()
+}
+
+/// Every fifth entry is about the same subject.
+fn event(n: u64) -> Event {
+    let token = if n.is_multiple_of(5) { [5; 16] } else { [(n % 200) as u8; 16] };
+    Event { about: About::Subject(token), count: n as u32, ..sample() }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { engine: MemoryEngine::new(), head: Head::EMPTY }
+    }
+
+    fn log(&self) -> StoredLog<'_> {
+        StoredLog(&self.engine)
+    }
+
+    /// Commits groups of these sizes.
+    fn append(&mut self, groups: &[u64]) {
+        for group in groups {
+            let events: Vec<Event> = (self.head.size()..self.head.size() + group).map(event).collect();
+            let mut batch = Batch::new();
+            self.head = self.head.append(&mut batch, Timestamp::from_millis(1_000 + self.head.size() as i64), &events);
+            self.engine.commit(batch).unwrap();
+        }
+    }
+
+    fn resume(&self) -> Result<Integrator, Error> {
+        Integrator::resume(self.log(), &key(), self.head)
+    }
+
+    /// One round; after `steps` steps the power fails.
+    fn integrate(&self, integrator: &mut Integrator, steps: usize) -> Option<SignedCheckpoint> {
+        for _ in 0..steps {
+            let mut batch = integrator.step(self.log(), self.head.size(), LOG_STEP_LEAVES).unwrap();
+            let is_last = integrator.size() == self.head.size();
+            let signed = is_last.then(|| integrator.seal(&mut batch, "log", &signer()).unwrap());
+            self.engine.commit(batch).unwrap();
+            if signed.is_some() {
+                return signed;
+            }
+        }
+        None
+    }
+
+    fn leaves(&self) -> Vec<Vec<u8>> {
+        Rows::new(self.log(), 0).flat_map(|row| row.unwrap().1).map(|(leaf, _)| leaf).collect()
+    }
+
+    /// Checks everything that the integrator has written against the leaves.
+    fn check(&self) {
+        let signed = self.log().checkpoint().unwrap().unwrap();
+        let size = signed.checkpoint.size;
+        assert_eq!(Checkpoint::open(signed.note.as_bytes(), &[key()]).unwrap(), signed.checkpoint);
+        let tree = WholeTree::new(self.leaves().iter().map(|leaf| leaf_hash(leaf)).collect());
+        assert_eq!(signed.checkpoint.root, root(&tree, size).unwrap(), "size {size}");
+        assert_eq!(root(&TileHashes::new(&self.log()), size).unwrap(), signed.checkpoint.root);
+        for (n, bundle) in self.log().bundles(0, usize::MAX).unwrap() {
+            let (_, (leaf, _)) = self.log().entries(n * TILE_WIDTH).unwrap().next().unwrap().unwrap();
+            assert_eq!(leaf::decode(&leaf).unwrap().sequence, n * TILE_WIDTH);
+            assert!(bundle.row <= n * TILE_WIDTH && bundle.oldest <= bundle.newest);
+        }
+        let fifths: Vec<u64> = (0..size).filter(|n| n % 5 == 0 || n % 200 == 5).collect();
+        assert_eq!(self.log().with_token(&[5; 16], 0, usize::MAX).unwrap(), fifths);
+    }
+
+    fn damage(&self, space: Space, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) {
+        let (mut batch, key) = (Batch::new(), key.into());
+        match value {
+            Some(value) => batch.put(space, key, value),
+            None => batch.delete(space, key),
+        }
+        self.engine.commit(batch).unwrap();
+    }
+}
+
+#[test]
+fn tiles_index_and_checkpoint_follow_the_leaves() {
+    let mut bench = Bench::new();
+    let mut integrator = bench.resume().unwrap();
+    for groups in [&[][..], &[1], &[1, 2, 252], &[1], &[255, 1], &[300, 7, 1_000], &[600, 600, 600]] {
+        bench.append(groups);
+        let signed = bench.integrate(&mut integrator, 100).unwrap();
+        assert_eq!(signed.checkpoint.size, bench.head.size());
+        bench.check();
+        assert_eq!(bench.resume().unwrap().edge, integrator.edge);
+    }
+}
+
+#[test]
+fn a_crash_after_any_step_is_made_good() {
+    let mut groups = vec![100u64, 3];
+    groups.extend([40; 60]);
+    for steps in 0..6 {
+        let mut bench = Bench::new();
+        bench.append(&groups[..2]);
+        bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+        bench.append(&groups[2..]);
+        assert!(bench.integrate(&mut bench.resume().unwrap(), steps.min(4)).is_none());
+        let mut resumed = bench.resume().unwrap();
+        assert_eq!(resumed.size(), 103, "what was not signed is done again");
+        bench.append(&[9]);
+        bench.integrate(&mut resumed, 100).unwrap();
+        bench.check();
+    }
+}
+
+#[test]
+fn entries_are_found_before_and_after_the_checkpoint() {
+    let mut bench = Bench::new();
+    bench.append(&[300, 20]);
+    bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+    bench.append(&[5, 600]);
+    for from in [0, 1, 255, 256, 299, 300, 319, 320, 324, 325, 511, 512, 700, 924] {
+        let indices: Vec<u64> = bench.log().entries(from).unwrap().map(|entry| entry.unwrap().0).collect();
+        assert_eq!(indices, (from..925).collect::<Vec<_>>());
+    }
+    assert_eq!(bench.log().entries(925).unwrap().count(), 0);
+}
+
+#[test]
+fn a_tail_that_does_not_fit_is_refused_and_says_why() {
+    let mut bench = Bench::new();
+    bench.append(&[300, 20]);
+    bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+    bench.append(&[5, 6]);
+    let row = |bench: &Bench, key: u64| bench.engine.get(Space::Log, &key.to_be_bytes()).unwrap().unwrap();
+    let changed = |mut bytes: Vec<u8>, place: usize| {
+        bytes[place] ^= 1;
+        Some(bytes)
+    };
+    let tile = |level| tile_key(TileId { level, index: if level == 0 { 1 } else { 0 } });
+    let stored = |bench: &Bench, space, key: &[u8]| bench.engine.get(space, key).unwrap().unwrap();
+    let checkpoint = bench.log().checkpoint().unwrap().unwrap();
+    let other = Checkpoint { root: [0; 32], ..checkpoint.checkpoint.clone() };
+    let forged = SignedCheckpoint { checkpoint: other, note: checkpoint.note.clone() };
+    let own = Checkpoint { size: 319, ..checkpoint.checkpoint.clone() };
+    let replaced = SignedCheckpoint { note: own.sign(&signer()).unwrap(), checkpoint: own };
+
+    type Damage<'b> = Box<dyn Fn(&Bench) + 'b>;
+    let cases: Vec<(&str, Damage<'_>)> = vec![
+        ("a row is missing", Box::new(|b| b.damage(Space::Log, 320u64.to_be_bytes(), None))),
+        ("a row is missing", Box::new(|b| b.damage(Space::Log, 300u64.to_be_bytes(), None))),
+        ("a row does not read", Box::new(|b| b.damage(Space::Log, 325u64.to_be_bytes(), Some(vec![1])))),
+        (
+            "an entry is not in its place",
+            Box::new(|b| b.damage(Space::Log, 325u64.to_be_bytes(), changed(row(b, 325), 17))),
+        ),
+        (
+            "an entry is not the one signed",
+            Box::new(|b| b.damage(Space::Log, 300u64.to_be_bytes(), changed(row(b, 300), 40))),
+        ),
+        ("a tile is missing", Box::new(|b| b.damage(Space::LogTile, tile(0), None))),
+        (
+            "its tiles are not those signed",
+            Box::new(|b| b.damage(Space::LogTile, tile(0), changed(stored(b, Space::LogTile, &tile(0)), 9))),
+        ),
+        (
+            "its tiles are not those signed",
+            Box::new(|b| b.damage(Space::LogTile, tile(1), changed(stored(b, Space::LogTile, &tile(1)), 9))),
+        ),
+        ("a bundle's row is missing", Box::new(|b| b.damage(Space::LogBundle, 1u64.to_be_bytes(), None))),
+        ("a bundle's row does not read", Box::new(|b| b.damage(Space::LogBundle, 1u64.to_be_bytes(), Some(vec![2])))),
+        ("its checkpoint does not read", Box::new(|b| b.damage(Space::Meta, CHECKPOINT, Some(vec![1])))),
+        (
+            "its checkpoint is not signed by this vault",
+            Box::new(|b| b.damage(Space::Meta, CHECKPOINT, Some(forged.encode()))),
+        ),
+        ("its tiles are not those signed", Box::new(|b| b.damage(Space::Meta, CHECKPOINT, Some(replaced.encode())))),
+    ];
+    let whole = dump(&bench);
+    assert!(bench.resume().is_ok());
+    for (n, (expected, damage)) in cases.iter().enumerate() {
+        damage(&bench);
+        assert_eq!(bench.resume().err(), Some(Error::Damaged(expected)), "case {n}");
+        whole.iter().for_each(|(space, key, value)| bench.damage(*space, &key[..], Some(value.clone())));
+    }
+    assert!(bench.resume().is_ok());
+    let truncated = Head::load(&bench.engine).unwrap();
+    assert_eq!(truncated.size(), 331);
+    let other = VerifierKey::new("log", [1; 32]).unwrap();
+    let unsigned = Some(Error::Damaged("its checkpoint is not signed by this vault"));
+    assert_eq!(Integrator::resume(bench.log(), &other, bench.head).err(), unsigned);
+    let short = Some(Error::Damaged("its checkpoint covers more than there is"));
+    assert_eq!(Integrator::resume(bench.log(), &key(), Head::EMPTY).err(), short);
+}
+
+fn dump(bench: &Bench) -> Vec<(Space, Vec<u8>, Vec<u8>)> {
+    let rows = |space: &Space| bench.engine.scan(*space, &[], &[], usize::MAX).unwrap();
+    Space::ALL.iter().flat_map(|space| rows(space).into_iter().map(|(key, value)| (*space, key, value))).collect()
+}
+
+#[test]
+fn only_what_is_final_is_written_between_checkpoints() {
+    let mut bench = Bench::new();
+    bench.append(&[100; 20]);
+    let mut integrator = bench.resume().unwrap();
+    let batch = integrator.step(bench.log(), LOG_ROUND_LEAVES.min(bench.head.size()), LOG_STEP_LEAVES).unwrap();
+    assert_eq!(integrator.size(), 600, "whole rows");
+    let count = |space| batch.changes().filter(|(other, _, _)| *other == space).count();
+    assert_eq!((count(Space::LogTile), count(Space::LogBundle), count(Space::Meta)), (2, 2, 0));
+    assert_eq!(count(Space::LogSubject), 600);
+}

@@ -1,0 +1,215 @@
+//! The thread that turns committed leaves into tiles and checkpoints, beside the calls and never in their way.
+//!
+//! It works from what is stored, a second after the log has grown or at once when somebody waits for a checkpoint, and
+//! hands its rows to the committer like everybody else. What it holds in memory changes only once a checkpoint is
+//! durable, so that a refused commit or a crash costs nothing but the work.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use super::committer::Committer;
+use super::open::{OpenError, Signing};
+use super::refusal::{Refusal, Unavailable};
+use crate::audit::integrate::Integrator;
+use crate::audit::note::VerifierKey;
+use crate::audit::sequence;
+use crate::audit::stored::{SignedCheckpoint, StoredLog};
+use crate::base::fault;
+use crate::base::limits::{CHECKPOINT_PERIOD, CHECKPOINT_WAIT_MAX, LOG_ROUND_LEAVES, LOG_STEP_LEAVES};
+use crate::store::Engine;
+
+/// The audit log's checkpoints, and the way to what they cover.
+pub struct Log {
+    engine: Arc<dyn Engine>,
+    key: VerifierKey,
+    shared: Arc<Shared>,
+    known: watch::Receiver<Known>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How far the log is signed.
+#[derive(Clone, Default)]
+pub struct Known {
+    /// The newest checkpoint; none in the first moments of a new vault.
+    pub newest: Option<Arc<SignedCheckpoint>>,
+    /// Why nothing is signed any more.
+    pub ended: Option<Unavailable>,
+}
+
+impl Known {
+    fn covers(&self, size: u64) -> bool {
+        self.newest.as_ref().is_some_and(|signed| signed.checkpoint.size >= size)
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    asked: Mutex<Asked>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// Somebody waits for a checkpoint over this many leaves.
+    size: Option<u64>,
+    stopping: bool,
+}
+
+impl Log {
+    /// Starts the thread where the last checkpoint left off.
+    pub(super) fn start(
+        engine: Arc<dyn Engine>,
+        committer: Arc<Committer>,
+        signing: Signing,
+        integrated: Integrator,
+    ) -> Result<Self, OpenError> {
+        let newest = StoredLog(&*engine).checkpoint()?.map(Arc::new);
+        let (tell, known) = watch::channel(Known { newest, ended: None });
+        let (shared, key) = (Arc::new(Shared::default()), signing.key.clone());
+        let runner = Runner { engine: engine.clone(), committer, signing, integrated, shared: shared.clone(), tell };
+        let thread = std::thread::Builder::new().name("log".into()).spawn(move || runner.run());
+        let thread = Mutex::new(Some(thread.map_err(|_| OpenError::Thread)?));
+        Ok(Self { engine, key, shared, known, thread })
+    }
+
+    /// The log as it is stored.
+    pub fn stored(&self) -> StoredLog<'_> {
+        StoredLog(&*self.engine)
+    }
+
+    /// The key that verifies its checkpoints.
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    /// How far the log is signed, now and from now on.
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.known.clone()
+    }
+
+    /// The newest checkpoint, once it covers `size` leaves; these must be durable already.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the log is damaged, the vault stops, or the checkpoint cannot be written for seconds.
+    pub async fn checkpoint(&self, size: u64) -> Result<Arc<SignedCheckpoint>, Refusal> {
+        let mut known = self.known.clone();
+        if !known.borrow().covers(size) {
+            let mut asked = self.shared.asked.lock();
+            asked.size = asked.size.max(Some(size));
+            drop(asked);
+            self.shared.wake.notify_one();
+        }
+        let wait = known.wait_for(|known| known.ended.is_some() || known.covers(size));
+        let known = match tokio::time::timeout(CHECKPOINT_WAIT_MAX, wait).await {
+            Ok(Ok(known)) => known.clone(),
+            Ok(Err(_)) => return Err(Unavailable::Stopping.into()),
+            Err(_) => return Err(Unavailable::Overloaded.into()),
+        };
+        match (known.ended, known.newest) {
+            (None, Some(newest)) => Ok(newest),
+            (ended, _) => Err(ended.unwrap_or(Unavailable::Internal).into()),
+        }
+    }
+
+    /// Signs what there is, then ends the thread.
+    pub fn stop(&self) {
+        self.shared.asked.lock().stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there has been reported, and leaves nothing half done.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The state of the thread.
+struct Runner {
+    engine: Arc<dyn Engine>,
+    committer: Arc<Committer>,
+    signing: Signing,
+    integrated: Integrator,
+    shared: Arc<Shared>,
+    tell: watch::Sender<Known>,
+}
+
+/// Why a round ended without a checkpoint.
+enum Cut {
+    /// No other round can do better.
+    Ended(Unavailable),
+    /// The writer did not take the rows; it may the next time.
+    Refused,
+}
+
+impl From<sequence::Error> for Cut {
+    fn from(error: sequence::Error) -> Self {
+        tracing::error!("no checkpoint is signed any more: {error}");
+        Self::Ended(match error {
+            sequence::Error::Damaged(_) => Unavailable::Damaged,
+            sequence::Error::Store(_) => Unavailable::StorageFailed,
+        })
+    }
+}
+
+impl Runner {
+    fn run(mut self) {
+        loop {
+            let stopping = self.wait();
+            match self.catch_up() {
+                Ok(()) if stopping => return,
+                Ok(()) | Err(Cut::Refused) => {}
+                Err(Cut::Ended(ended)) => return self.tell.send_modify(|known| known.ended = Some(ended)),
+            }
+        }
+    }
+
+    /// Waits until somebody asks for more than is signed, or a period is over. Whether to stop after this time.
+    fn wait(&self) -> bool {
+        let mut asked = self.shared.asked.lock();
+        let is_urgent =
+            |asked: &Asked| asked.stopping || asked.size.is_some_and(|size| !self.tell.borrow().covers(size));
+        if !is_urgent(&asked) {
+            self.shared.wake.wait_for(&mut asked, CHECKPOINT_PERIOD);
+        }
+        asked.size = None;
+        asked.stopping
+    }
+
+    fn catch_up(&mut self) -> Result<(), Cut> {
+        while !self.tell.borrow().covers(self.committer.log_size()) {
+            self.round()?;
+        }
+        Ok(())
+    }
+
+    /// Integrates what is durable now, in steps, and signs it.
+    fn round(&mut self) -> Result<(), Cut> {
+        fault::point("log_round");
+        let end = self.committer.log_size().min(self.integrated.size() + LOG_ROUND_LEAVES);
+        let mut integrated = self.integrated.clone();
+        loop {
+            let mut batch = integrated.step(StoredLog(&*self.engine), end, LOG_STEP_LEAVES)?;
+            let is_last = integrated.size() >= end;
+            let signed = is_last.then(|| integrated.seal(&mut batch, self.signing.key.name(), &self.signing.signer));
+            let signed = signed.transpose()?;
+            let put = move |txn: &mut super::txn::Txn<'_>| {
+                txn.put_all(batch);
+                Ok(())
+            };
+            self.committer.commit_blocking(put, false).map_err(|refusal| match refusal {
+                Refusal::Unavailable(ended @ (Unavailable::StorageFailed | Unavailable::Stopping)) => Cut::Ended(ended),
+                _ => Cut::Refused,
+            })?;
+            if let Some(signed) = signed {
+                self.integrated = integrated;
+                self.tell.send_modify(|known| known.newest = Some(Arc::new(signed)));
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

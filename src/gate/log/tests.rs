@@ -1,0 +1,122 @@
+//! Checkpoints of a vault at work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::leaf::tests::sample;
+use crate::gate::open::tests::{Bench, OURS};
+use crate::gate::open::{Parts, open};
+use crate::gate::vault::Vault;
+use crate::store::batch::Batch;
+use crate::store::keyspace::Space;
+use crate::store::{self, Record};
+
+fn start(bench: &Bench, change: impl FnOnce(&mut Parts) + Send + 'static) -> Result<Arc<Vault>, OpenError> {
+    let mut parts = bench.parts(OURS, bench.key_file());
+    std::thread::spawn(move || {
+        change(&mut parts);
+        open(parts)
+    })
+    .join()
+    .expect("no panic")
+}
+
+/// An engine whose commits take a while, and fail once they are told to.
+struct Moody {
+    inner: Arc<dyn Engine>,
+    pause: Duration,
+    fails: Arc<AtomicBool>,
+}
+
+impl Engine for Moody {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, store::Error> {
+        self.inner.get(space, key)
+    }
+
+    fn multi_get(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, store::Error> {
+        self.inner.multi_get(space, keys)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, store::Error> {
+        self.inner.scan(space, prefix, from, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), store::Error> {
+        std::thread::sleep(self.pause);
+        if self.fails.load(Ordering::SeqCst) { Err(store::Error::Failed) } else { self.inner.commit(batch) }
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_asked_for_comes_at_once() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    let began = Instant::now();
+    for size in 1..=20 {
+        vault.record(vec![sample()]).await.expect("recorded");
+        let signed = vault.log().checkpoint(size).await.expect("signed");
+        assert_eq!(signed.checkpoint.size, size);
+        assert_eq!(
+            Checkpoint::open(signed.note.as_bytes(), &[vault.log().key().clone()]).as_ref(),
+            Ok(&signed.checkpoint)
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "no period was waited for");
+    assert_eq!(vault.verifiers().audit, vault.log().key().to_string());
+}
+
+#[tokio::test]
+async fn a_log_that_has_grown_is_signed_by_itself() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(), sample()]).await.expect("recorded");
+    let mut known = vault.log().known();
+    let signed = tokio::time::timeout(Duration::from_secs(20), known.wait_for(|known| known.covers(2))).await;
+    assert!(signed.expect("in time").is_ok());
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_from_what_is_stored() {
+    let bench = Bench::new();
+    for round in 1..=3u64 {
+        let vault = start(&bench, |_| ()).expect("opens");
+        vault.record(vec![sample(); 300]).await.expect("recorded");
+        if round == 2 {
+            vault.log().checkpoint(600).await.expect("signed");
+            vault.record(vec![sample()]).await.expect("recorded");
+        }
+        vault.stop();
+        let signed = vault.log().stored().checkpoint().expect("reads").expect("is there");
+        assert_eq!(signed.checkpoint.size, 300 * round + u64::from(round > 1), "a clean stop signs everything");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_end_of_the_log_does_not_open() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(); 3]).await.expect("recorded");
+    drop(vault);
+    let mut batch = Batch::new();
+    batch.put(Space::LogTile, [0; 9], [7; 96]);
+    bench.engine.commit(batch).expect("stored");
+    let refused = start(&bench, |_| ()).map(|_| ()).expect_err("refused");
+    assert!(refused.to_string().starts_with("the audit log is damaged: its tiles are not those signed"), "{refused}");
+}
+
+#[tokio::test]
+async fn storage_that_fails_ends_the_waiting() {
+    let bench = Bench::new();
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = fails.clone();
+    let moody = move |parts: &mut Parts| {
+        parts.engine = Arc::new(Moody { inner: parts.engine.clone(), pause: Duration::from_millis(30), fails: told });
+    };
+    let vault = start(&bench, moody).expect("opens");
+    vault.record(vec![sample()]).await.expect("recorded");
+    fails.store(true, Ordering::SeqCst);
+    let refused = vault.log().checkpoint(1).await.map(|_| ()).expect_err("cannot be written");
+    assert_eq!(refused, Unavailable::StorageFailed.into());
+}
