@@ -45,7 +45,7 @@ pub fn routes<H: Health>(vault: &Arc<Vault>, health: HealthServer<H>) -> Routes 
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were written by the compiler when this was built");
-    let routes = Routes::new(bounded!(VaultServer, VaultService(vault.clone())))
+    let routes = Routes::new(bounded!(VaultServer, VaultService::new(vault.clone())))
         .add_service(bounded!(PrivacyServer, PrivacyService(vault.clone())))
         .add_service(bounded!(HoldsServer, HoldsService(vault.clone())))
         .add_service(bounded!(KeysServer, KeysService(vault.clone())))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use prost::Message as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -14,13 +14,26 @@ use super::enter::{NoAnswers, enter, not_built, not_built_stream, refuse};
 use super::proto::vault_server;
 use super::proto::*;
 use super::status;
-use crate::base::limits::{GET_STEP_ITEMS, MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES, STREAM_QUEUE_MAX};
+use crate::base::limits::{
+    ANSWER_STREAMS_MAX, GET_STEP_ITEMS, MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES, STREAM_QUEUE_MAX,
+};
 use crate::gate::call::Call;
+use crate::gate::refusal::Unavailable;
 use crate::gate::vault::Vault;
 use crate::items;
 
 /// The service `lacuna.v1.Vault`.
-pub(super) struct VaultService(pub(super) Arc<Vault>);
+pub(super) struct VaultService {
+    vault: Arc<Vault>,
+    /// Room for streamed answers: each holds items in the clear until its caller takes them.
+    streams: Arc<Semaphore>,
+}
+
+impl VaultService {
+    pub(super) fn new(vault: Arc<Vault>) -> Self {
+        Self { vault, streams: Arc::new(Semaphore::new(ANSWER_STREAMS_MAX)) }
+    }
+}
 
 #[tonic::async_trait]
 impl vault_server::Vault for VaultService {
@@ -28,20 +41,20 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<CreateSubjectRequest>,
     ) -> Result<Response<CreateSubjectResponse>, Status> {
-        let (call, new) = enter(&self.0, request).await?.convert(&self.0, subject::create).await?;
-        let created = items::create::create(&self.0, &call, new).await.map_err(refuse(&call))?;
+        let (call, new) = enter(&self.vault, request).await?.convert(&self.vault, subject::create).await?;
+        let created = items::create::create(&self.vault, &call, new).await.map_err(refuse(&call))?;
         Ok(Response::new(subject::created(created)))
     }
 
     async fn get_subject(&self, request: Request<GetSubjectRequest>) -> Result<Response<GetSubjectResponse>, Status> {
-        let (call, named) = enter(&self.0, request).await?.convert(&self.0, subject::describe).await?;
-        let view = items::subject::describe(&self.0, &call, named).await.map_err(refuse(&call))?;
+        let (call, named) = enter(&self.vault, request).await?.convert(&self.vault, subject::describe).await?;
+        let view = items::subject::describe(&self.vault, &call, named).await.map_err(refuse(&call))?;
         Ok(Response::new(subject::view(view)))
     }
 
     async fn put_item(&self, request: Request<PutItemRequest>) -> Result<Response<PutItemResponse>, Status> {
-        let (call, (named, new)) = enter(&self.0, request).await?.convert(&self.0, item::put).await?;
-        let (subject, stamp) = items::put::put(&self.0, &call, named, new).await.map_err(refuse(&call))?;
+        let (call, (named, new)) = enter(&self.vault, request).await?.convert(&self.vault, item::put).await?;
+        let (subject, stamp) = items::put::put(&self.vault, &call, named, new).await.map_err(refuse(&call))?;
         Ok(Response::new(item::put_done(subject, stamp)))
     }
 
@@ -49,18 +62,18 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<BatchPutItemsRequest>,
     ) -> Result<Response<BatchPutItemsResponse>, Status> {
-        let (call, entries) = enter(&self.0, request).await?.convert(&self.0, batch::put).await?;
+        let (call, entries) = enter(&self.vault, request).await?.convert(&self.vault, batch::put).await?;
         let (entries, all) = entries.split();
         let refused = all.iter().filter_map(|(_, refusal)| refusal.as_ref());
-        self.0.record_refusals(&call, refused).await.map_err(refuse(&call))?;
-        let done = items::put::put_batch(&self.0, &call, entries).await.map_err(refuse(&call))?;
+        self.vault.record_refusals(&call, refused).await.map_err(refuse(&call))?;
+        let done = items::put::put_batch(&self.vault, &call, entries).await.map_err(refuse(&call))?;
         let results = batch::merged(all, done).map(|(reference, outcome)| batch::put_result(reference, outcome));
         Ok(Response::new(BatchPutItemsResponse { results: results.collect() }))
     }
 
     async fn get_item(&self, request: Request<GetItemRequest>) -> Result<Response<GetItemResponse>, Status> {
-        let (call, query) = enter(&self.0, request).await?.convert(&self.0, item::get).await?;
-        let view = items::get::get(&self.0, &call, query).await.map_err(refuse(&call))?;
+        let (call, query) = enter(&self.vault, request).await?.convert(&self.vault, item::get).await?;
+        let view = items::get::get(&self.vault, &call, query).await.map_err(refuse(&call))?;
         Ok(Response::new(GetItemResponse { item: Some(item::item(view)) }))
     }
 
@@ -70,16 +83,20 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<BatchGetItemsRequest>,
     ) -> Result<Response<Self::BatchGetItemsStream>, Status> {
-        let (call, batch) = enter(&self.0, request).await?.convert(&self.0, batch::get).await?;
+        let (call, batch) = enter(&self.vault, request).await?.convert(&self.vault, batch::get).await?;
+        let Ok(room) = self.streams.clone().try_acquire_owned() else {
+            let refusal = self.vault.refuse(&call, Unavailable::StreamsExhausted.into()).await;
+            return Err(refuse(&call)(refusal));
+        };
         let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
-        let answering = Answering { vault: self.0.clone(), call, answers };
+        let answering = Answering { vault: self.vault.clone(), call, answers, _room: room };
         tokio::spawn(answering.run(batch));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn list_items(&self, request: Request<ListItemsRequest>) -> Result<Response<ListItemsResponse>, Status> {
-        let (call, query) = enter(&self.0, request).await?.convert(&self.0, item::list).await?;
-        let page = items::list::list(&self.0, &call, query).await.map_err(refuse(&call))?;
+        let (call, query) = enter(&self.vault, request).await?.convert(&self.vault, item::list).await?;
+        let page = items::list::list(&self.vault, &call, query).await.map_err(refuse(&call))?;
         let page = item::page(page);
         if page.encoded_len() > MESSAGE_BYTES_MAX {
             return Err(status::of_reason(ErrorReason::MessageTooLarge)); // tonic would say it without a reason
@@ -88,14 +105,14 @@ impl vault_server::Vault for VaultService {
     }
 
     async fn update_item(&self, request: Request<UpdateItemRequest>) -> Result<Response<UpdateItemResponse>, Status> {
-        let (call, update) = enter(&self.0, request).await?.convert(&self.0, item::update).await?;
-        let (stamp, old) = items::update::update(&self.0, &call, update).await.map_err(refuse(&call))?;
+        let (call, update) = enter(&self.vault, request).await?.convert(&self.vault, item::update).await?;
+        let (stamp, old) = items::update::update(&self.vault, &call, update).await.map_err(refuse(&call))?;
         Ok(Response::new(item::updated(stamp, old)))
     }
 
     async fn delete_item(&self, request: Request<DeleteItemRequest>) -> Result<Response<DeleteItemResponse>, Status> {
-        let (call, delete) = enter(&self.0, request).await?.convert(&self.0, item::delete).await?;
-        let erasure = items::delete::delete(&self.0, &call, delete).await.map_err(refuse(&call))?;
+        let (call, delete) = enter(&self.vault, request).await?.convert(&self.vault, item::delete).await?;
+        let erasure = items::delete::delete(&self.vault, &call, delete).await.map_err(refuse(&call))?;
         Ok(Response::new(item::deleted(erasure)))
     }
 
@@ -103,7 +120,7 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<FindSubjectsRequest>,
     ) -> Result<Response<FindSubjectsResponse>, Status> {
-        not_built(&self.0, request).await
+        not_built(&self.vault, request).await
     }
 
     type RecordEventsStream = NoAnswers<RecordEventsResponse>;
@@ -112,7 +129,7 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<tonic::Streaming<RecordEventsRequest>>,
     ) -> Result<Response<Self::RecordEventsStream>, Status> {
-        not_built_stream(&self.0, request).await
+        not_built_stream(&self.vault, request).await
     }
 
     type ReadEventsStream = NoAnswers<ReadEventsResponse>;
@@ -121,7 +138,7 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<ReadEventsRequest>,
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
-        not_built(&self.0, request).await
+        not_built(&self.vault, request).await
     }
 
     type UploadDocumentStream = NoAnswers<UploadDocumentResponse>;
@@ -130,7 +147,7 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<tonic::Streaming<UploadDocumentRequest>>,
     ) -> Result<Response<Self::UploadDocumentStream>, Status> {
-        not_built_stream(&self.0, request).await
+        not_built_stream(&self.vault, request).await
     }
 
     type DownloadDocumentStream = NoAnswers<DownloadDocumentResponse>;
@@ -139,21 +156,21 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<DownloadDocumentRequest>,
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
-        not_built(&self.0, request).await
+        not_built(&self.vault, request).await
     }
 
     async fn verify_password(
         &self,
         request: Request<VerifyPasswordRequest>,
     ) -> Result<Response<VerifyPasswordResponse>, Status> {
-        not_built(&self.0, request).await
+        not_built(&self.vault, request).await
     }
 
     async fn check_access(
         &self,
         request: Request<CheckAccessRequest>,
     ) -> Result<Response<CheckAccessResponse>, Status> {
-        not_built(&self.0, request).await
+        not_built(&self.vault, request).await
     }
 }
 
@@ -162,6 +179,7 @@ struct Answering {
     vault: Arc<Vault>,
     call: Call,
     answers: mpsc::Sender<Result<BatchGetItemsResponse, Status>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Answering {

@@ -66,7 +66,9 @@ pub const PAGE_SIZE_DEFAULT: usize = 50;
 /// of a message.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Items that one step of BatchGetItems reads before it records and sends them.
-pub const GET_STEP_ITEMS: usize = 500;
+pub const GET_STEP_ITEMS: usize = 100;
+/// Streamed answers that one thread works on at a time.
+pub const ANSWER_STREAMS_MAX: usize = 64;
 /// Bytes of results that are gathered before a message of a streamed answer is sent; as for a page, one more may
 /// follow.
 pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;

@@ -154,6 +154,9 @@ pub enum Unavailable {
     /// Too much is waiting already.
     #[error("overloaded")]
     Overloaded,
+    /// Too many streamed answers are being worked on.
+    #[error("too many streams")]
+    StreamsExhausted,
     /// The vault is shutting down.
     #[error("shutting down")]
     Stopping,
@@ -284,6 +287,7 @@ impl Unavailable {
             Self::StorageFailed => Reason::StorageFailed,
             Self::StorageFull => Reason::StorageFull,
             Self::Overloaded => Reason::Overloaded,
+            Self::StreamsExhausted => Reason::StreamsExhausted,
             Self::Stopping => Reason::ShuttingDown,
             Self::Damaged => Reason::DataCorrupt,
             Self::Internal => Reason::Internal,
