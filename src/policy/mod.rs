@@ -7,6 +7,7 @@ pub mod action;
 pub mod bindings;
 pub mod caller;
 pub mod decide;
+pub mod matrix;
 pub mod policies;
 pub mod question;
 pub mod rules;

@@ -171,3 +171,18 @@ fn equal_questions_share_one_answer() {
     let other = Question { ticket: true, ..question.clone() };
     assert!(!Arc::ptr_eq(&rules.decide(&question), &rules.decide(&other)));
 }
+
+const ACCESS: &str = include_str!("../../../docs/access.md");
+
+#[test]
+fn the_documented_matrix_is_that_of_the_shipped_rules() {
+    let matrix = super::matrix::markdown(&Rules::shipped().expect("loads"));
+    let documented = ACCESS.split("<!-- matrix -->\n").nth(1).and_then(|rest| rest.split("<!-- end -->").next());
+    assert_eq!(documented, Some(&*matrix), "docs/access.md should hold:\n{matrix}");
+}
+
+#[test]
+fn the_documented_policy_loads() {
+    let sample = ACCESS.split("```cedar\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    assert!(Rules::load(registry::DEFAULT, &[("sample.cedar".into(), sample.into())]).is_ok());
+}
