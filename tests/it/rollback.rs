@@ -91,7 +91,7 @@ const ATTACKS: &[Attack] = &[
         &["gone", "old"],
     ),
     attack(
-        "the row before a change of metadata",
+        "the row before a change of a flag",
         |scene, batch| batch.put(Space::Item, scene.key("kept"), scene.row(&scene.second, "kept")),
         &["gone", "kept"],
     ),
@@ -297,7 +297,10 @@ async fn set(vault: &mut TestVault) -> (Scene, TestVault) {
     };
     let mut service = vault.client("service");
     service.update_item(update(0, vault.item("contact").value, None)).await.expect("corrects");
-    service.update_item(update(2, None, Some(ItemMetadata::default()))).await.expect("corrects");
+    // A flag is changed in the clear part of the row, under the same key.
+    let kept = vault.read(ana, &created.items[2].item_id).await.expect("is there");
+    let metadata = ItemMetadata { automated_decision: false, ..kept.metadata.expect("is shown") };
+    service.update_item(update(2, None, Some(metadata))).await.expect("corrects");
     let erasure = vault.delete(ana, &created.items[1].item_id).await.expect("deletes");
     assert_eq!(erasure.state(), ErasureState::Erased);
     scene.names_at_third = readable(scene.read(vault).await);
