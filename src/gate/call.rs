@@ -23,7 +23,6 @@ use crate::policy::caller::{Caller, RoleError, RoleId};
 use crate::policy::decide::{Cause, Denial, Permit};
 use crate::policy::question::{Question, Resource, Standing};
 use crate::policy::rules::Rules;
-use crate::policy::schema::KNOWLEDGE;
 
 /// A call as it arrives.
 pub struct CallRequest {
@@ -130,12 +129,12 @@ impl Call {
 
     /// Whether the role may learn that something exists which it may not see.
     pub fn may_know_existence(&self) -> bool {
-        self.rules.policies().may_know(&self.question, KNOWLEDGE[0])
+        self.rules.knowledge(&self.question).existence
     }
 
     /// Whether the role may be told rules and their version.
     pub fn may_know_rules(&self) -> bool {
-        self.rules.policies().may_know(&self.question, KNOWLEDGE[1])
+        self.rules.knowledge(&self.question).rules
     }
 
     /// Decides about what the call touches.

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::action::Action;
 use super::policies::blank_resources;
 use super::question::{Question, Resource};
 use super::rules::Rules;
+use super::schema::KNOWLEDGE;
 use crate::base::limits::DECISIONS_MAX;
 use crate::base::log_safe::SafeText;
 use crate::catalog::view::View;
@@ -61,14 +63,25 @@ pub type Verdict = Result<Permit, Denial>;
 /// Answers that were given, by question. Dropped whole with the rules they were given under.
 pub struct Decisions {
     shards: Vec<RwLock<HashMap<Question, Arc<Verdict>>>>,
+    known: RwLock<HashMap<Question, Knowledge>>,
     hasher: RandomState,
+}
+
+/// What a role may be told beyond what it may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knowledge {
+    /// That something exists which it may not see.
+    pub existence: bool,
+    /// Which rule decided, and the version of the rules.
+    pub rules: bool,
 }
 
 const SHARDS: usize = 16;
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), hasher: RandomState::new() }
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { shards, known: RwLock::default(), hasher: RandomState::new() }
     }
 }
 
@@ -107,6 +120,23 @@ impl Rules {
         let mut about = blank_resources(question.action, self.registry()).into_iter();
         about.any(|resource| self.decide(&Question { resource, ..question.clone() }).is_ok())
             || self.policies().depends_on_labels(question)
+    }
+
+    /// What the caller may be told, whatever the call is about.
+    pub fn knowledge(&self, question: &Question) -> Knowledge {
+        // One answer for all methods: the two questions are about none of them.
+        let question = Question { action: Action::GetStatus, resource: Resource::Vault, ..question.clone() };
+        if let Some(known) = self.decisions().known.read().get(&question) {
+            return *known;
+        }
+        let may_know = |what| self.policies().may_know(&question, what);
+        let known = Knowledge { existence: may_know(KNOWLEDGE[0]), rules: may_know(KNOWLEDGE[1]) };
+        let mut all = self.decisions().known.write();
+        if all.len() >= DECISIONS_MAX / SHARDS {
+            all.clear();
+        }
+        all.insert(question, known);
+        known
     }
 
     fn judge(&self, question: &Question) -> Verdict {

@@ -186,3 +186,15 @@ fn the_documented_policy_loads() {
     let sample = ACCESS.split("```cedar\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
     assert!(Rules::load(registry::DEFAULT, &[("sample.cedar".into(), sample.into())]).is_ok());
 }
+
+#[test]
+fn what_a_role_may_be_told_is_a_policy_too() {
+    let rules = Rules::shipped().expect("loads");
+    for role in RoleId::ALL {
+        let asked = question(&rules, *role, "legal_compliance", Action::GetItem);
+        let known = rules.knowledge(&asked);
+        assert_eq!(known, rules.knowledge(&Question { action: Action::PutItem, ..asked }), "found again");
+        let existence = matches!(role, RoleId::Service | RoleId::PrivacyOfficer | RoleId::Legal);
+        assert_eq!((known.existence, known.rules), (existence, existence || *role == RoleId::Auditor), "{role}");
+    }
+}
