@@ -24,8 +24,12 @@ impl Checkpoint {
     /// # Errors
     /// [`BadKey`] if the origin cannot be the name of a key.
     pub fn sign(&self, signer: &Signer) -> Result<String, BadKey> {
-        let text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root));
-        note::sign(&text, &self.origin, signer)
+        note::sign(&self.text(), &self.origin, signer)
+    }
+
+    /// The text that is signed.
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
     /// Reads a signed checkpoint by a log with one of these keys, under the origin that is the key's name. Extension
@@ -40,7 +44,8 @@ impl Checkpoint {
         if is_named { Ok(checkpoint) } else { Err(NoteError::UnknownSigner) }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// What the text of a note states. Extension lines are ignored.
+    pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, size_text, root) = (lines.next()?, lines.next()?, lines.next()?);
         let size: u64 = size_text.parse().ok()?;

@@ -14,13 +14,16 @@ pub mod checkpoint;
 pub mod detail;
 pub mod edge;
 pub mod event;
+pub mod handover;
 pub mod integrate;
 pub mod leaf;
 pub mod note;
 pub mod proof;
 pub mod sequence;
+pub mod sidecar;
 pub mod stored;
 pub mod tile;
 pub mod tree;
 #[cfg(test)]
 mod vectors;
+pub mod verify;

@@ -96,11 +96,38 @@ pub fn sign(text: &str, name: &str, signer: &Signer) -> Result<String, BadKey> {
     Ok(format!("{text}\n{DASH}{name} {}\n", STANDARD.encode(signature)))
 }
 
+/// Adds a signature to a note.
+pub fn cosign(note: &str, name: &str, signer: &Signer) -> Result<String, BadKey> {
+    let text = note.rfind("\n\n").map(|end| &note[..=end]).ok_or(BadKey)?;
+    let signed = sign(text, name, signer)?;
+    Ok(format!("{note}{}", &signed[text.len() + 1..]))
+}
+
 /// The text of a note, once every signature by a known key verifies and there is one.
 ///
 /// # Errors
 /// [`NoteError`]; signatures by other keys are ignored, as the format demands.
 pub fn open<'n>(note: &'n [u8], keys: &[VerifierKey]) -> Result<&'n str, NoteError> {
+    let read = read(note, keys)?;
+    if read.signers.is_empty() { Err(NoteError::UnknownSigner) } else { Ok(read.text) }
+}
+
+/// A note whose signatures by known keys verify, if there are any.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Read<'n> {
+    /// What was signed.
+    pub text: &'n str,
+    /// Which of the keys have signed, by their places.
+    pub signers: Vec<usize>,
+    /// Whether there are signatures by other keys.
+    pub has_others: bool,
+}
+
+/// Reads a note. To be believed only as far as `signers` goes.
+///
+/// # Errors
+/// [`NoteError::Malformed`], or [`NoteError::BadSignature`] under a known key's name and number.
+pub fn read<'n>(note: &'n [u8], keys: &[VerifierKey]) -> Result<Read<'n>, NoteError> {
     let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
     let has_control = |c: char| c < ' ' && c != '\n';
     if note.len() > NOTE_BYTES_MAX || note.contains(has_control) || !note.ends_with('\n') {
@@ -112,15 +139,17 @@ pub fn open<'n>(note: &'n [u8], keys: &[VerifierKey]) -> Result<&'n str, NoteErr
     if lines.is_empty() || lines.len() > SIGNATURES_MAX {
         return Err(NoteError::Malformed);
     }
-    let mut signed = false;
-    for key in keys {
+    let mut signers = Vec::new();
+    for (place, key) in keys.iter().enumerate() {
         for line in lines.iter().filter(|line| line.name == key.name && line.id == key.id()) {
             let signature: Signature = line.signature[..].try_into().map_err(|_| NoteError::BadSignature)?;
             sign::verify(&key.public, text.as_bytes(), &signature).map_err(|_| NoteError::BadSignature)?;
-            signed = true;
+            signers.push(place);
         }
     }
-    if signed { Ok(text) } else { Err(NoteError::UnknownSigner) }
+    signers.dedup();
+    let is_known = |line: &SignatureLine<'_>| keys.iter().any(|key| line.name == key.name && line.id == key.id());
+    Ok(Read { text, signers, has_others: !lines.iter().all(is_known) })
 }
 
 const DASH: &str = "\u{2014} ";

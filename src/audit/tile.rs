@@ -56,6 +56,8 @@ pub enum Resource {
     Tile(TileId, u64),
     /// A bundle of entries and how many.
     Entries(u64, u64),
+    /// The sealed details of a bundle's entries, and of how many. This vault's own: see `audit/sidecar.rs`.
+    Details(u64, u64),
 }
 
 impl fmt::Display for Resource {
@@ -68,6 +70,10 @@ impl fmt::Display for Resource {
             }
             Self::Entries(index, width) => {
                 f.write_str("tile/entries/")?;
+                (index, width)
+            }
+            Self::Details(index, width) => {
+                f.write_str("details/")?;
                 (index, width)
             }
         };
@@ -84,7 +90,10 @@ impl FromStr for Resource {
         if path == "checkpoint" {
             return Ok(Self::Checkpoint);
         }
-        let (level, rest) = path.strip_prefix("tile/").and_then(|rest| rest.split_once('/')).ok_or(Malformed)?;
+        let (level, rest) = match path.strip_prefix("details/") {
+            Some(rest) => ("details", rest),
+            None => path.strip_prefix("tile/").and_then(|rest| rest.split_once('/')).ok_or(Malformed)?,
+        };
         let (index, width) = match rest.split_once(".p/") {
             None => (rest, TILE_WIDTH),
             Some((index, width)) => (index, width.parse().map_err(|_| Malformed)?),
@@ -92,11 +101,12 @@ impl FromStr for Resource {
         let index = read_index(index)?;
         let resource = match level {
             "entries" => Self::Entries(index, width),
+            "details" => Self::Details(index, width),
             level => Self::Tile(TileId { level: level.parse().map_err(|_| Malformed)?, index }, width),
         };
         let is_there = match resource {
             Self::Tile(id, width) => id.level <= PATH_LEVEL_MAX && (1..=TILE_WIDTH).contains(&width),
-            Self::Entries(_, width) => (1..=TILE_WIDTH).contains(&width),
+            Self::Entries(_, width) | Self::Details(_, width) => (1..=TILE_WIDTH).contains(&width),
             Self::Checkpoint => true,
         };
         // Numbers with a sign, or with leading zeros, are found by writing the path again.

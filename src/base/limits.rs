@@ -114,6 +114,23 @@ pub const LOG_ROUND_LEAVES: u64 = 64 * 1024;
 pub const CHECKPOINT_PERIOD: Duration = Duration::from_secs(1);
 /// How long a call waits for a checkpoint.
 pub const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Reading the published log is recorded once per reader and kind of file in this time.
+pub const PUBLISHED_READ_PERIOD: Duration = Duration::from_secs(60);
+/// Readers of the published log that are remembered for that; others are recorded each time.
+pub const PUBLISHED_READERS_MAX: usize = 1024;
+/// Longest configurable time until a log that has grown is published outside.
+pub const PUBLISH_SECONDS_MAX: u64 = 60;
+/// How soon publishing is tried again after it failed.
+pub const PUBLISH_RETRY: Duration = Duration::from_secs(10);
+/// How long the end of the process waits for a last publication.
+pub const PUBLISH_STOP_WAIT: Duration = Duration::from_secs(2);
+/// Bytes of one file of a published log that a client reads: a bundle of the longest entries is 16 MiB, one of sealed
+/// details may be larger.
+pub const PUBLISHED_FILE_BYTES_MAX: usize = 128 << 20;
+/// Checkpoints that one verification compares.
+pub const HELD_CHECKPOINTS_MAX: usize = 1_000_000;
+/// How often a client of the published log tries a file again.
+pub const FETCH_ATTEMPTS: u32 = 4;
 /// Rows without a key that one commit deletes.
 pub const SWEEP_ROWS_MAX: usize = 1000;
 

@@ -100,6 +100,9 @@ bindings = "tls/bindings.toml"
 
 [log]
 level = "warn"
+
+[audit]
+checkpoint_folder = "checkpoints"
 "#;
 
 fn describe(dir: &Path, config: &Config, service: &Service) -> serde_json::Value {

@@ -3,6 +3,7 @@
 //! A command on a running vault uses its API and nothing else of it. Exit codes are stable: 0 done, 1 not done, 2 the
 //! command line cannot be carried out as given.
 
+mod audit;
 mod config;
 mod dev;
 mod failure;
@@ -46,6 +47,9 @@ enum Command {
     /// Store, read, correct and delete items.
     #[command(subcommand)]
     Item(item::Command),
+    /// Export the audit log, and verify an export.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Take root slots over from another installation, while no vault runs.
     #[command(subcommand)]
     Slot(slot::Command),
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Subject(command) => subject::run(&command),
         Command::Item(command) => item::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Slot(command) => slot::run(&command),
         Command::Config(command) => config::run(&command).map_err(Failure::from),
         Command::Completions { shell } => completions(shell),

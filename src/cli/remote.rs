@@ -76,6 +76,8 @@ pub struct Usually {
 
 /// A command about people's data.
 pub const SERVICE: Usually = Usually { client: "service", purpose: None };
+/// A command about the audit log.
+pub const AUDITOR: Usually = Usually { client: "auditor", purpose: Some("security") };
 /// A command about the vault as a machine.
 pub const OPERATOR: Usually = Usually { client: "operator", purpose: Some("security") };
 
@@ -153,10 +155,7 @@ impl Remote {
     }
 
     fn endpoint(&self, usually: Usually) -> Result<Endpoint, Failure> {
-        let place = match &self.dev {
-            Some(dir) => Place::of_dev(dir, self.client.as_deref().unwrap_or(usually.client))?,
-            None => self.place()?,
-        };
+        let place = self.whereabouts(usually)?;
         let wrong =
             || Failure::Usage("the address is not of the form HOST:PORT, such as vault.example.com:7443".into());
         let uri: Uri = format!("https://{}", place.address).parse().map_err(|_| wrong())?;
@@ -175,10 +174,32 @@ impl Remote {
         endpoint.map_err(|error| Failure::failed(format!("the certificates cannot be used: {}", causes(&error))))
     }
 
+    /// Where the vault is, and the certificates to show there.
+    ///
+    /// # Errors
+    /// Missing options, or a dev.json that does not read.
+    pub fn whereabouts(&self, usually: Usually) -> Result<Place, Failure> {
+        match &self.dev {
+            Some(dir) => Place::of_dev(dir, self.client.as_deref().unwrap_or(usually.client)),
+            None => self.place(),
+        }
+    }
+
+    /// Time until a command gives up.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    /// The name in the vault's certificate, where it is not the host of the address.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
     fn place(&self) -> Result<Place, Failure> {
         match (&self.address, &self.ca, &self.cert, &self.key) {
             (Some(address), Some(ca), Some(cert), Some(key)) => {
-                Ok(Place { address: address.clone(), ca: ca.clone(), cert: cert.clone(), key: key.clone() })
+                let (address, ca, cert, key) = (address.clone(), ca.clone(), cert.clone(), key.clone());
+                Ok(Place { address, ca, cert, key, dev: None })
             }
             (address, ca, cert, key) => {
                 let given = [
@@ -198,17 +219,33 @@ impl Remote {
 }
 
 /// Where a vault is and what to show there.
-struct Place {
-    address: String,
-    ca: PathBuf,
-    cert: PathBuf,
-    key: PathBuf,
+pub struct Place {
+    /// Where it serves gRPC.
+    pub address: String,
+    /// The authority of its certificate.
+    pub ca: PathBuf,
+    /// The caller's certificate.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// What only a `lacuna dev` tells.
+    pub dev: Option<OfDev>,
+}
+
+/// What only a `lacuna dev` tells.
+pub struct OfDev {
+    /// Where it serves operations, without TLS.
+    pub ops_address: String,
+    /// The key that verifies its checkpoints.
+    pub audit_vkey: String,
 }
 
 /// What is read of a dev.json.
 #[derive(Deserialize)]
 struct Dev {
     address: String,
+    ops_address: String,
+    audit_vkey: String,
     ca: PathBuf,
     clients: BTreeMap<String, Client>,
 }
@@ -224,16 +261,18 @@ impl Place {
         let path = dir.join("dev.json");
         let text = std::fs::read_to_string(&path)
             .map_err(|_| about(&path, "cannot be read; start lacuna dev --dir with this directory first"))?;
-        let dev: Dev = serde_json::from_str(&text).map_err(|_| about(&path, "was not written by lacuna dev"))?;
-        let Some(files) = dev.clients.get(client) else {
+        let mut dev: Dev = serde_json::from_str(&text).map_err(|_| about(&path, "was not written by lacuna dev"))?;
+        let Some(files) = dev.clients.remove(client) else {
             let known: Vec<&str> = dev.clients.keys().map(String::as_str).collect();
             return Err(Failure::Usage(format!("--as names no client of dev.json; choose from {}", known.join(", "))));
         };
-        Ok(Self { address: dev.address, ca: dev.ca, cert: files.cert.clone(), key: files.key.clone() })
+        let Dev { address, ca, ops_address, audit_vkey, .. } = dev;
+        let of_dev = OfDev { ops_address, audit_vkey };
+        Ok(Self { address, ca, cert: files.cert, key: files.key, dev: Some(of_dev) })
     }
 }
 
-fn about(path: &Path, error: impl std::fmt::Display) -> Failure {
+pub(super) fn about(path: &Path, error: impl std::fmt::Display) -> Failure {
     Failure::failed(format!("{}: {error}", path.display()))
 }
 

@@ -13,6 +13,7 @@ pub mod log;
 pub mod once;
 pub mod open;
 pub mod pages;
+pub mod publication;
 pub mod readings;
 pub mod receipts;
 pub mod record;

@@ -10,6 +10,7 @@ use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
 use super::log::Log;
 use super::pages::StoredPages;
+use super::publication::Readers;
 use super::readings::Readings;
 use super::refusal::Refusal;
 use super::service_keys::{self, Name};
@@ -239,6 +240,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         slots,
         epochs,
         log,
+        readers: Readers::default(),
         rules: ArcSwap::from_pointee(parts.rules),
         days: ArcSwapOption::empty(),
         started: parts.clock.now(),

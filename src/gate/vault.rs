@@ -11,6 +11,7 @@ use super::days::Days;
 use super::epoch::Epochs;
 use super::log::Log;
 use super::pages::{StoredPages, Uncached};
+use super::publication::Readers;
 use super::readings::Readings;
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
@@ -39,6 +40,7 @@ pub struct Vault {
     pub(super) slots: Arc<SlotSet>,
     pub(super) epochs: Epochs,
     pub(super) log: Log,
+    pub(super) readers: Readers,
     pub(super) rules: ArcSwap<Rules>,
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,

@@ -159,6 +159,8 @@ roles! {
     KeyAdmin = "key-admin";
     /// Reads the audit log only.
     Auditor = "auditor";
+    /// Watches over the audit log from outside: checkpoints, tiles and leaves, and nothing that is sealed.
+    Monitor = "monitor";
     /// Status and backup.
     Operator = "operator";
     /// A person, for the own record only and with an end-user token.
@@ -285,7 +287,7 @@ mod tests {
             assert_eq!(role.to_string().parse(), Ok(*role));
         }
         assert_eq!("Service".parse::<RoleId>(), Err(UnknownRole));
-        assert_eq!(RoleId::ALL.len(), 10);
+        assert_eq!(RoleId::ALL.len(), 11);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::health::HealthService;
 use super::identity::Peer;
 use super::metrics::{self, VaultMetrics};
 use super::ops;
+use super::outlet::{self, OutletMetrics, Outlets};
+use super::publication::{self, Publication};
 use super::readiness::{Readiness, State, Watcher};
 use super::serve::{Hooks, Listener, Running, serve};
 use super::tls::{DevCertificates, LiveTls, Tls};
@@ -52,6 +54,7 @@ pub struct Service {
     tls: Arc<LiveTls>,
     bindings: Arc<LiveBindings>,
     readiness: Readiness,
+    outlets: Outlets,
     _watcher: Watcher,
 }
 
@@ -155,14 +158,24 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         },
     );
     let numbers = VaultMetrics::default();
-    let metrics = metrics::registry(&[&api_listener, &ops_listener], &numbers);
+    let outlet_numbers = OutletMetrics::default();
+    let metrics = metrics::registry(&[&api_listener, &ops_listener], &numbers, &outlet_numbers);
     let api = serve(&api_listener, api_routes(vault.clone(), readiness.clone()), &hooks)?;
     let ready = readiness.clone();
-    let ops_routes = move || Routes::from(ops::routes(ready.clone(), metrics.clone()));
+    let publication = Publication {
+        vault: vault.clone(),
+        bindings: match mode {
+            Mode::Dev => None,
+            Mode::Serve => Some(bindings.clone()),
+        },
+    };
+    let ops_routes =
+        move || Routes::from(ops::routes(ready.clone(), metrics.clone()).merge(publication::routes(&publication)));
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
+    let outlets = start_outlets(&vault, config, mode, &outlet_numbers)?;
     let watched = vault.clone();
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || numbers.look(&watched))?;
-    Ok(Service { vault, api, ops, files: config.files.clone(), tls, bindings, readiness, _watcher: watcher })
+    Ok(Service { vault, api, ops, files: config.files.clone(), tls, bindings, readiness, outlets, _watcher: watcher })
 }
 
 impl Service {
@@ -188,7 +201,24 @@ impl Service {
         self.api.stop();
         self.ops.stop();
         self.vault.stop();
+        self.outlets.stop();
     }
+}
+
+fn start_outlets(
+    vault: &Arc<Vault>,
+    config: &Config,
+    mode: Mode,
+    numbers: &OutletMetrics,
+) -> Result<Outlets, StartError> {
+    let outlets = outlet::configured(&config.audit);
+    if outlets.is_empty() && mode == Mode::Serve {
+        tracing::warn!(
+            "checkpoints of the audit log go nowhere outside: whoever can change the store can change the log unseen. \
+             Set [audit] checkpoint_folder or checkpoint_log"
+        );
+    }
+    Ok(Outlets::start(vault, outlets, Duration::from_secs(config.audit.checkpoint_seconds), numbers)?)
 }
 
 fn api_routes(vault: Arc<Vault>, readiness: Readiness) -> impl Fn() -> Routes + Send + Sync + 'static {

@@ -9,12 +9,13 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
+use super::outlet::OutletMetrics;
 use super::readiness::State;
 use super::serve::Listener;
 use crate::gate::vault::Vault;
 
-/// A registry with the counts of these listeners and of the vault.
-pub fn registry(listeners: &[&Listener], vault: &VaultMetrics) -> Arc<Registry> {
+/// A registry with the counts of these listeners, of the vault and of where its checkpoints go.
+pub fn registry(listeners: &[&Listener], vault: &VaultMetrics, outlets: &OutletMetrics) -> Arc<Registry> {
     let mut registry = Registry::default();
     for listener in listeners {
         listener.connections.register(&mut registry, listener.name);
@@ -23,6 +24,7 @@ pub fn registry(listeners: &[&Listener], vault: &VaultMetrics) -> Arc<Registry> 
         }
     }
     vault.register(&mut registry);
+    outlets.register(&mut registry);
     Arc::new(registry)
 }
 

@@ -20,6 +20,8 @@ pub mod listen;
 pub mod live;
 pub mod metrics;
 pub mod ops;
+pub mod outlet;
+pub mod publication;
 pub mod readiness;
 pub mod serve;
 pub mod stop;

@@ -13,9 +13,12 @@ use crate::raw;
 use crate::samples::{CLASSES, reason};
 use crate::vault::{Recorded, SEVERAL, STRANGER, TestVault};
 
-/// The ten roles. Each dev certificate holds the one it is named after.
-const ROLES: [&str; 10] =
-    ["service", "support", "kyc", "billing", "privacy-officer", "legal", "key-admin", "auditor", "operator", "subject"];
+/// The shipped roles. Each dev certificate holds the one it is named after.
+#[rustfmt::skip]
+const ROLES: [&str; 11] = [
+    "service", "support", "kyc", "billing", "privacy-officer", "legal", "key-admin", "auditor", "monitor", "operator",
+    "subject",
+];
 /// The registered purposes.
 const PURPOSES: [&str; 4] = ["service_delivery", "security", "improvement", "legal_compliance"];
 /// The roles that may learn of something that they may not see.

@@ -17,3 +17,4 @@ mod samples;
 mod start_up;
 mod unfit;
 mod vault;
+mod witness;

@@ -285,6 +285,8 @@ fn installation() -> &'static [InstalledFile] {
         for name in ["data", "slots"] {
             std::fs::remove_dir_all(dir.join(name)).expect("is removed");
         }
+        let _ = std::fs::remove_dir_all(dir.join("checkpoints")); // if it came to one
+
         std::fs::remove_file(dir.join("dev.json")).expect("is removed");
         read_all(dir, Path::new(""))
     })

@@ -43,6 +43,9 @@ pub struct Config {
     /// Log lines.
     #[serde(default)]
     pub log: Log,
+    /// Where the audit log's checkpoints go.
+    #[serde(default)]
+    pub audit: Audit,
 }
 
 /// Where to listen.
@@ -158,6 +161,24 @@ pub struct Log {
     pub level: LogLevel,
 }
 
+/// Where the audit log's checkpoints go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// A folder, best on another machine's disk.
+    pub checkpoint_folder: Option<PathBuf>,
+    /// A log line for each.
+    pub checkpoint_log: bool,
+    /// The time between two that are published.
+    pub checkpoint_seconds: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { checkpoint_folder: None, checkpoint_log: false, checkpoint_seconds: limits::PUBLISH_SECONDS_MAX }
+    }
+}
+
 /// Why a configuration was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", file.display())]
@@ -231,7 +252,8 @@ impl Config {
         let tls = [&mut self.tls.cert, &mut self.tls.key, &mut self.tls.client_ca];
         let Files { catalog, policies, bindings } = &mut self.files;
         let files = [&mut self.store.dir, outer_key, catalog, policies, bindings];
-        tls.into_iter().chain(files).chain(self.slots.list.iter_mut().map(|slot| &mut slot.path))
+        let slots = self.slots.list.iter_mut().map(|slot| &mut slot.path);
+        tls.into_iter().chain(files).chain(slots).chain(&mut self.audit.checkpoint_folder)
     }
 
     fn validate(&self) -> Result<(), ConfigFault> {
@@ -241,6 +263,14 @@ impl Config {
         within("store.cache_mib", cache, limits::CACHE_MIB_MIN..=limits::CACHE_MIB_MAX)?;
         within("limits.drain_ms_max", self.limits.drain_ms_max, 0..=limits::DRAIN_MS_CEILING)?;
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
+        within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=limits::PUBLISH_SECONDS_MAX)?;
+        if self.audit.checkpoint_log && matches!(self.log.level, LogLevel::Error | LogLevel::Warn) {
+            return Err(value("audit.checkpoint_log", "needs log.level = \"info\": below it the line is not written"));
+        }
+        if self.audit.checkpoint_folder.as_ref().is_some_and(|folder| folder.starts_with(&self.store.dir)) {
+            let advice = "is inside store.dir; who can change the one must not be able to change the other";
+            return Err(value("audit.checkpoint_folder", advice));
+        }
         let (api, ops) = (self.listen.address, self.listen.ops_address);
         if api == ops && api.port() != 0 {
             return Err(value("listen.ops_address", "is the same as listen.address; choose another port"));

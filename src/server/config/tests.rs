@@ -35,6 +35,8 @@ fn the_sample_is_complete_and_states_the_defaults() {
     assert_eq!(format!("{:?}", sample.limits), format!("{:?}", small.limits));
     assert_eq!(format!("{:?}", sample.log), format!("{:?}", small.log));
     assert_eq!(sample.store.cache_mib, small.store.cache_mib);
+    assert_eq!(sample.audit.checkpoint_seconds, small.audit.checkpoint_seconds);
+    assert_eq!(sample.audit.checkpoint_log, small.audit.checkpoint_log);
     assert_eq!(sample.slots.accept_grades, small.slots.accept_grades);
     assert!(small.listen.address.ip().is_loopback() && small.listen.ops_address.ip().is_loopback());
 }
@@ -79,6 +81,9 @@ fn mistakes_are_refused_with_place_and_advice() {
         ("[tls]", "[log]\nlevel = \"s3cret\"\n[tls]", "line 3, section [log]: expected one of"),
         ("[tls]", "[limits]\ndrain_ms_max = 10001\n[tls]", "limits.drain_ms_max: choose a number"),
         ("[tls]", "[limits]\nepoch_delay_max_ms = 60001\n[tls]", "limits.epoch_delay_max_ms: choose a number"),
+        ("[tls]", "[audit]\ncheckpoint_seconds = 61\n[tls]", "audit.checkpoint_seconds: choose a number from 1 to 60"),
+        ("[tls]", "[audit]\ncheckpoint_folder = \"data/c\"\n[tls]", "audit.checkpoint_folder: is inside store.dir"),
+        ("[tls]", "[log]\nlevel = \"warn\"\n[audit]\ncheckpoint_log = true\n[tls]", "audit.checkpoint_log: needs"),
         (", { path = \"b.slot\" }", "", "slots.list: name 2 to 8 slots"),
         ("b.slot", "a.slot", "slots.list: names one path twice"),
         ("b.slot", "./a.slot", "slots.list: names one path twice"),

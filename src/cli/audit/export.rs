@@ -1,0 +1,157 @@
+//! `lacuna audit export`.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::super::failure::Failure;
+use super::super::remote::Remote;
+use super::super::show::{Format, out};
+use super::fetch::Fetcher;
+use super::folder::Folder;
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::note::{self, VerifierKey};
+use crate::audit::tile::{
+    Resource, TILE_LEVELS, TILE_LEVELS_MAX, TILE_WIDTH, TileId, decode_entries, decode_tile, first_difference,
+};
+
+/// What `audit export` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder to write to; made if missing, continued if an export is in it.
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+    /// Where the vault serves operations. Not needed with --dev.
+    #[arg(long, value_name = "HOST:PORT", env = "LACUNA_OPS_ADDRESS")]
+    ops_address: Option<String>,
+    /// A key that must have signed the checkpoint that is fetched; may be given several times.
+    #[arg(long = "key", value_name = "VKEY")]
+    keys: Vec<VerifierKey>,
+    /// Leave sealed details out: all that the role monitor may read.
+    #[arg(long)]
+    leaves_only: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Carries it out.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut fetcher = Fetcher::new(&arguments.remote, arguments.ops_address.as_deref())?;
+    let mut keys = arguments.keys.clone();
+    if keys.is_empty() {
+        keys.extend(fetcher.dev_key().and_then(|key| key.parse().ok()));
+    }
+    let folder = Folder::new(&arguments.path);
+    let before = match folder.newest()? {
+        None => 0,
+        Some(held) => claimed(&held.note, &[])?.size,
+    };
+    let note = fetcher.read(Resource::Checkpoint)?;
+    let note = note.ok_or_else(|| Failure::failed("the vault has no checkpoint yet: try again in a second"))?;
+    let checkpoint = claimed(&note, &keys)?;
+    if checkpoint.size < before {
+        return Err(Failure::failed(format!(
+            "the log was cut: the vault's checkpoint covers {} entries, this export has {before}. Keep the export: it \
+             is the evidence",
+            checkpoint.size
+        )));
+    }
+    let mut copy = Copy { fetcher: &mut fetcher, folder: &folder, size: checkpoint.size, fetched: 0 };
+    copy.carry_out(before, !arguments.leaves_only)?;
+    let fetched = copy.fetched;
+    folder.finish(checkpoint.size, &note)?;
+    let Checkpoint { size, .. } = checkpoint;
+    match arguments.remote.format() {
+        Format::Table => out(&format!(
+            "{}: {size} entries, {} of them new; {fetched} files fetched",
+            folder.path().display(),
+            size - before
+        )),
+        Format::Json => out(&serde_json::json!({ "size": size, "new": size - before, "files": fetched }).to_string()),
+    }
+}
+
+/// What a checkpoint says, under one of these keys where there are any.
+fn claimed(note: &[u8], keys: &[VerifierKey]) -> Result<Checkpoint, Failure> {
+    let read = match keys {
+        [] => note::read(note, &[]).map(|read| Checkpoint::parse(read.text)),
+        keys => Checkpoint::open(note, keys).map(Some),
+    };
+    let checkpoint = read.map_err(|error| Failure::failed(format!("checkpoint: {error}")))?;
+    checkpoint.ok_or_else(|| Failure::failed("checkpoint: malformed"))
+}
+
+/// One copy of what is new.
+struct Copy<'c> {
+    fetcher: &'c mut Fetcher,
+    folder: &'c Folder,
+    size: u64,
+    fetched: u64,
+}
+
+impl Copy<'_> {
+    fn carry_out(&mut self, before: u64, with_details: bool) -> Result<(), Failure> {
+        let bar = bar(self.size, "fetching");
+        for index in before / TILE_WIDTH..self.size.div_ceil(TILE_WIDTH) {
+            let width = TILE_WIDTH.min(self.size - index * TILE_WIDTH);
+            if with_details {
+                self.file(Resource::Details(index, width))?;
+            }
+            self.bundle(index, width)?;
+            bar.set_position(index * TILE_WIDTH + width);
+        }
+        for level in 1..TILE_LEVELS_MAX {
+            let span = TILE_LEVELS * (level + 1);
+            let at_least_one = self.size >> (TILE_LEVELS * level);
+            for index in before.checked_shr(span.into()).unwrap_or(0)..at_least_one.div_ceil(TILE_WIDTH) {
+                let id = TileId { level, index };
+                self.file(Resource::Tile(id, id.width_at(self.size)))?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Entries and the tile of their hashes, which must fit one another.
+    fn bundle(&mut self, index: u64, width: u64) -> Result<(), Failure> {
+        let tile = Resource::Tile(TileId { level: 0, index }, width);
+        let entries = Resource::Entries(index, width);
+        if self.folder.has(tile) && self.folder.has(entries) {
+            return Ok(());
+        }
+        let (tile_bytes, entry_bytes) = (self.fetch(tile)?, self.fetch(entries)?);
+        let hashes = decode_tile(&tile_bytes, width).map_err(|error| unfit(tile, error))?;
+        let decoded = decode_entries(&entry_bytes, width).map_err(|error| unfit(entries, error))?;
+        if let Some(place) = first_difference(&decoded, &hashes) {
+            let place = index * TILE_WIDTH + place as u64;
+            return Err(unfit(entries, format_args!("entry {place} is not the one whose hash is in {tile}")));
+        }
+        self.folder.write(tile, &tile_bytes)?;
+        self.folder.write(entries, &entry_bytes)
+    }
+
+    fn file(&mut self, resource: Resource) -> Result<(), Failure> {
+        if self.folder.has(resource) {
+            return Ok(());
+        }
+        let bytes = self.fetch(resource)?;
+        self.folder.write(resource, &bytes)
+    }
+
+    fn fetch(&mut self, resource: Resource) -> Result<Vec<u8>, Failure> {
+        let bytes = self.fetcher.read(resource)?;
+        self.fetched += 1;
+        bytes.ok_or_else(|| unfit(resource, "is not served, although the vault's checkpoint covers it"))
+    }
+}
+
+fn unfit(resource: Resource, what: impl std::fmt::Display) -> Failure {
+    Failure::failed(format!("{resource}: {what}"))
+}
+
+/// A bar over entries; nothing where nobody looks.
+pub fn bar(entries: u64, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {human_pos} of {human_len} entries, {eta} left");
+    let bar = ProgressBar::new(entries).with_message(what);
+    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+}

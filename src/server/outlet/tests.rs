@@ -1,0 +1,59 @@
+use super::*;
+use crate::audit::checkpoint::Checkpoint;
+use crate::base::secret::Secret;
+use crate::crypto::sign::Signer;
+use std::fs;
+
+const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn signed(size: u64, root: u8) -> SignedCheckpoint {
+    let checkpoint = Checkpoint { origin: "log".into(), size, root: [root; 32] };
+    let note = checkpoint.sign(&Signer::from_seed(&Secret::copied(&[1; 32]))).unwrap();
+    SignedCheckpoint { checkpoint, note }
+}
+
+/// A log whose root is its size.
+fn honest(size: u64) -> impl Fn(u64) -> Option<Digest> {
+    move |at| (at <= size).then_some([at as u8; 32])
+}
+
+#[test]
+fn a_folder_has_the_newest_and_all_before() {
+    let home = tempfile::tempdir().unwrap();
+    let mut outlet = FolderOutlet::new(home.path().join("out"));
+    for size in [3, 3, 7] {
+        outlet.publish(&signed(size, size as u8), NOON, &honest(size)).unwrap();
+    }
+    let read = |name: &str| fs::read_to_string(home.path().join("out").join(name)).unwrap();
+    assert_eq!(read("checkpoint"), signed(7, 7).note);
+    assert_eq!(read("history/2023-11-14/3"), signed(3, 3).note);
+    assert_eq!(read("history/2023-11-14/7"), signed(7, 7).note);
+    assert_eq!(fs::read_dir(home.path().join("out")).unwrap().count(), 2, "nothing unfinished");
+}
+
+#[test]
+fn a_log_that_contradicts_what_was_published_writes_nothing_over() {
+    let home = tempfile::tempdir().unwrap();
+    let mut outlet = FolderOutlet::new(home.path().to_owned());
+    outlet.publish(&signed(7, 7), NOON, &honest(7)).unwrap();
+    let forged = |at| Some([at as u8 ^ 1; 32]);
+    assert_eq!(outlet.publish(&signed(9, 8), NOON, &forged), Err(OutletError::Contradiction), "changed");
+    assert_eq!(outlet.publish(&signed(5, 5), NOON, &honest(5)), Err(OutletError::Contradiction), "cut");
+    assert_eq!(fs::read_to_string(home.path().join("checkpoint")).unwrap(), signed(7, 7).note);
+    fs::write(home.path().join("checkpoint"), "mine").unwrap();
+    assert_eq!(outlet.publish(&signed(9, 9), NOON, &honest(9)), Err(OutletError::Foreign));
+    let checkpoint = Checkpoint { origin: "other".into(), ..signed(1, 1).checkpoint };
+    let note = checkpoint.sign(&Signer::from_seed(&Secret::copied(&[1; 32]))).unwrap();
+    fs::write(home.path().join("checkpoint"), note).unwrap();
+    assert_eq!(outlet.publish(&signed(9, 9), NOON, &honest(9)), Err(OutletError::Foreign));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error_until_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("medium"), "").unwrap();
+    let mut outlet = FolderOutlet::new(home.path().join("medium/out"));
+    assert!(matches!(outlet.publish(&signed(1, 1), NOON, &honest(1)), Err(OutletError::Io(_))));
+    fs::remove_file(home.path().join("medium")).unwrap();
+    outlet.publish(&signed(1, 1), NOON, &honest(1)).unwrap();
+}
