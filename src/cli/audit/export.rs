@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_name = "HOST:PORT", env = "LACUNA_OPS_ADDRESS")]
     ops_address: Option<String>,
     /// A key that must have signed the checkpoint that is fetched; may be given several times.
-    #[arg(long = "key", value_name = "VKEY")]
+    #[arg(long = "vkey", value_name = "VKEY")]
     keys: Vec<VerifierKey>,
     /// Leave sealed details out: all that the role monitor may read.
     #[arg(long)]
