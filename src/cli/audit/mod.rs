@@ -12,7 +12,7 @@ use super::failure::Failure;
 pub enum Command {
     /// Copy the log out of a running vault: leaves, tiles, checkpoints and sealed details. Run again, it adds what is
     /// new.
-    Export(export::Arguments),
+    Export(Box<export::Arguments>),
     /// Verify an export offline, against public keys and checkpoints that were kept elsewhere.
     Verify(verify::Arguments),
 }
