@@ -86,7 +86,11 @@ where
 }
 
 async fn begin(vault: &Vault, action: Action) -> Call {
-    let caller = Caller { identity: "dns:bench.example.org".parse().expect("a name"), roles: vec![RoleId::Service] };
+    let caller = Caller {
+        identity: "dns:bench.example.org".parse().expect("a name"),
+        roles: vec![RoleId::Service],
+        person: None,
+    };
     let request = CallRequest {
         caller: Some(Arc::new(caller)),
         action,
@@ -94,6 +98,7 @@ async fn begin(vault: &Vault, action: Action) -> Call {
         role: String::new(),
         ticket: Text::default(),
         idempotency_key: Text::default(),
+        approval: None,
         request_digest: [0; 32],
         peer: "127.0.0.1:1".into(),
         deadline: None,

@@ -1,10 +1,11 @@
-//! Dual control. Not built yet.
+//! Dual control: listing, agreeing, refusing.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::enter::not_built;
+use super::convert::approvals as convert;
+use super::enter::{enter, refuse};
 use super::proto::approvals_server::Approvals;
 use super::proto::*;
 use crate::gate::vault::Vault;
@@ -18,14 +19,20 @@ impl Approvals for ApprovalsService {
         &self,
         request: Request<ListApprovalsRequest>,
     ) -> Result<Response<ListApprovalsResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, query) = enter(&self.0, request).await?.convert(&self.0, convert::list).await?;
+        let page = self.0.list_approvals(&call, &query).await.map_err(refuse(&call))?;
+        Ok(Response::new(convert::page(page)))
     }
 
     async fn approve(&self, request: Request<ApproveRequest>) -> Result<Response<ApproveResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, decision) = enter(&self.0, request).await?.convert(&self.0, convert::approve).await?;
+        let approval = self.0.decide(&call, decision).await.map_err(refuse(&call))?;
+        Ok(Response::new(ApproveResponse { approval: Some(convert::approval(approval)) }))
     }
 
     async fn reject(&self, request: Request<RejectRequest>) -> Result<Response<RejectResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, decision) = enter(&self.0, request).await?.convert(&self.0, convert::reject).await?;
+        let approval = self.0.decide(&call, decision).await.map_err(refuse(&call))?;
+        Ok(Response::new(RejectResponse { approval: Some(convert::approval(approval)) }))
     }
 }

@@ -7,10 +7,12 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use super::convert::{At, Faults};
 use super::proto::{self, ErrorReason};
 use super::{peer, status};
+use crate::base::id::ApprovalId;
 use crate::base::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TICKET_BYTES_MAX};
 use crate::base::secret::PlainValue;
 use crate::catalog::text::Text;
 use crate::crypto::hash::Digest;
+use crate::gate::approvals;
 use crate::gate::call::{Call, CallRequest, NotOpened};
 use crate::gate::refusal::{Access, FaultReason, Refusal};
 use crate::gate::vault::Vault;
@@ -114,6 +116,7 @@ async fn open<M: Asked>(
         ticket: context.ticket,
         idempotency_key: context.idempotency_key,
         request_digest: context.digest,
+        approval: context.approval,
         peer: peer.map(|peer| peer.address.to_string()).unwrap_or_default(),
         deadline: Some(deadline),
         malformed: context.malformed,
@@ -135,13 +138,12 @@ struct Opening {
     ticket: Text,
     idempotency_key: Text,
     digest: Digest,
+    approval: Option<ApprovalId>,
     malformed: Option<Refusal>,
 }
 
-/// Takes the context out of a message, and the digest of what remains: the whole request but for its ticket and its
-/// idempotency key.
-///
-/// An approval id is part of the digest and otherwise left alone: no method that needs one is built.
+/// Takes the context out of a message, and the digest of what remains: the whole request but for its ticket, its
+/// idempotency key and its approval id.
 fn opening_context<M: Asked>(message: &mut M) -> Opening {
     let mut faults = Faults::default();
     let at = At::field("context");
@@ -152,11 +154,14 @@ fn opening_context<M: Asked>(message: &mut M) -> Opening {
     let ticket = faults.text(at.then("ticket"), std::mem::take(&mut context.ticket), TICKET_BYTES_MAX);
     let key = std::mem::take(&mut context.idempotency_key);
     let idempotency_key = faults.text(at.then("idempotency_key"), key, IDEMPOTENCY_KEY_BYTES_MAX);
-    // Only a repeatable change needs it: for a read it would be a second encoding for nothing.
-    let digest = if idempotency_key.is_empty() { Digest::default() } else { digest(message) };
+    let approval = std::mem::take(&mut context.approval_id);
+    let approval = if approval.is_empty() { None } else { faults.id(at.then("approval_id"), &approval) };
+    // Only a repeatable change or an approval needs it: for a read it would be a second encoding for nothing.
+    let is_needed = !idempotency_key.is_empty() || approvals::is_needed(M::ACTION);
+    let digest = if is_needed { digest(message) } else { Digest::default() };
     let context = message.context_mut().take().unwrap_or_default();
     let malformed = faults.finish(()).err();
-    Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest, malformed }
+    Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest, approval, malformed }
 }
 
 fn digest<M: Asked>(message: &M) -> Digest {

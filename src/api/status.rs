@@ -10,10 +10,10 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::proto::{EntryError, ErrorReason, FieldViolation, StatusCode};
 use super::reasons::traits;
-use crate::base::id::{PolicyVersion, ReceiptId, RequestId};
+use crate::base::id::{ApprovalId, PolicyVersion, ReceiptId, RequestId, SlotId};
 use crate::base::limits::{ENTRY_VIOLATION_BYTES_MAX, RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::reason::Reason;
-use crate::gate::refusal::{Access, Denied, FaultReason, Refusal, State, Told};
+use crate::gate::refusal::{Access, Approving, Denied, FaultReason, Refusal, Slots, State, Told};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "lacuna.v1";
@@ -104,6 +104,8 @@ struct Verdict {
     rule: Option<String>,
     policy: Option<String>,
     receipt: Option<ReceiptId>,
+    approval: Option<ApprovalId>,
+    slot: Option<SlotId>,
     request: Option<RequestId>,
 }
 
@@ -122,6 +124,8 @@ impl Verdict {
             rule: None,
             policy: None,
             receipt: None,
+            approval: None,
+            slot: None,
             request: None,
         }
     }
@@ -136,6 +140,8 @@ impl Verdict {
                 Self { rule, policy: Some(version_text(policy)), ..verdict }
             }
             Refusal::State(State::Erased(receipt)) => Self { receipt: *receipt, ..verdict },
+            Refusal::Approving(Approving::Required(id)) => Self { approval: Some(*id), ..verdict },
+            Refusal::Slots(Slots::NotReplaced(slot) | Slots::NotLost(slot)) => Self { slot: Some(*slot), ..verdict },
             Refusal::State(State::IdempotencyKeyReused) => {
                 verdict.about_field("context.idempotency_key", "was used for another request")
             }
@@ -147,7 +153,11 @@ impl Verdict {
                 });
                 Self { violations: violations.collect(), ..verdict }
             }
-            Refusal::Access(_) | Refusal::State(_) | Refusal::Unavailable(_) => verdict,
+            Refusal::Access(_)
+            | Refusal::State(_)
+            | Refusal::Approving(_)
+            | Refusal::Slots(_)
+            | Refusal::Unavailable(_) => verdict,
         }
     }
 
@@ -188,6 +198,8 @@ impl Verdict {
             ("request_id", request),
             ("rule_id", self.rule.clone()),
             ("receipt_id", receipt),
+            ("approval_id", self.approval.map(|id| id.to_string())),
+            ("slot_id", self.slot.map(|id| id.to_string())),
             ("policy_version", self.policy.clone()),
         ] {
             metadata.extend(value.map(|value| (key.to_owned(), value)));
@@ -239,6 +251,7 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::KeepTooLong => "is later than the registry allows",
         FaultReason::Duplicate => "is stated twice",
         FaultReason::TooLarge => "is too large",
+        FaultReason::InFuture => "is in the future",
     }
 }
 

@@ -1,4 +1,4 @@
-//! The vault as a machine to be operated. Of its methods, GetStatus is built.
+//! The vault as a machine to be operated. Of its methods, those about its state and its slots are built.
 
 use std::sync::Arc;
 
@@ -65,13 +65,18 @@ impl System for SystemService {
     }
 
     async fn remove_slot(&self, request: Request<RemoveSlotRequest>) -> Result<Response<RemoveSlotResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, slot) = enter(&self.0, request).await?.convert(&self.0, convert::system::remove_slot).await?;
+        let slot = self.0.remove_slot(&call, slot).await.map_err(refuse(&call))?;
+        Ok(Response::new(RemoveSlotResponse { slot: Some(convert::system::former_slot(&slot)) }))
     }
 
     async fn attest_slot_destroyed(
         &self,
         request: Request<AttestSlotDestroyedRequest>,
     ) -> Result<Response<AttestSlotDestroyedResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, said) = enter(&self.0, request).await?.convert(&self.0, convert::system::attest_slot).await?;
+        let (slot, released) = self.0.attest_slot(&call, said).await.map_err(refuse(&call))?;
+        let slot = Some(convert::system::former_slot(&slot));
+        Ok(Response::new(AttestSlotDestroyedResponse { slot, released_erasure_count: released }))
     }
 }

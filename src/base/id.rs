@@ -67,6 +67,12 @@ ids! {
     RequestId = "req_";
     /// The evidence of one erasure.
     ReceiptId = "rcp_";
+    /// A person who operates the vault; whose name it stands for is sealed elsewhere.
+    ActorId = "act_";
+    /// A request that needs another person's word.
+    ApprovalId = "apr_";
+    /// Two people's word that a slot is destroyed.
+    AttestationId = "att_";
 }
 
 fn write_text(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {

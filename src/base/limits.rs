@@ -146,6 +146,10 @@ pub const OPEN_PAGES_MAX: usize = 32 * 1024;
 pub const SLOTS_MIN: usize = 2;
 /// Root slots of one vault.
 pub const SLOTS_MAX: usize = 8;
+/// Former slots that a vault remembers.
+pub const SLOTS_FORMER_MAX: usize = 1024;
+/// Changes of the slots that wait for the epoch in progress.
+pub const SLOT_CHANGES_MAX: usize = 16;
 /// Erasures that share one epoch at the most.
 pub const EPOCH_INTENTS_MAX: usize = 4096;
 /// How often an epoch that waits for a slot tries again.
@@ -156,6 +160,31 @@ pub const SLOT_LOOK: Duration = Duration::from_secs(2);
 pub const EPOCH_DELAY_MS_CEILING: u64 = 60_000;
 /// Longest configurable wait for calls that hold what is being forgotten, in milliseconds.
 pub const DRAIN_MS_CEILING: u64 = 10_000;
+
+// --- Persons and approvals --------------------------------------------------------------------------------------
+
+/// Bytes of the name of a person who operates the vault.
+pub const PERSON_NAME_BYTES_MAX: usize = 128;
+/// Days that share one key of operators' names; a name moves to the present key when the person acts.
+pub const PERSON_PERIOD_DAYS: i32 = 365;
+/// Earlier periods whose operators' names are kept: a name goes five to six years after the person last acted.
+pub const PERSON_PERIODS_KEPT: u32 = 5;
+/// Time from the request until an approval can be neither given nor used.
+pub const APPROVAL_TIME_MAX: Duration = Duration::from_secs(72 * 3600);
+/// Approvals of one requester that are open at a time.
+pub const APPROVALS_OPEN_MAX: usize = 16;
+/// People who must agree, besides the requester.
+pub const APPROVALS_REQUIRED: u32 = 1;
+/// Bytes of what is written with a decision.
+pub const COMMENT_BYTES_MAX: usize = 1024;
+/// Days for which an approval can be listed; then its row goes, and its key with the last of its period.
+pub const APPROVAL_KEEP_DAYS: i32 = 90;
+/// Days that share one key of approvals.
+pub const APPROVAL_PERIOD_DAYS: i32 = 28;
+/// Approvals that one call to list them looks at; the page may be shorter than asked for, and says how to go on.
+pub const APPROVAL_SCAN_ROWS: usize = 1_000;
+/// Bytes that say where the evidence of a slot's destruction is.
+pub const EVIDENCE_BYTES_MAX: usize = 256;
 
 // --- Listeners and connections ----------------------------------------------------------------------------------
 

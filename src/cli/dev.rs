@@ -9,10 +9,9 @@ use serde_json::json;
 use crate::base::time::{Clock as _, SystemClock};
 use crate::catalog::registry;
 use crate::keys::outer::file::KeyFile;
-use crate::policy::caller::RoleId;
 use crate::policy::policies;
 use crate::server::assemble::{Mode, Service, StartError};
-use crate::server::certs::write_dev_files;
+use crate::server::certs::{DevClient, dev_clients, write_dev_files};
 use crate::server::config::Config;
 
 /// What `dev` is told.
@@ -106,11 +105,12 @@ checkpoint_folder = "checkpoints"
 "#;
 
 fn describe(dir: &Path, config: &Config, service: &Service) -> serde_json::Value {
-    let client = |role: &RoleId| {
-        let file = |ending: &str| dir.join("tls").join(format!("client-{role}.{ending}"));
-        (role.to_string(), json!({ "cert": file("pem"), "key": file("key"), "roles": [role.to_string()] }))
+    let client = |DevClient { name, role, .. }: DevClient| {
+        let file = |ending: &str| dir.join("tls").join(format!("client-{name}.{ending}"));
+        let client = json!({ "cert": file("pem"), "key": file("key"), "roles": [role.to_string()] });
+        (name, client)
     };
-    let clients: serde_json::Map<String, serde_json::Value> = RoleId::ALL.iter().map(client).collect();
+    let clients: serde_json::Map<String, serde_json::Value> = dev_clients().into_iter().map(client).collect();
     json!({
         "version": 1,
         "address": service.api.address().to_string(),

@@ -100,6 +100,12 @@ impl Refused {
         for (key, id) in &self.ids {
             line(key, id);
         }
+        if let Some(id) = self.ids.get("approval_id") {
+            text.push_str(&format!(
+                "\nask another person to run: lacuna approval list --decidable, and, if it is what they agree to,\n  \
+                 lacuna approval approve {id} --digest DIGEST\nthen repeat this command with --approval {id}\n"
+            ));
+        }
         text
     }
 

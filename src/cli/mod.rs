@@ -3,6 +3,7 @@
 //! A command on a running vault uses its API and nothing else of it. Exit codes are stable: 0 done, 1 not done, 2 the
 //! command line cannot be carried out as given.
 
+mod approval;
 mod audit;
 mod config;
 mod dev;
@@ -15,6 +16,7 @@ mod remote;
 mod serve;
 mod show;
 mod slot;
+mod slot_remote;
 mod status;
 mod subject;
 
@@ -50,7 +52,10 @@ enum Command {
     /// Export the audit log, and verify an export.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Take root slots over from another installation, while no vault runs.
+    /// List, give and refuse approvals: what needs two people.
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// Take root slots over from another installation, out of a running vault, or attest their end.
     #[command(subcommand)]
     Slot(slot::Command),
     /// Look at configuration files.
@@ -73,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Subject(command) => subject::run(&command),
         Command::Item(command) => item::run(&command),
         Command::Audit(command) => audit::run(&command),
+        Command::Approval(command) => approval::run(&command),
         Command::Slot(command) => slot::run(&command),
         Command::Config(command) => config::run(&command).map_err(Failure::from),
         Command::Completions { shell } => completions(shell),

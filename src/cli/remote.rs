@@ -20,7 +20,8 @@ pub struct Remote {
     /// The directory of a `lacuna dev`: address and certificates come from its dev.json, whatever else is given.
     #[arg(long, value_name = "DIR")]
     dev: Option<PathBuf>,
-    /// The client of dev.json to call as. Without it the one that the command is for: `service` or `operator`.
+    /// The client of dev.json to call as. Without it the one that the command is for: `service`,
+    /// `operator` or `key-admin`.
     #[arg(long = "as", value_name = "ROLE", requires = "dev")]
     client: Option<String>,
     /// Where the vault serves gRPC.
@@ -80,6 +81,9 @@ pub const SERVICE: Usually = Usually { client: "service", purpose: None };
 pub const AUDITOR: Usually = Usually { client: "auditor", purpose: Some("security") };
 /// A command about the vault as a machine.
 pub const OPERATOR: Usually = Usually { client: "operator", purpose: Some("security") };
+
+/// A command for those who look after keys and slots.
+pub const KEY_ADMIN: Usually = Usually { client: "key-admin", purpose: Some("security") };
 
 /// A connection, and the context of the one call that is made on it.
 pub struct Session {

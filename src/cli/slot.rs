@@ -1,4 +1,4 @@
-//! `lacuna slot`: root slots, while no vault runs on them.
+//! `lacuna slot`: root slots, taken over while no vault runs on them, or taken out of a running vault.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::show::{Format, out, table};
+use super::slot_remote::{self, AttestArguments, RemoveArguments};
 use crate::gate::take_over::{Owner, Seen, TakeOver};
 use crate::server::assemble::{self, StartError};
 use crate::server::config::{Config, Slot};
@@ -18,6 +19,13 @@ pub enum Command {
     /// For a vault that moved to another machine, or whose `instance` file was lost. Refused while a vault runs on the
     /// store or on a slot. Recorded in the audit log.
     TakeOver(TakeOverArguments),
+    /// Take a slot out of a running vault for good; needs another person's approval.
+    ///
+    /// The first time, this opens an approval and says how another person gives it. If the slot answers it is destroyed;
+    /// if not, it is lost: erasures stay pending until its destruction is attested.
+    Remove(RemoveArguments),
+    /// State that a lost slot is destroyed; needs another person's approval.
+    Attest(AttestArguments),
 }
 
 /// What `slot take-over` is told.
@@ -36,7 +44,14 @@ pub struct TakeOverArguments {
 
 /// Carries it out.
 pub fn run(command: &Command) -> Result<(), Failure> {
-    let Command::TakeOver(arguments) = command;
+    match command {
+        Command::TakeOver(arguments) => take_over(arguments),
+        Command::Remove(arguments) => slot_remote::remove(arguments),
+        Command::Attest(arguments) => slot_remote::attest(arguments),
+    }
+}
+
+fn take_over(arguments: &TakeOverArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config).map_err(StartError::from)?;
     let parts = assemble::parts(&config, false)?;
     let take_over = TakeOver::look(&parts).map_err(StartError::from)?;

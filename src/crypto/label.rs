@@ -66,6 +66,22 @@ labels! {
     PAGE_TOKEN_SEAL = "lacuna/1/page-token/seal";
     /// Additional data of a page token.
     PAGE_TOKEN = "lacuna/1/page-token/record";
+    /// Keys that find and seal the names of persons who operate the vault.
+    PERSON_KEYS = "lacuna/1/person/keys";
+    /// The code under which a person's row is found.
+    PERSON_LOOKUP = "lacuna/1/person/lookup";
+    /// Additional data of a person's row.
+    PERSON_RECORD = "lacuna/1/person/record";
+    /// Keys that seal approvals and make digests of requests.
+    APPROVAL_KEYS = "lacuna/1/approval/keys";
+    /// The digest that binds an approval to a request.
+    APPROVAL_DIGEST = "lacuna/1/approval/digest";
+    /// Additional data of an approval.
+    APPROVAL_RECORD = "lacuna/1/approval/record";
+    /// Additional data of the token of a page of approvals.
+    APPROVAL_PAGE = "lacuna/1/approval/page";
+    /// Additional data of the evidence of a slot's destruction.
+    EVIDENCE = "lacuna/1/slot/evidence";
     /// The key that seals the signing keys, derived from the outer key.
     SIGNING_SEAL = "lacuna/1/signing/seal";
     /// Additional data of a sealed signing key.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::approvals::Party;
 use super::days::Days;
 use super::once::Once;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
-use super::refusal::{Access, Denied, Refusal, Told, Unavailable};
+use super::refusal::{Access, Approving, Denied, Refusal, Told, Unavailable};
 use super::vault::Vault;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
-use crate::base::id::RequestId;
+use crate::base::id::{ActorId, ApprovalId, RequestId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
 use crate::catalog::class::ClassId;
@@ -19,7 +20,7 @@ use crate::catalog::text::Text;
 use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::policy::action::Action;
-use crate::policy::caller::{Caller, RoleError, RoleId};
+use crate::policy::caller::{Caller, PersonName, RoleError, RoleId};
 use crate::policy::decide::{Cause, Denial, Permit};
 use crate::policy::question::{Question, Resource, Standing};
 use crate::policy::rules::Rules;
@@ -40,6 +41,8 @@ pub struct CallRequest {
     pub idempotency_key: Text,
     /// The digest of the request.
     pub request_digest: Digest,
+    /// The approval that the call uses up.
+    pub approval: Option<ApprovalId>,
     /// Where the connection comes from.
     pub peer: String,
     /// When the call must be answered.
@@ -76,6 +79,9 @@ pub struct Call {
     deadline: Option<Instant>,
     once: Option<Once>,
     recorder: Recorder,
+    request_digest: Digest,
+    approval: Option<ApprovalId>,
+    person: Option<PersonName>,
 }
 
 impl Call {
@@ -96,9 +102,50 @@ impl Call {
 
     /// The verified identity of the caller.
     pub fn caller(&self) -> &str {
-        match &self.recorder.template.actor {
-            Actor::Service(identity) => identity.as_str(),
-            Actor::Person(_) | Actor::Vault | Actor::Unknown => "",
+        self.question.caller.as_str()
+    }
+
+    /// The method.
+    pub fn action(&self) -> Action {
+        self.question.action
+    }
+
+    /// The rules that were in force when the call began.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The digest of the whole request, but for its ticket, its idempotency key and its approval id. Made for calls
+    /// that may be repeated and for those that need an approval.
+    pub fn request_digest(&self) -> &Digest {
+        &self.request_digest
+    }
+
+    /// The caller's reference.
+    pub fn ticket(&self) -> &Text {
+        &self.recorder.chosen.ticket
+    }
+
+    /// The approval that the call uses up.
+    pub fn approval(&self) -> Option<ApprovalId> {
+        self.approval
+    }
+
+    /// The person who calls, in the role that acts.
+    ///
+    /// # Errors
+    /// [`Approving::NoPerson`] for a service.
+    pub fn party(&self) -> Result<Party, Refusal> {
+        match (&self.recorder.template.actor, &self.person) {
+            (Actor::Person(id), Some(person)) => Ok(Party {
+                actor: ActorId::from_bytes(*id),
+                person: person.clone(),
+                identity: self.question.caller.clone(),
+                role: self.question.role,
+                purpose: self.question.purpose.as_str().to_owned(),
+                ticket: self.question.ticket,
+            }),
+            _ => Err(Approving::NoPerson.into()),
         }
     }
 
@@ -194,6 +241,7 @@ impl Vault {
         let days = self.days().await.map_err(not_recorded)?;
         let id = rng::make_bytes().map_err(|_| not_recorded(Unavailable::Internal.into()))?;
         let id = RequestId::from_bytes(id);
+        let actor = self.actor(request.caller.as_deref()).await.map_err(not_recorded)?;
         let rules = self.rules();
         let judged = match (judge(&request, &rules), &request.malformed) {
             (Err(Access::Unauthenticated), _) => Err(Access::Unauthenticated.into()),
@@ -202,7 +250,7 @@ impl Vault {
         };
         let recorder = Recorder {
             vault: self.id,
-            template: Arc::new(self.template(&request, &rules, id)),
+            template: Arc::new(self.template(&request, &rules, id, actor)),
             chosen: Arc::new(Chosen { ticket: request.ticket, peer: Text::new(request.peer) }),
             days,
         };
@@ -211,7 +259,9 @@ impl Vault {
                 let identity = SafeText::of(&question.caller);
                 let once = (!request.idempotency_key.is_empty())
                     .then(|| Once::new(&recorder.days, &identity, &request.idempotency_key, request.request_digest));
-                Ok(Call { question, rules, deadline: request.deadline, once, recorder })
+                let (deadline, request_digest, approval) = (request.deadline, request.request_digest, request.approval);
+                let person = request.caller.and_then(|caller| caller.person.clone());
+                Ok(Call { question, rules, deadline, once, recorder, request_digest, approval, person })
             }
             Err(refusal) => match self.record_nobody(&recorder, Ended::Not(&refusal)).await {
                 Ok(()) => Err(NotOpened { refusal, request: Some(id) }),
@@ -271,14 +321,23 @@ impl Vault {
         self.record(vec![entry]).await
     }
 
+    /// Whom the log names: a person by their random id.
+    async fn actor(&self, caller: Option<&Caller>) -> Result<Actor, Refusal> {
+        Ok(match caller {
+            None => Actor::Unknown,
+            Some(Caller { person: None, identity, .. }) => Actor::Service(SafeText::of(identity)),
+            Some(Caller { person: Some(person), .. }) => Actor::Person(*self.actor_of(person).await?.as_bytes()),
+        })
+    }
+
     /// What all entries of a call share. What the caller wrote and the vault does not know is `unknown`.
-    fn template(&self, request: &CallRequest, rules: &Rules, id: RequestId) -> Event {
+    fn template(&self, request: &CallRequest, rules: &Rules, id: RequestId, actor: Actor) -> Event {
         let (empty, unknown) = (SafeText::constant(""), SafeText::constant("unknown"));
         let caller = request.caller.as_ref();
         let role = caller.and_then(|caller| caller.acting(&request.role).ok());
         let purpose = rules.registry().purpose(&request.purpose);
         Event {
-            actor: caller.map_or(Actor::Unknown, |caller| Actor::Service(SafeText::of(&caller.identity))),
+            actor,
             on_behalf: None,
             role: role.map_or(unknown.clone(), |role| SafeText::constant(role.name())),
             operation: SafeText::constant(request.action.as_str()),

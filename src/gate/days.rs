@@ -6,16 +6,15 @@
 use std::sync::Arc;
 
 use super::intents::{Intent, What};
-use super::refusal::{Refusal, Unavailable};
+use super::refusal::Refusal;
 use super::service_keys::{self, Name};
 use super::txn::{Reads as _, Txn};
 use super::vault::Vault;
 use crate::audit::detail::DetailKeys;
-use crate::base::id::ReceiptId;
 use crate::base::limits::SWEEP_ROWS_MAX;
 use crate::base::secret::Key;
 use crate::base::time::Timestamp;
-use crate::crypto::{kdf, label, rng};
+use crate::crypto::{kdf, label};
 use crate::store::keyspace::Space;
 
 /// The keys of one UTC day.
@@ -97,15 +96,7 @@ pub(super) fn forget_old(txn: &mut Txn<'_>) -> Result<bool, Refusal> {
 }
 
 fn forget_before(txn: &mut Txn<'_>, oldest: i32) -> Result<bool, Refusal> {
-    let mut intent = Intent {
-        receipt: ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
-        what: What::DayKeys,
-        class: String::new(),
-        subject: None,
-        item: None,
-        targets: Vec::new(),
-        rows: Vec::new(),
-    };
+    let mut intent = Intent::of_own(What::DayKeys)?;
     for day in service_keys::lookup_days(txn)?.into_iter().filter(|day| *day < oldest) {
         if let Some(doomed) = service_keys::doomed(txn, Name::Lookup(day))? {
             intent.targets.push(doomed.target);
@@ -120,7 +111,7 @@ fn forget_before(txn: &mut Txn<'_>, oldest: i32) -> Result<bool, Refusal> {
 }
 
 /// Whether an earlier intent, not yet carried out, already names the same keys.
-fn is_lodged(txn: &Txn<'_>, intent: &Intent) -> Result<bool, Refusal> {
+pub(super) fn is_lodged(txn: &Txn<'_>, intent: &Intent) -> Result<bool, Refusal> {
     let rows = txn.rows(Space::Intent, &[], &[], usize::MAX)?;
     let same = |row: &[u8]| Intent::decode(row).is_ok_and(|other| other.targets == intent.targets);
     Ok(rows.iter().any(|(_, row)| same(row)))

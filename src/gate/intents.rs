@@ -1,12 +1,13 @@
 //! Erasures that are asked for: durable from the first batch on, carried out by the next epoch.
 
-use super::receipts::{self, Progress};
+use super::receipts;
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Reads as _, Txn};
 use crate::audit::event::{About, Event};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReceiptId, SubjectId};
 use crate::base::log_safe::SafeText;
+use crate::crypto::rng;
 use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
 
@@ -23,10 +24,14 @@ pub enum What {
     Version = 2,
     /// Keys of the vault's own that lived for a day.
     DayKeys = 3,
+    /// Keys of operators' names or of approvals whose time is over.
+    PeriodKeys = 10,
+    /// Nothing: the slots get fresh secrets since one of them left the vault.
+    Slots = 11,
 }
 
 impl What {
-    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys];
+    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys, What::PeriodKeys, What::Slots];
 
     /// The operation that the log names when it is done.
     pub const fn done(self) -> SafeText {
@@ -34,6 +39,8 @@ impl What {
             What::Item => "ItemErased",
             What::Version => "VersionErased",
             What::DayKeys => "DayKeysErased",
+            What::PeriodKeys => "PeriodKeysErased",
+            What::Slots => "SlotsRenewed",
         })
     }
 }
@@ -69,6 +76,19 @@ pub struct DoomedRow {
 }
 
 impl Intent {
+    /// Of something of the vault's own; nothing is named yet.
+    pub fn of_own(what: What) -> Result<Self, Refusal> {
+        Ok(Self {
+            receipt: ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
+            what,
+            class: String::new(),
+            subject: None,
+            item: None,
+            targets: Vec::new(),
+            rows: Vec::new(),
+        })
+    }
+
     /// Puts the intent into a transaction, in the same batch as its tombstones. Its number.
     pub fn lodge(&self, txn: &mut Txn<'_>) -> Result<u64, Refusal> {
         let number = match txn.row(Space::Meta, NEXT)? {
@@ -77,18 +97,17 @@ impl Intent {
         };
         txn.put(Space::Meta, NEXT, (number + 1).to_be_bytes());
         txn.put(Space::Intent, number.to_be_bytes(), self.encode());
-        receipts::put(txn, &self.receipt, Progress::Pending { intent: number })?;
+        receipts::put_pending(txn, &self.receipt, number);
         Ok(number)
     }
 
     /// The entry that says it is done.
-    pub fn done_event(&self, template: Event) -> Event {
-        let count = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
-        let class = crate::catalog::classes::class_of(&self.class);
+    pub fn done_event(what: What, class: &str, receipt: ReceiptId, count: u32, template: Event) -> Event {
+        let class = crate::catalog::classes::class_of(class);
         Event {
-            operation: self.what.done(),
+            operation: what.done(),
             class: class.map_or(SafeText::constant(""), |class| SafeText::of(&class.id)),
-            about: About::Erasure(self.receipt),
+            about: About::Erasure(receipt),
             count,
             ..template
         }
@@ -149,7 +168,7 @@ fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
     })
 }
 
-fn read_what(tag: u8) -> Result<What, Malformed> {
+pub(super) fn read_what(tag: u8) -> Result<What, Malformed> {
     What::ALL.iter().copied().find(|what| *what as u8 == tag).ok_or(Malformed)
 }
 

@@ -4,21 +4,28 @@
 //! durable record.
 
 mod advice;
+pub mod approvals;
 pub mod call;
 pub mod committer;
 pub mod days;
 pub mod epoch;
+pub mod former;
+mod held;
 pub mod intents;
 pub mod log;
 pub mod once;
 pub mod open;
 pub mod pages;
+mod periods;
+mod persons;
+mod places;
 pub mod publication;
 pub mod readings;
 pub mod receipts;
 pub mod record;
 pub mod refusal;
 pub mod service_keys;
+pub mod slot_changes;
 pub mod slots;
 pub mod status;
 pub mod take_over;

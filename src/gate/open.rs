@@ -8,8 +8,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::advice;
 use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
+use super::former;
 use super::log::Log;
 use super::pages::StoredPages;
+use super::persons::Persons;
+use super::places;
 use super::publication::Readers;
 use super::readings::Readings;
 use super::refusal::Refusal;
@@ -35,13 +38,15 @@ use crate::keys::outer::source::Source;
 use crate::keys::root;
 use crate::keys::slot::file::Place;
 use crate::keys::tree::{self, Root};
+use crate::policy::bindings::Bindings;
 use crate::policy::rules::Rules;
 use crate::store::batch::Batch;
 use crate::store::format;
 use crate::store::keyspace::Space;
 use crate::store::{self, Engine};
 
-const VAULT: &[u8] = b"vault";
+/// The row that names the vault and its slots.
+pub(super) const VAULT: &[u8] = b"vault";
 const AUDIT_KEY: &[u8] = b"signing/audit";
 const RECEIPT_KEY: &[u8] = b"signing/receipt";
 /// How a passphrase becomes the outer key; absent where the key is in a file.
@@ -127,6 +132,8 @@ pub(super) struct Identity {
 /// What the store says about its vault, once the outer key has proved to be the right one.
 pub(super) struct Known {
     pub identity: Identity,
+    /// Every slot of the vault and where it is.
+    pub seats: Vec<(SlotId, Place)>,
     pub state: State,
     pub outer: Key,
     pub verifiers: Verifiers,
@@ -142,11 +149,11 @@ pub(super) struct Signing {
 }
 
 impl Identity {
-    fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         Writer::new().u8(1).raw(self.vault.as_bytes()).list(self.slots.iter(), |w, id| w.raw(id.as_bytes())).finish()
     }
 
-    fn decode(row: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
         if r.u8()? != 1 {
             return Err(Malformed);
@@ -203,9 +210,9 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let Known { identity, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
-    let seats = identity.slots.iter().copied().zip(places(&parts)).collect();
+    let Known { identity, seats, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
     let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
+    slots.reload_former(&*engine)?;
     slots.claim(&state)?;
     let epoch = state.needed();
     let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
@@ -219,7 +226,9 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let index_key = committer.commit_blocking(index, false)?;
     let readings = Arc::new(Readings::default());
     let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
+    let held = engine.scan(Space::Held, &[], &[], usize::MAX)?.len() as u64;
     let work = Work {
+        vault: identity.vault,
         engine: engine.clone(),
         committer: committer.clone(),
         readings: readings.clone(),
@@ -228,7 +237,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         pages: pages.clone(),
         patience: parts.patience,
     };
-    let epochs = Epochs::start(work, pending, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
+    let epochs = Epochs::start(work, pending, held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
     let log = Log::start(engine.clone(), committer.clone(), signing, integrated)?;
     Ok(Arc::new(Vault {
         id: identity.vault,
@@ -242,6 +251,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         log,
         readers: Readers::default(),
         rules: ArcSwap::from_pointee(parts.rules),
+        bindings: ArcSwap::from_pointee(Bindings::default()),
+        persons: Persons::default(),
         days: ArcSwapOption::empty(),
         started: parts.clock.now(),
         clock: parts.clock,
@@ -263,12 +274,12 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let signing = signing(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?;
     let receipts = self::signing(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?;
     let verifiers = Verifiers { audit: signing.key.to_string(), receipt: receipts.key.to_string() };
-    if identity.slots.len() != parts.slots.len() {
-        return Err(OpenError::SlotCount { known: identity.slots.len(), configured: parts.slots.len() });
-    }
+    let configured = parts.slots.len();
+    let count = OpenError::SlotCount { known: identity.slots.len(), configured };
+    let seats = places::assign(places(parts), &identity.slots, &former::load(engine)?).ok_or(count)?;
     let head = Head::load(engine)?;
     let integrated = Integrator::resume(StoredLog(engine), &signing.key, head)?;
-    Ok(Known { identity, state, outer, verifiers, signing, head, integrated })
+    Ok(Known { identity, seats, state, outer, verifiers, signing, head, integrated })
 }
 
 fn signing(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<Signing, OpenError> {

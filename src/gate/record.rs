@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::days::Days;
-use super::refusal::{Access, Refusal, Unavailable};
+use super::refusal::{Access, Approving, Refusal, Unavailable};
 use crate::audit::detail::{Detail, DetailKeys};
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::id::{ItemId, PolicyVersion, ReceiptId, RequestId, SubjectId, VaultId};
@@ -164,14 +164,16 @@ fn denying_rule(ended: &Ended<'_>) -> Option<SafeText> {
 fn decision_of(refusal: &Refusal) -> Decision {
     match refusal {
         Refusal::Access(Access::RoleRequired | Access::PurposeRequired) | Refusal::Invalid(_) => Decision::NotAsked,
-        Refusal::Access(_) => Decision::Denied,
-        Refusal::State(_) | Refusal::Unavailable(_) => Decision::Permitted,
+        Refusal::Access(_) | Refusal::Approving(Approving::NoPerson | Approving::Own) => Decision::Denied,
+        Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) | Refusal::Unavailable(_) => Decision::Permitted,
     }
 }
 
 fn outcome_of(refusal: &Refusal) -> Outcome {
     match refusal {
-        Refusal::Access(_) | Refusal::Invalid(_) | Refusal::State(_) => Outcome::Refused,
+        Refusal::Access(_) | Refusal::Invalid(_) | Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) => {
+            Outcome::Refused
+        }
         Refusal::Unavailable(_) => Outcome::Failed,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::id::{PolicyVersion, ReceiptId};
+use crate::base::id::{ApprovalId, PolicyVersion, ReceiptId, SlotId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
 use crate::catalog::path::FieldPath;
@@ -21,6 +21,12 @@ pub enum Refusal {
     /// What the request concerns does not allow it.
     #[error(transparent)]
     State(#[from] State),
+    /// Another person's word is missing, or is no word for this.
+    #[error(transparent)]
+    Approving(#[from] Approving),
+    /// The vault's slots do not allow it.
+    #[error(transparent)]
+    Slots(#[from] Slots),
     /// The vault cannot serve now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -142,6 +148,43 @@ pub enum State {
     SubjectFull,
 }
 
+/// Why another person's word is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Approving {
+    /// It is needed; this approval is open for it.
+    #[error("another person must approve this")]
+    Required(ApprovalId),
+    /// The approval is not for this request, or not usable.
+    #[error("the approval is not one that this request can use")]
+    Invalid,
+    /// Who would agree is who asked, or has decided already.
+    #[error("another person must decide")]
+    Own,
+    /// The caller is a service.
+    #[error("only a person may ask for this or decide about it: bind the identity to a person in bindings.toml")]
+    NoPerson,
+    /// The requester has as many open approvals as may be.
+    #[error("too many of the requester's approvals are open")]
+    TooMany,
+}
+
+/// Why the vault's slots do not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Slots {
+    /// Fewer slots would be left than a vault needs.
+    #[error("the vault would have too few slots")]
+    TooFew,
+    /// No other slot is in reach, so that nothing would open the vault.
+    #[error("no other slot of the vault answers")]
+    NoOther,
+    /// The slot is the vault's still.
+    #[error("the slot is still one of the vault's")]
+    NotReplaced(SlotId),
+    /// The slot is not lost, so there is nothing to attest.
+    #[error("the slot's end is known already")]
+    NotLost(SlotId),
+}
+
 /// Why the vault cannot serve now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -212,6 +255,8 @@ pub enum FaultReason {
     Duplicate,
     /// The encoded value is too large.
     TooLarge,
+    /// A time that has not come yet.
+    InFuture,
 }
 
 impl Fault {
@@ -239,6 +284,8 @@ impl Refusal {
             Self::Access(access) => access.reason(),
             Self::Invalid(faults) => faults.first().map_or(Reason::FieldInvalid, |fault| fault.reason.reason()),
             Self::State(state) => state.reason(),
+            Self::Approving(approving) => approving.reason(),
+            Self::Slots(slots) => slots.reason(),
             Self::Unavailable(unavailable) => unavailable.reason(),
         }
     }
@@ -281,6 +328,29 @@ impl State {
     }
 }
 
+impl Approving {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Required(_) => Reason::ApprovalRequired,
+            Self::Invalid => Reason::ApprovalInvalid,
+            Self::Own => Reason::SelfApproval,
+            Self::NoPerson => Reason::PersonRequired,
+            Self::TooMany => Reason::ApprovalsFull,
+        }
+    }
+}
+
+impl Slots {
+    fn reason(self) -> Reason {
+        match self {
+            Self::TooFew => Reason::TooFewSlots,
+            Self::NoOther => Reason::SlotUnreachable,
+            Self::NotReplaced(_) => Reason::SlotNotReplaced,
+            Self::NotLost(_) => Reason::StateTransitionInvalid,
+        }
+    }
+}
+
 impl Unavailable {
     fn reason(self) -> Reason {
         match self {
@@ -312,7 +382,7 @@ impl FaultReason {
             Self::Required => Reason::FieldRequired,
             Self::TooLong | Self::TooLarge => Reason::FieldTooLong,
             Self::TooMany => Reason::TooMany,
-            Self::Malformed => Reason::FieldInvalid,
+            Self::Malformed | Self::InFuture => Reason::FieldInvalid,
             Self::IdMalformed => Reason::IdMalformed,
             Self::UnknownField => Reason::FieldUnknown,
             Self::EnumUnknown => Reason::EnumUnknown,

@@ -21,17 +21,25 @@ pub enum Name {
     Lookup(i32),
     /// Seals the details of one day's entries that concern no subject.
     Detail(i32),
+    /// Finds and seals the names of operators who last acted in one period.
+    OperatorNames(u32),
+    /// Seals the approvals of one period and makes their digests.
+    Approvals(u32),
+    /// Seals where the evidence of slots' destruction is.
+    Evidence,
 }
 
 const VERSION: u8 = 1;
-const LOOKUP_TAG: u8 = 2;
 
 impl Name {
     fn parts(self) -> (u8, u32) {
         match self {
             Name::ExternalIdIndex(number) => (1, number),
-            Name::Lookup(day) => (LOOKUP_TAG, day as u32),
+            Name::Lookup(day) => (2, day as u32),
             Name::Detail(day) => (3, day as u32),
+            Name::OperatorNames(period) => (4, period),
+            Name::Approvals(period) => (5, period),
+            Name::Evidence => (6, 0),
         }
     }
 
@@ -104,9 +112,14 @@ pub fn doomed(reads: &dyn Reads, name: Name) -> Result<Option<Doomed>, Fault> {
 
 /// The days that have a lookup key, in no order.
 pub fn lookup_days(reads: &dyn Reads) -> Result<Vec<i32>, Fault> {
-    let rows = reads.rows(Space::ServiceKey, &[LOOKUP_TAG], &[], usize::MAX)?;
-    let day = |key: &[u8]| key[1..].try_into().map(|bytes| u32::from_be_bytes(bytes) as i32).map_err(|_| Fault::Torn);
-    rows.iter().map(|(key, _)| day(key)).collect()
+    Ok(numbers(reads, Name::Lookup(0))?.into_iter().map(|number| number as i32).collect())
+}
+
+/// The numbers, such as days or periods, for which there is a key of the same kind.
+pub fn numbers(reads: &dyn Reads, kind: Name) -> Result<Vec<u32>, Fault> {
+    let rows = reads.rows(Space::ServiceKey, &[kind.parts().0], &[], usize::MAX)?;
+    let number = |key: &[u8]| key[1..].try_into().map(u32::from_be_bytes).map_err(|_| Fault::Torn);
+    rows.iter().map(|(key, _)| number(key)).collect()
 }
 
 fn seat(reads: &dyn Reads, name: Name) -> Result<Option<Seat>, Fault> {

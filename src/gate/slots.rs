@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::former::{self, FormerSlot};
 use crate::base::fault;
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::secret::Key;
@@ -13,7 +14,7 @@ use crate::keys::slot::file::{FileSlot, Place};
 use crate::keys::slot::grade::Grade;
 use crate::keys::slot::{RootSlot, SlotError};
 use crate::store::keyspace::Space;
-use crate::store::{Engine, Record};
+use crate::store::{self, Engine, Record};
 
 /// One configured slot.
 pub struct SlotSeat {
@@ -92,13 +93,55 @@ pub struct SlotSet {
     owner: InstanceId,
     outer: Key,
     seats: Mutex<Vec<SlotSeat>>,
+    /// As the store has them.
+    former: Mutex<Vec<FormerSlot>>,
 }
 
 impl SlotSet {
     /// Over slots that are not claimed yet.
     pub fn new(vault: VaultId, owner: InstanceId, outer: Key, places: Vec<(SlotId, Place)>) -> Self {
         let seats = places.into_iter().map(|(slot, place)| SlotSeat::new(slot, place)).collect();
-        Self { vault, owner, outer, seats: Mutex::new(seats) }
+        Self { vault, owner, outer, seats: Mutex::new(seats), former: Mutex::default() }
+    }
+
+    /// The slots that are no longer the vault's.
+    pub fn former(&self) -> Vec<FormerSlot> {
+        self.former.lock().clone()
+    }
+
+    /// Takes over what the store says about former slots.
+    pub fn reload_former(&self, engine: &dyn Engine) -> Result<(), store::Error> {
+        *self.former.lock() = former::load(engine)?;
+        Ok(())
+    }
+
+    /// Whether some slot besides this one is in reach.
+    pub fn has_another(&self, than: SlotId) -> bool {
+        self.seats.lock().iter().any(|seat| seat.slot != than && seat.claimed.is_some())
+    }
+
+    /// Where one of the vault's slots is, and its grade.
+    pub fn seat_of(&self, slot: SlotId) -> Option<(Place, Grade)> {
+        let seats = self.seats.lock();
+        seats.iter().find(|seat| seat.slot == slot).map(|seat| (seat.place.clone(), seat.last.grade))
+    }
+
+    /// Lets go of a slot that is no longer the vault's.
+    pub fn drop_seat(&self, slot: SlotId) {
+        self.seats.lock().retain(|seat| seat.slot != slot);
+    }
+
+    /// Destroys everything that a former slot holds, if it is in reach and is that slot. Whether it did.
+    pub fn destroy_former(&self, former: &FormerSlot) -> bool {
+        let place = Place { path: former.path.clone(), apart_from: Vec::new() };
+        let destroy = || {
+            let mut slot = FileSlot::claim(&place, self.vault, self.owner)?;
+            if slot.describe()?.slot != former.slot {
+                return Err(SlotError::Missing); // another slot has its place
+            }
+            slot.destroy_all()
+        };
+        destroy().is_ok()
     }
 
     /// Takes a slot over that another instance owns.
@@ -135,6 +178,12 @@ impl SlotSet {
     /// What was last seen of every slot.
     pub fn views(&self) -> Vec<SlotView> {
         self.seats.lock().iter().map(|seat| seat.last.clone()).collect()
+    }
+
+    /// The slots that erasures wait for: not in reach, or lost.
+    pub fn waited_for(&self) -> Vec<SlotId> {
+        let former = self.former.lock();
+        self.missing().into_iter().chain(former.iter().filter(|slot| slot.is_lost()).map(|slot| slot.slot)).collect()
     }
 
     /// The slots that are not in reach.

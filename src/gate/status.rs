@@ -9,6 +9,7 @@ use crate::keys::slot::grade::Grade;
 use crate::store::format::FORMAT;
 
 pub use super::epoch::Phase;
+pub use super::former::{End, FormerSlot};
 pub use super::slots::SlotState;
 
 /// Whether the vault serves.
@@ -16,7 +17,7 @@ pub use super::slots::SlotState;
 pub enum VaultState {
     /// Everything works.
     Serving,
-    /// Calls are served; erasures stay pending because a slot is out of reach.
+    /// Calls are served; erasures stay pending because a slot is out of reach or lost.
     Degraded,
     /// Storage failed; nothing is served.
     Failed,
@@ -54,6 +55,8 @@ pub struct VaultStatus {
     pub waiting: Vec<SlotId>,
     /// Every slot.
     pub slots: Vec<SlotStatus>,
+    /// Slots that are no longer the vault's.
+    pub former: Vec<FormerSlot>,
     /// Leaves in the audit log.
     pub log_size: u64,
     /// Bytes of live files of the store.
@@ -83,7 +86,9 @@ impl Vault {
                 state: view.state,
             })
             .collect();
-        let degraded = slots.iter().any(|slot| slot.state != SlotState::Current);
+        let former = self.slots.former();
+        let degraded =
+            slots.iter().any(|slot| slot.state != SlotState::Current) || former.iter().any(FormerSlot::is_lost);
         let state = match (self.committer.has_failed(), degraded) {
             (true, _) => VaultState::Failed,
             (false, true) => VaultState::Degraded,
@@ -98,6 +103,7 @@ impl Vault {
             phase: self.epochs.phase(),
             waiting: self.epochs.waiting(),
             slots,
+            former,
             log_size: self.committer.log_size(),
             store_bytes: (self.store_bytes)(),
             started: self.started,

@@ -58,9 +58,9 @@ impl<'a> TakeOver<'a> {
             return Err(store::Error::Missing.into());
         }
         let known = open::recognise(parts)?;
-        let places = open::places(parts);
-        let seats = known.identity.slots.iter().zip(&places);
-        let slots = seats
+        let slots = known
+            .seats
+            .iter()
             .map(|(slot, place)| {
                 look_at(parts, &known, *slot, place)
                     .map_err(|error| SeatError { name: super::slots::name(place), error })
@@ -104,7 +104,7 @@ impl<'a> TakeOver<'a> {
             return Ok(0);
         }
         let head = self.record(self.known.head, Outcome::Started, count)?;
-        let seats = self.known.identity.slots.iter().copied().zip(open::places(self.parts)).collect();
+        let seats = self.known.seats.clone();
         let outer = self.known.outer.duplicate();
         let taken = SlotSet::new(self.vault(), self.instance(), outer, seats).take_over()?;
         self.record(head, Outcome::Done, taken)?;

@@ -9,8 +9,10 @@ use super::call::Call;
 use super::committer::Committer;
 use super::days::Days;
 use super::epoch::Epochs;
+use super::held;
 use super::log::Log;
 use super::pages::{StoredPages, Uncached};
+use super::persons::Persons;
 use super::publication::Readers;
 use super::readings::Readings;
 use super::record::own_event;
@@ -25,6 +27,7 @@ use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
 use crate::keys::page::{Entry, Tree};
 use crate::keys::tree::{self, Pages, Root};
+use crate::policy::bindings::Bindings;
 use crate::policy::rules::Rules;
 use crate::store::Engine;
 use crate::store::keyspace::Space;
@@ -42,6 +45,8 @@ pub struct Vault {
     pub(super) log: Log,
     pub(super) readers: Readers,
     pub(super) rules: ArcSwap<Rules>,
+    pub(super) bindings: ArcSwap<Bindings>,
+    pub(super) persons: Persons,
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) index_key: Key,
@@ -120,6 +125,12 @@ impl Vault {
         Ok(())
     }
 
+    /// Says who is bound to what from now on. It matters to approvals: whoever agreed must still have been entitled to
+    /// when the approval is used.
+    pub fn replace_bindings(&self, bindings: Arc<Bindings>) {
+        self.bindings.store(bindings);
+    }
+
     /// Who is reading whom.
     pub fn readings(&self) -> &Arc<Readings> {
         &self.readings
@@ -186,7 +197,9 @@ impl Vault {
     /// The same for an intent that the epochs know of already.
     pub async fn await_intent(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
         let pending = || Awaited::Pending { waiting: self.epochs.waiting() };
-        if !wait {
+        // Once carried out, it may still wait for a lost slot. Where that cannot be read, nothing is claimed.
+        let is_held = || self.read(|reads| held::is_held(reads, intent)).unwrap_or(true);
+        if !wait || is_held() {
             return pending();
         }
         let deadline = call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN));
@@ -195,7 +208,7 @@ impl Vault {
             let step = std::time::Instant::now() + EPOCH_RETRY;
             let until = Some(deadline.map_or(step, |deadline| deadline.min(step)));
             if let Some(epoch) = self.epochs.wait_for(intent, until).await {
-                return Awaited::Done { epoch };
+                return if is_held() { pending() } else { Awaited::Done { epoch } };
             }
             let over = deadline.is_some_and(|deadline| deadline <= std::time::Instant::now());
             if over || !self.epochs.waiting().is_empty() || self.committer.has_failed() {

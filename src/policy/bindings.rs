@@ -8,13 +8,20 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::caller::{RoleId, ServiceName, TrustDomain};
+use super::caller::{PersonName, RoleId, ServiceName, TrustDomain};
 
 /// Who holds which roles, and whose SPIFFE identities are believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bindings {
     trust_domain: Option<TrustDomain>,
-    roles: HashMap<ServiceName, Vec<RoleId>>,
+    bound: HashMap<ServiceName, Bound>,
+}
+
+/// What one identity is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bound {
+    roles: Vec<RoleId>,
+    person: Option<PersonName>,
 }
 
 impl Bindings {
@@ -26,11 +33,16 @@ impl Bindings {
     /// [[binding]]
     /// identity = "spiffe://example.org/checkout" # or "dns:checkout.example.org"
     /// roles = ["service", "billing"]
+    ///
+    /// [[binding]]
+    /// identity = "spiffe://example.org/people/kim"
+    /// roles = ["key-admin"]
+    /// person = "Kim Example" # the same text for every certificate of this person
     /// ```
     ///
     /// # Errors
     /// The first mistake, with its line. An unknown key, an unknown role, an identity bound twice, a SPIFFE
-    /// identity outside the trust domain and an empty list of roles are mistakes.
+    /// identity outside the trust domain, an empty list of roles and two spellings of one person are mistakes.
     pub fn parse(text: &str) -> Result<Self, BindingsError> {
         let file: File = toml::from_str(text).map_err(|e| BindingsError::new(Place::of(text, &e), describe(&e)))?;
         let at = |spanned: &Spanned<String>, detail: String| {
@@ -43,7 +55,7 @@ impl Bindings {
                 Some(parsed.map_err(|e| at(name, format!("trust_domain is {e}")))?)
             }
         };
-        let mut roles = HashMap::with_capacity(file.binding.len());
+        let mut bound: HashMap<ServiceName, Bound> = HashMap::with_capacity(file.binding.len());
         for row in &file.binding {
             let name = ServiceName::from_str(row.identity.get_ref())
                 .map_err(|e| at(&row.identity, format!("identity is {e}")))?;
@@ -51,17 +63,29 @@ impl Bindings {
                 let why = "identity is not in trust_domain; name the domain at the top of the file";
                 return Err(at(&row.identity, why.to_owned()));
             }
-            match roles.entry(name) {
+            let person = row.person(&at)?;
+            let known = bound.values().filter_map(|bound| bound.person.as_ref());
+            if let (Some(person), Some(text)) = (&person, &row.person)
+                && known.into_iter().any(|known| known.is_misspelt(person))
+            {
+                return Err(at(text, "person is spelt in two ways; one person has one spelling".into()));
+            }
+            match bound.entry(name) {
                 Entry::Occupied(_) => return Err(at(&row.identity, "identity is bound twice; keep one entry".into())),
-                Entry::Vacant(entry) => entry.insert(row.roles(&at)?),
+                Entry::Vacant(entry) => entry.insert(Bound { roles: row.roles(&at)?, person }),
             };
         }
-        Ok(Self { trust_domain, roles })
+        Ok(Self { trust_domain, bound })
     }
 
     /// The roles an identity is bound to: none if nobody bound it.
     pub fn roles_of(&self, name: &ServiceName) -> &[RoleId] {
-        self.roles.get(name).map_or(&[], Vec::as_slice)
+        self.bound.get(name).map_or(&[], |bound| bound.roles.as_slice())
+    }
+
+    /// The person whose identity it is: none if it is a service's, or if nobody bound it.
+    pub fn person_of(&self, name: &ServiceName) -> Option<&PersonName> {
+        self.bound.get(name)?.person.as_ref()
     }
 
     /// The trust domain whose SPIFFE identities are believed; without one, none are.
@@ -71,12 +95,12 @@ impl Bindings {
 
     /// How many identities are bound.
     pub fn len(&self) -> usize {
-        self.roles.len()
+        self.bound.len()
     }
 
     /// Whether nobody is bound, so that every call is refused.
     pub fn is_empty(&self) -> bool {
-        self.roles.is_empty()
+        self.bound.is_empty()
     }
 }
 
@@ -153,9 +177,18 @@ struct File {
 struct Row {
     identity: Spanned<String>,
     roles: Spanned<Vec<Spanned<String>>>,
+    person: Option<Spanned<String>>,
 }
 
 impl Row {
+    fn person(
+        &self,
+        at: &impl Fn(&Spanned<String>, String) -> BindingsError,
+    ) -> Result<Option<PersonName>, BindingsError> {
+        let read = |text: &Spanned<String>| text.get_ref().parse().map_err(|e| at(text, format!("person is {e}")));
+        self.person.as_ref().map(read).transpose()
+    }
+
     fn roles(&self, at: &impl Fn(&Spanned<String>, String) -> BindingsError) -> Result<Vec<RoleId>, BindingsError> {
         let mut roles = Vec::new();
         for name in self.roles.get_ref() {
@@ -197,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn several_identities_may_be_one_person_and_a_service_is_none() {
+        let row =
+            |name: &str, more: &str| format!("[[binding]]\nidentity = \"dns:{name}\"\nroles = [\"legal\"]\n{more}\n");
+        let text = [row("a", "person = \"Kim\""), row("b", "person = \"Kim\""), row("c", "")].concat();
+        let bindings = Bindings::parse(&text).unwrap();
+        let person = |name: &str| bindings.person_of(&name.parse().unwrap()).cloned();
+        assert!(person("dns:a").is_some() && person("dns:a") == person("dns:b"));
+        assert_eq!((person("dns:c"), person("dns:d")), (None, None));
+        assert!(!format!("{bindings:?}").contains("Kim"), "a name is not printed");
+    }
+
+    #[test]
     fn mistakes_are_refused_with_their_line() {
         let duplicate = format!("{SOUND}[[binding]]\nidentity = \"dns:b.EXAMPLE.org\"\nroles = [\"legal\"]\n");
         let row = |identity: &str, roles: &str| format!("[[binding]]\nidentity = \"{identity}\"\nroles = {roles}\n");
@@ -212,6 +257,11 @@ mod tests {
             (row("dns:a", "[]"), "line 2, section [binding]: roles is empty"),
             (row("dns:a", "\"s3cret\""), "line 3, section [binding]: expected a sequence"),
             (row("dns:a", "[\"kyc\"]\nrole = 1"), "line 4, section [binding]: unknown field `role`"),
+            (row("dns:a", "[\"kyc\"]\nperson = \" Kim\""), "line 4, section [binding]: person is not a name"),
+            (
+                row("dns:a", "[\"kyc\"]\nperson = \"Kim\"") + &row("dns:b", "[\"kyc\"]\nperson = \"KIM\""),
+                "line 8, section [binding]: person is spelt in two ways",
+            ),
             ("[[binding]]\nidentity = \"dns:a\"\n".to_owned(), "line 1, section [binding]: missing field `roles`"),
         ] {
             let error = Bindings::parse(&text).unwrap_err().to_string();

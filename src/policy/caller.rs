@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::base::limits::PERSON_NAME_BYTES_MAX;
 use crate::base::log_safe::LogSafe;
 
 /// Longest identity, in bytes (the SPIFFE ID specification, section 2.3, asks for 2048).
@@ -97,6 +98,11 @@ impl ServiceName {
         self.spiffe_domain().is_some()
     }
 
+    /// The text, in its one spelling.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn spiffe_domain(&self) -> Option<&str> {
         self.0.strip_prefix("spiffe://")?.split('/').next()
     }
@@ -118,6 +124,44 @@ impl fmt::Display for ServiceName {
 
 impl LogSafe for ServiceName {}
 impl LogSafe for TrustDomain {}
+
+/// The name of a person who operates the vault, as `bindings.toml` has it. Cheap to clone.
+///
+/// INVARIANT: it is written only sealed and printed nowhere: the log knows the person by a random id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PersonName(Arc<str>);
+
+/// The text is not a person's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a name: write 1 to 128 bytes without line breaks, and no space before or after")]
+pub struct MalformedPersonName;
+
+impl PersonName {
+    /// The name, to be sealed or compared.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether two spellings differ in case alone, which is more likely one person than two.
+    pub fn is_misspelt(&self, other: &Self) -> bool {
+        self != other && self.0.to_lowercase() == other.0.to_lowercase()
+    }
+}
+
+impl FromStr for PersonName {
+    type Err = MalformedPersonName;
+
+    fn from_str(text: &str) -> Result<Self, MalformedPersonName> {
+        let sound = (1..=PERSON_NAME_BYTES_MAX).contains(&text.len()) && text.trim() == text;
+        if sound && !text.chars().any(char::is_control) { Ok(Self(text.into())) } else { Err(MalformedPersonName) }
+    }
+}
+
+impl fmt::Debug for PersonName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonName")
+    }
+}
 
 /// The text names no shipped role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -201,6 +245,8 @@ pub struct Caller {
     pub identity: ServiceName,
     /// What it is bound to; empty for a service nobody has bound, which may therefore do nothing.
     pub roles: Vec<RoleId>,
+    /// The person who holds it; none for a service.
+    pub person: Option<PersonName>,
 }
 
 impl Caller {
@@ -292,7 +338,8 @@ mod tests {
 
     #[test]
     fn exactly_one_role_acts() {
-        let caller = |roles: &[RoleId]| Caller { identity: "dns:a".parse().unwrap(), roles: roles.to_vec() };
+        let caller =
+            |roles: &[RoleId]| Caller { identity: "dns:a".parse().unwrap(), roles: roles.to_vec(), person: None };
         let (one, two) = (caller(&[RoleId::Kyc]), caller(&[RoleId::Kyc, RoleId::Legal]));
         assert_eq!(one.acting(""), Ok(RoleId::Kyc));
         assert_eq!(one.acting("kyc"), Ok(RoleId::Kyc));

@@ -137,6 +137,7 @@ impl Doors {
 /// Starts both listeners over an open vault.
 pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode) -> Result<Service, StartError> {
     let Doors { tls, bindings } = doors;
+    vault.replace_bindings(bindings.current());
     let readiness = Readiness::default();
     let hooks = Hooks {
         on_park: Arc::new({
@@ -186,7 +187,10 @@ impl Service {
             Err(error) => tracing::error!("certificates are kept as they were: {error}"),
         }
         match self.bindings.reload() {
-            Ok(()) => tracing::info!("bindings were read again"),
+            Ok(()) => {
+                self.vault.replace_bindings(self.bindings.current());
+                tracing::info!("bindings were read again");
+            }
             Err(error) => tracing::error!("bindings are kept as they were: {error}"),
         }
         match read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?)) {

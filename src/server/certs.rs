@@ -129,10 +129,32 @@ pub struct ClientFiles {
 pub struct DevFiles {
     /// What the server needs.
     pub server: TlsFiles,
-    /// One caller per role.
+    /// One caller per role, and a second key-admin.
     pub clients: Vec<ClientFiles>,
     /// The bindings of these callers.
     pub bindings: PathBuf,
+}
+
+/// A throw-away caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevClient {
+    /// Its name in files and certificates.
+    pub name: String,
+    /// Its role.
+    pub role: RoleId,
+    /// The person who holds it; none for a service.
+    pub person: Option<&'static str>,
+}
+
+/// One caller per role, named after it, and a second person for what needs two.
+pub fn dev_clients() -> Vec<DevClient> {
+    let one = |role: &RoleId| {
+        let person = (*role == RoleId::KeyAdmin).then_some("Dev Key Admin");
+        DevClient { name: role.name().to_owned(), role: *role, person }
+    };
+    let role = RoleId::KeyAdmin;
+    let second = DevClient { name: format!("{role}-2"), role, person: Some("Dev Second Key Admin") };
+    RoleId::ALL.iter().map(one).chain([second]).collect()
 }
 
 /// Writes an authority, a server certificate, a client certificate for every role and their bindings into an
@@ -144,12 +166,15 @@ pub fn write_dev_files(dir: &Path, now: Timestamp) -> Result<DevFiles, CertError
     let (cert, key) = write_issued(dir, "server", &authority.issue(&Authority::server_params(now)?)?)?;
     let mut clients = Vec::new();
     let mut bindings = format!("trust_domain = \"{DEV_TRUST_DOMAIN}\"\n");
-    for role in RoleId::ALL {
-        let issued = authority.issue(&Authority::client_params(role.name(), now)?)?;
-        let (cert, key) = write_issued(dir, &format!("client-{role}"), &issued)?;
-        clients.push(ClientFiles { role: *role, cert, key });
-        let identity = format!("spiffe://{DEV_TRUST_DOMAIN}/{role}");
+    for DevClient { name, role, person } in dev_clients() {
+        let issued = authority.issue(&Authority::client_params(&name, now)?)?;
+        let (cert, key) = write_issued(dir, &format!("client-{name}"), &issued)?;
+        clients.push(ClientFiles { role, cert, key });
+        let identity = format!("spiffe://{DEV_TRUST_DOMAIN}/{name}");
         bindings.push_str(&format!("\n[[binding]]\nidentity = \"{identity}\"\nroles = [\"{role}\"]\n"));
+        if let Some(person) = person {
+            bindings.push_str(&format!("person = \"{person}\"\n"));
+        }
     }
     let path = dir.join("bindings.toml");
     write(&path, 0o644, &bindings)?;
@@ -216,7 +241,10 @@ mod tests {
             assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
         }
         let bindings = Bindings::parse(&fs::read_to_string(&files.bindings).unwrap()).unwrap();
-        assert_eq!((bindings.len(), files.clients.len()), (RoleId::ALL.len(), RoleId::ALL.len()));
+        assert_eq!((bindings.len(), files.clients.len()), (RoleId::ALL.len() + 1, RoleId::ALL.len() + 1));
+        let person = |name: &str| bindings.person_of(&format!("spiffe://{DEV_TRUST_DOMAIN}/{name}").parse().unwrap());
+        assert!(person("key-admin").is_some() && person("key-admin-2").is_some());
+        assert!(person("key-admin") != person("key-admin-2") && person("service").is_none());
         assert!(matches!(
             write_dev_files(dir.path(), NOW),
             Err(CertError::Write { kind: io::ErrorKind::AlreadyExists, .. })

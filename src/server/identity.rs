@@ -140,7 +140,8 @@ impl Peer {
             return Ok(bound.caller.clone());
         }
         let roles = bindings.roles_of(&identity.name).to_vec();
-        let caller = Arc::new(Caller { identity: identity.name.clone(), roles });
+        let person = bindings.person_of(&identity.name).cloned();
+        let caller = Arc::new(Caller { identity: identity.name.clone(), roles, person });
         self.0.bound.store(Some(Arc::new(Bound { bindings: bindings.clone(), caller: caller.clone() })));
         Ok(caller)
     }

@@ -52,4 +52,12 @@ spaces! {
     LogBundle = 21, "log_bundle";
     /// Entries of the log by the subject's token in them.
     LogSubject = 22, "log_subject";
+    /// Persons who operate the vault: their random ids and sealed names.
+    Person = 30, "person";
+    /// Requests that need another person's word.
+    Approval = 31, "approval";
+    /// Slots that are no longer the vault's.
+    FormerSlot = 32, "former_slot";
+    /// Acts of forgetting that are carried out but wait for a lost slot's end.
+    Held = 33, "held";
 }

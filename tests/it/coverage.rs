@@ -51,6 +51,7 @@ const WATCHERS: &[Grant] = &[
     ("auditor", "security", ""),
     ("auditor", "legal_compliance", ""),
 ];
+const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
 const NOBODY: &[Grant] = &[];
 
 /// What a method does to the class that a call concerns.
@@ -64,8 +65,10 @@ enum Kind {
     Finds,
     /// As `Finds`, and afterwards it is gone.
     Removes,
+    /// Concerns no class, and something that is not there.
+    Absent,
 }
-use Kind::{Classless, Finds, Removes, Writes};
+use Kind::{Absent, Classless, Finds, Removes, Writes};
 
 struct Row {
     method: &'static str,
@@ -84,6 +87,15 @@ const fn row(
     request: fn(&Fixture, &str) -> Vec<u8>,
 ) -> Row {
     Row { method, kind, allowed, request, entry: |_| None }
+}
+
+/// An approval and a slot that do not exist.
+const NO_APPROVAL: &str = "apr_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+const NO_SLOT: &str = "slt_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// A method that is asked about something absent: whoever may call it is told so.
+const fn absent(method: &'static str, allowed: &'static [Grant], request: fn(&Fixture, &str) -> Vec<u8>) -> Row {
+    row(method, Kind::Absent, allowed, request)
 }
 
 /// A method that no role may call.
@@ -175,9 +187,14 @@ const TABLE: &[Row] = &[
     closed("Audit/TailEntries"),
     closed("Audit/GetInclusionProof"),
     closed("Audit/GetConsistencyProof"),
-    closed("Approvals/ListApprovals"),
-    closed("Approvals/Approve"),
-    closed("Approvals/Reject"),
+    row("Approvals/ListApprovals", Classless, KEY_ADMINS, |_, _| Vec::new()),
+    absent("Approvals/Approve", KEY_ADMINS, |_, _| {
+        let (approval_id, request_digest) = (NO_APPROVAL.into(), vec![0; 32]);
+        ApproveRequest { approval_id, request_digest, ..Default::default() }.encode_to_vec()
+    }),
+    absent("Approvals/Reject", KEY_ADMINS, |_, _| {
+        RejectRequest { approval_id: NO_APPROVAL.into(), ..Default::default() }.encode_to_vec()
+    }),
     row("System/GetStatus", Classless, WATCHERS, |_, _| Vec::new()),
     closed("System/Unseal"),
     closed("System/Seal"),
@@ -186,8 +203,19 @@ const TABLE: &[Row] = &[
     closed("System/ListDue"),
     closed("System/ConfirmSweep"),
     closed("System/ReplaceSlot"),
-    closed("System/RemoveSlot"),
-    closed("System/AttestSlotDestroyed"),
+    absent("System/RemoveSlot", KEY_ADMINS, |_, _| {
+        RemoveSlotRequest { slot_id: NO_SLOT.into(), ..Default::default() }.encode_to_vec()
+    }),
+    absent("System/AttestSlotDestroyed", KEY_ADMINS, |_, _| {
+        AttestSlotDestroyedRequest {
+            slot_id: NO_SLOT.into(),
+            method: DestructionMethod::Purged.into(),
+            destroy_time: Some(Default::default()),
+            evidence: "x".into(),
+            ..Default::default()
+        }
+        .encode_to_vec()
+    }),
 ];
 
 /// Callers that no method may serve, with the context they send and the reason they get. An error without a reason
@@ -251,8 +279,9 @@ fn new_items(vault: &TestVault) -> Arc<BTreeMap<&'static str, NewItem>> {
 fn expected(row: &Row, role: &str, purpose: &str, class: &str) -> &'static str {
     let mut grants = row.allowed.iter().filter(|grant| (grant.0, grant.1) == (role, purpose)).peekable();
     let may_call = grants.peek().is_some();
-    let may_touch = row.kind == Classless || grants.any(|grant| grant.2.contains(&class[..1]));
+    let may_touch = matches!(row.kind, Classless | Absent) || grants.any(|grant| grant.2.contains(&class[..1]));
     match (may_call, may_touch) {
+        (true, true) if row.kind == Absent => "NOT_FOUND",
         (true, true) => "OK",
         (true, false) if matches!(row.kind, Finds | Removes) && !KNOWING.contains(&role) => "NOT_FOUND",
         _ => "ACCESS_DENIED",
@@ -281,7 +310,7 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
     let mut count = 0;
     for row in TABLE {
         let mut calls = JoinSet::new();
-        let classes = if row.kind == Classless { &CLASSES[..1] } else { &CLASSES[..] };
+        let classes = if matches!(row.kind, Classless | Absent) { &CLASSES[..1] } else { &CLASSES[..] };
         for (role, purpose) in ROLES.iter().flat_map(|role| PURPOSES.map(|purpose| (*role, purpose))) {
             for class in classes {
                 let expected = expected(row, role, purpose, class);

@@ -46,8 +46,14 @@ const KILLS: &[(&str, u32, Asked)] = &[
 ];
 
 /// Points that no deletion passes, and where they are tested.
-const ELSEWHERE: &[(&str, &str)] =
-    &[("slot_take_over", "keys::slot::file::tests::crash"), ("log_round", "audit::integrate::tests")];
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("slot_take_over", "keys::slot::file::tests::crash"),
+    ("log_round", "audit::integrate::tests"),
+    ("slot_left", "approvals"),
+    ("slot_retired", "approvals"),
+    ("slot_destroyed", "approvals"),
+    ("slot_attested", "approvals"),
+];
 
 /// How far the deletion is when the program dies.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,5 +1,6 @@
 //! Facts about the whole product: its structure, and the real program under faults.
 
+mod approvals;
 mod architecture;
 mod behaviour;
 mod canary;

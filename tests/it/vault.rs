@@ -27,6 +27,11 @@ pub const STRANGER: &str = "stranger";
 /// A caller who holds the roles `service` and `support`.
 pub const SEVERAL: &str = "several";
 
+/// A second certificate of the person behind `key-admin`.
+pub const AGAIN: &str = "key-admin-again";
+/// A service with the role `key-admin`: no person.
+pub const MACHINE: &str = "machine";
+
 /// A vault of one test. Not running after [`TestVault::stop`], [`TestVault::kill`] and [`TestVault::fork`].
 pub struct TestVault {
     program: Option<Program>,
@@ -38,10 +43,16 @@ pub struct TestVault {
 impl TestVault {
     /// A new vault that runs.
     pub fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// The same, with changes made to the files of its installation.
+    pub fn start_with(change: impl FnOnce(&Path)) -> Self {
         let mut vault = Self::in_home(|dir| installation().iter().for_each(|file| file.write(dir)));
         for name in ["slots", "data"] {
             std::fs::create_dir(vault.dir().join(name)).expect("a new directory");
         }
+        change(&vault.dir());
         vault.run("");
         vault
     }
@@ -255,7 +266,7 @@ impl InstalledFile {
 }
 
 /// What `lacuna dev` makes in an empty directory, but for slots and records; with the most talkative log, and with
-/// the callers [`STRANGER`] and [`SEVERAL`] besides the roles. Made once, by the program itself.
+/// the callers [`STRANGER`], [`SEVERAL`], [`AGAIN`] and [`MACHINE`] besides the roles. Made once, by the program itself.
 fn installation() -> &'static [InstalledFile] {
     static MADE: OnceLock<Vec<InstalledFile>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -273,7 +284,7 @@ fn installation() -> &'static [InstalledFile] {
         let now = SystemClock.now();
         let authority = Authority::make(now).expect("an authority");
         edit("tls/ca.pem", &|text| text + authority.pem());
-        for name in [STRANGER, SEVERAL] {
+        for name in [STRANGER, SEVERAL, AGAIN, MACHINE] {
             let issued = authority.issue(&Authority::client_params(name, now).expect("a name")).expect("is issued");
             std::fs::write(dir.join(format!("tls/client-{name}.pem")), issued.certificate_pem).expect("is written");
             std::fs::write(dir.join(format!("tls/client-{name}.key")), issued.key_pem).expect("is written");
@@ -281,7 +292,11 @@ fn installation() -> &'static [InstalledFile] {
         let binding = format!(
             "\n[[binding]]\nidentity = \"spiffe://{DEV_TRUST_DOMAIN}/{SEVERAL}\"\nroles = [\"service\", \"support\"]\n"
         );
-        edit("tls/bindings.toml", &|text| text + &binding);
+        let key_admin = |name: &str, more: &str| {
+            format!("\n[[binding]]\nidentity = \"spiffe://{DEV_TRUST_DOMAIN}/{name}\"\nroles = [\"key-admin\"]\n{more}")
+        };
+        let (again, machine) = (key_admin(AGAIN, "person = \"Dev Key Admin\"\n"), key_admin(MACHINE, ""));
+        edit("tls/bindings.toml", &|text| text + &binding + &again + &machine);
         for name in ["data", "slots"] {
             std::fs::remove_dir_all(dir.join(name)).expect("is removed");
         }

@@ -7,6 +7,7 @@
 //! Texts are moved out of messages, not copied. INVARIANT: a fault names a field of the contract and a list index,
 //! never a text or a map key that came with the request.
 
+pub mod approvals;
 pub mod batch;
 pub mod item;
 pub mod metadata;

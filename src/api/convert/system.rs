@@ -1,8 +1,14 @@
 //! The vault's state.
 
 use super::super::proto;
-use super::time;
-use crate::gate::status::{Phase, SlotState, SlotStatus, VaultState, VaultStatus};
+use super::{At, Faults, time};
+use crate::base::id::SlotId;
+use crate::base::limits::EVIDENCE_BYTES_MAX;
+use crate::gate::former::{Attestation, Method};
+use crate::gate::refusal::{FaultReason, Refusal};
+use crate::gate::slot_changes::Testimony;
+use crate::gate::status::{End, FormerSlot, Phase, SlotState, SlotStatus, VaultState, VaultStatus};
+use crate::keys::slot::grade::Grade;
 
 /// How the vault is. What it does not state is absent.
 pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
@@ -23,7 +29,7 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
         pending_erasure_count: status.pending,
         log: Some(proto::LogStatus { entry_count: status.log_size, ..Default::default() }),
         store: Some(proto::StoreStatus { size_bytes: status.store_bytes, ..Default::default() }),
-        slots: status.slots.into_iter().map(slot).collect(),
+        slots: status.slots.into_iter().map(slot).chain(status.former.iter().map(former_slot)).collect(),
         ..Default::default()
     }
 }
@@ -39,6 +45,10 @@ fn causes(status: &VaultStatus) -> Vec<String> {
             SlotState::Unreachable => causes.push(format!("slot {} does not answer", slot.slot)),
             SlotState::Stale => causes.push(format!("slot {} is at an epoch it should have left", slot.slot)),
         }
+    }
+    for slot in status.former.iter().filter(|slot| slot.is_lost()) {
+        let id = slot.slot;
+        causes.push(format!("slot {id} is lost: erasures stay pending until its destruction is seen or attested"));
     }
     causes
 }
@@ -67,14 +77,90 @@ fn slot(slot: SlotStatus) -> proto::Slot {
         SlotState::Unreachable => proto::SlotState::Unreachable,
         SlotState::Stale => proto::SlotState::Stale,
     };
-    // Grades print as the contract names them.
-    let grade = proto::SlotGrade::from_str_name(&format!("SLOT_GRADE_{}", slot.grade)).unwrap_or_default();
     proto::Slot {
         slot_id: slot.slot.to_string(),
         name: slot.name,
-        grade: grade.into(),
+        backend: BACKEND.to_owned(),
+        grade: grade(slot.grade).into(),
         state: state.into(),
         epoch: slot.epoch,
         ..Default::default()
+    }
+}
+
+/// The one kind of slot there is.
+const BACKEND: &str = "file";
+
+/// A slot that is no longer the vault's.
+pub fn former_slot(slot: &FormerSlot) -> proto::Slot {
+    let (state, attestation) = match &slot.end {
+        End::Lost => (proto::SlotState::Lost, None),
+        End::Destroyed => (proto::SlotState::Destroyed, None),
+        End::Attested(said) => (proto::SlotState::Attested, Some(attestation(slot, said))),
+    };
+    proto::Slot {
+        slot_id: slot.slot.to_string(),
+        name: slot.name(),
+        backend: BACKEND.to_owned(),
+        grade: grade(slot.grade).into(),
+        state: state.into(),
+        epoch: slot.last_epoch,
+        waiting_erasure_count: if slot.is_lost() { slot.waiting } else { 0 },
+        attestation,
+        ..Default::default()
+    }
+}
+
+fn attestation(slot: &FormerSlot, said: &Attestation) -> proto::SlotAttestation {
+    proto::SlotAttestation {
+        attestation_id: said.id.to_string(),
+        slot_id: slot.slot.to_string(),
+        last_epoch: slot.last_epoch,
+        method: i32::from(said.method as u8),
+        destroy_time: Some(time(said.destroyed)),
+        actor: said.actor.to_string(),
+        approver: said.approver.to_string(),
+        grade_max: grade(said.method.grade_max()).into(),
+        ..Default::default()
+    }
+}
+
+/// Grades print as the contract names them.
+fn grade(grade: Grade) -> proto::SlotGrade {
+    proto::SlotGrade::from_str_name(&format!("SLOT_GRADE_{grade}")).unwrap_or_default()
+}
+
+/// Which slot to take out.
+pub fn remove_slot(request: proto::RemoveSlotRequest) -> Result<SlotId, Refusal> {
+    let mut faults = Faults::default();
+    let slot = faults.id(At::field("slot_id"), &request.slot_id);
+    slot.ok_or_else(|| faults.into_refusal())
+}
+
+/// What is said about a slot's end. Whether the time is past is for the vault's clock to say.
+pub fn attest_slot(request: proto::AttestSlotDestroyedRequest) -> Result<Testimony, Refusal> {
+    let mut faults = Faults::default();
+    let slot = faults.id(At::field("slot_id"), &request.slot_id);
+    let at = At::field("method");
+    let method = match request.method {
+        0 => {
+            faults.add(at, FaultReason::Required);
+            None
+        }
+        number => faults.choice(at, number, |tag| Method::ALL.into_iter().find(|method| *method as u8 == tag)),
+    };
+    let at = At::field("destroy_time");
+    if request.destroy_time.is_none() {
+        faults.add(at, FaultReason::Required);
+    }
+    let destroyed = faults.time(at, request.destroy_time);
+    let at = At::field("evidence");
+    if request.evidence.is_empty() {
+        faults.add(at, FaultReason::Required);
+    }
+    let evidence = faults.text(at, request.evidence, EVIDENCE_BYTES_MAX);
+    match (slot, method, destroyed) {
+        (Some(slot), Some(method), Some(destroyed)) => faults.finish(Testimony { slot, method, destroyed, evidence }),
+        _ => Err(faults.into_refusal()),
     }
 }

@@ -8,11 +8,11 @@ use crate::api::convert::{batch, item, subject};
 use crate::api::proto::item_value::Value;
 use crate::api::proto::{self, *};
 use crate::api::status::{self, of, of_entry};
-use crate::base::id::{ReceiptId, RequestId};
+use crate::base::id::{ApprovalId, ReceiptId, RequestId, SlotId};
 use crate::base::limits::{RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::log_safe::SafeText;
 use crate::catalog::validate::Reason;
-use crate::gate::refusal::{Access, Denied, Fault, FaultReason, Refusal, State, Told, Unavailable};
+use crate::gate::refusal::{Access, Approving, Denied, Fault, FaultReason, Refusal, Slots, State, Told, Unavailable};
 use crate::policy::decide::Cause;
 
 fn told(status: &Status) -> (String, Code) {
@@ -24,6 +24,7 @@ fn told(status: &Status) -> (String, Code) {
 #[test]
 fn every_refusal_has_its_reason_and_its_code() {
     let receipt = Some(ReceiptId::from_bytes([5; 16]));
+    let (approval, slot) = (ApprovalId::from_bytes([8; 16]), SlotId::from_bytes([9; 16]));
     for (refusal, reason, code) in [
         (Refusal::from(Access::Unauthenticated), "CALLER_UNKNOWN", Code::Unauthenticated),
         (Access::RoleRequired.into(), "ROLE_REQUIRED", Code::InvalidArgument),
@@ -43,6 +44,15 @@ fn every_refusal_has_its_reason_and_its_code() {
         (State::EtagMismatch.into(), "ETAG_MISMATCH", Code::Aborted),
         (State::IdempotencyKeyReused.into(), "IDEMPOTENCY_KEY_REUSED", Code::InvalidArgument),
         (State::SubjectFull.into(), "SUBJECT_FULL", Code::FailedPrecondition),
+        (Approving::Required(approval).into(), "APPROVAL_REQUIRED", Code::FailedPrecondition),
+        (Approving::Invalid.into(), "APPROVAL_INVALID", Code::FailedPrecondition),
+        (Approving::Own.into(), "SELF_APPROVAL", Code::PermissionDenied),
+        (Approving::NoPerson.into(), "PERSON_REQUIRED", Code::PermissionDenied),
+        (Approving::TooMany.into(), "APPROVALS_FULL", Code::ResourceExhausted),
+        (Slots::TooFew.into(), "TOO_FEW_SLOTS", Code::FailedPrecondition),
+        (Slots::NoOther.into(), "SLOT_UNREACHABLE", Code::Unavailable),
+        (Slots::NotReplaced(slot).into(), "SLOT_NOT_REPLACED", Code::FailedPrecondition),
+        (Slots::NotLost(slot).into(), "STATE_TRANSITION_INVALID", Code::FailedPrecondition),
         (Unavailable::StorageFailed.into(), "STORAGE_FAILED", Code::Unavailable),
         (Unavailable::StorageFull.into(), "STORAGE_FULL", Code::ResourceExhausted),
         (Unavailable::Overloaded.into(), "OVERLOADED", Code::ResourceExhausted),
@@ -61,7 +71,7 @@ fn every_refusal_has_its_reason_and_its_code() {
     }
 }
 
-const FAULTS: [(FaultReason, &str); 24] = [
+const FAULTS: [(FaultReason, &str); 25] = [
     (FaultReason::Value(Reason::Required), "FIELD_REQUIRED"),
     (FaultReason::Value(Reason::TooLong), "FIELD_TOO_LONG"),
     (FaultReason::Value(Reason::TooMany), "FIELD_TOO_LONG"),
@@ -86,6 +96,7 @@ const FAULTS: [(FaultReason, &str); 24] = [
     (FaultReason::KeepTooLong, "KEEP_TOO_LONG"),
     (FaultReason::Duplicate, "DUPLICATE_ENTRY"),
     (FaultReason::TooLarge, "FIELD_TOO_LONG"),
+    (FaultReason::InFuture, "FIELD_INVALID"),
 ];
 
 #[test]

@@ -6,21 +6,24 @@
 
 mod run;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::committer::Committer;
 use super::pages::StoredPages;
 use super::readings::Readings;
+use super::refusal::{Refusal, Unavailable};
 use super::slots::SlotSet;
 use super::vault::Patience;
-use crate::base::id::SlotId;
+use crate::base::id::{SlotId, VaultId};
+use crate::base::limits::SLOT_CHANGES_MAX;
 use crate::keys::tree::Root;
 use crate::store::Engine;
 use run::Runner;
@@ -63,6 +66,8 @@ struct Shared {
     wake: Condvar,
     waiting: Mutex<Vec<SlotId>>,
     phase: AtomicU8,
+    /// Acts of forgetting that are carried out and wait for a lost slot.
+    held: AtomicU64,
     stopping: AtomicBool,
 }
 
@@ -73,10 +78,18 @@ struct Asked {
     pending: u64,
     /// Keys of a day are gone: their rows can go too.
     sweep: bool,
+    /// A lost slot's end is known: what waited for it can be released.
+    release: bool,
+    /// Changes of the slots, which no epoch may be in the middle of.
+    changes: VecDeque<SlotChange>,
 }
+
+/// A change of the slots, carried out between epochs. Whether it asked for one.
+pub(super) type SlotChange = Box<dyn FnOnce(&Work) -> bool + Send>;
 
 /// What the thread works on.
 pub(super) struct Work {
+    pub vault: VaultId,
     pub engine: Arc<dyn Engine>,
     pub committer: Arc<Committer>,
     pub readings: Arc<Readings>,
@@ -88,13 +101,14 @@ pub(super) struct Work {
 
 impl Epochs {
     /// Starts the thread. `pending` erasures were found, or an unfinished epoch.
-    pub(super) fn start(work: Work, pending: u64, unfinished: bool) -> std::io::Result<Self> {
+    pub(super) fn start(work: Work, pending: u64, held: u64, unfinished: bool) -> std::io::Result<Self> {
         let due = (pending > 0 || unfinished).then(Instant::now);
         let shared = Arc::new(Shared {
-            asked: Mutex::new(Asked { due, pending, sweep: false }),
+            asked: Mutex::new(Asked { due, pending, release: held > 0, ..Asked::default() }),
             wake: Condvar::new(),
-            waiting: Mutex::new(work.slots.missing()),
+            waiting: Mutex::new(work.slots.waited_for()),
             phase: AtomicU8::new(0),
+            held: AtomicU64::new(held),
             stopping: AtomicBool::new(false),
         });
         let (tell, done) = watch::channel(Done { through: 0, epoch: work.root.load().epoch });
@@ -128,9 +142,52 @@ impl Epochs {
         self.shared.waiting.lock().clone()
     }
 
-    /// Erasures that are not carried out yet.
+    /// Erasures that are not carried out yet, or wait for a lost slot.
     pub fn pending(&self) -> u64 {
-        self.shared.asked.lock().pending
+        self.shared.asked.lock().pending + self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// Makes a change of the slots as soon as no epoch is in progress. `asks` tells whether it lodged an intent.
+    ///
+    /// # Errors
+    /// What `change` refuses; [`Unavailable::Overloaded`] if too many wait already.
+    pub(super) async fn between<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Work) -> Result<T, Refusal> + Send + 'static,
+        asks: fn(&T) -> bool,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let run = move |work: &Work| {
+            let changed = change(work);
+            if work.slots.reload_former(&*work.engine).is_err() {
+                tracing::error!("the rows of former slots do not read");
+            }
+            let asks = changed.as_ref().is_ok_and(asks);
+            let _ = reply.send(changed); // the caller may be gone; the change stands
+            asks
+        };
+        self.queue(Box::new(run))?;
+        answer.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
+    }
+
+    fn queue(&self, change: SlotChange) -> Result<(), Unavailable> {
+        let mut asked = self.shared.asked.lock();
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return Err(Unavailable::Stopping);
+        }
+        if asked.changes.len() >= SLOT_CHANGES_MAX {
+            return Err(Unavailable::Overloaded);
+        }
+        asked.changes.push_back(change);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Tells that a lost slot's end is known, and how much was released with it already.
+    pub(super) fn released(&self, count: u64) {
+        self.shared.held.fetch_sub(count, Ordering::Relaxed);
+        self.shared.asked.lock().release = true;
+        self.shared.wake.notify_one();
     }
 
     /// Where a running epoch is.

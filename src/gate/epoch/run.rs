@@ -7,17 +7,18 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Done, Phase, STATE, Shared, Work};
+use super::{Done, Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
 use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK};
-use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
+use crate::gate::approvals;
 use crate::gate::days;
+use crate::gate::held;
 use crate::gate::intents::{Intent, What};
+use crate::gate::periods;
 use crate::gate::readings::Scope;
-use crate::gate::receipts::{self, Progress};
-use crate::gate::record::own_event;
 use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::slot_changes;
 use crate::gate::slots::SeatError;
 use crate::gate::txn::{Reads as _, Txn};
 use crate::keys::epoch::{Prepared, State};
@@ -40,10 +41,13 @@ struct Ahead {
     staged: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Wake {
+    /// A change of the slots, which comes between epochs.
+    Change(SlotChange),
     /// An epoch is due.
     Epoch,
+    /// A lost slot's end is known.
+    Release,
     /// It is time to look at the slots, and for keys of past days.
     Look,
 }
@@ -74,14 +78,32 @@ impl Runner {
     /// Carries out epochs until the thread shall end.
     pub(super) fn run(self) {
         while let Some(wake) = self.wait() {
-            if wake == Wake::Look {
-                self.look_at_slots();
-                self.look_for_old_keys();
-                continue;
+            match wake {
+                Wake::Change(change) => {
+                    let asks = change(&self.work);
+                    self.slots_changed();
+                    let mut asked = self.shared.asked.lock();
+                    if asks {
+                        asked.pending += 1;
+                        asked.due = Some(Instant::now());
+                    }
+                    continue;
+                }
+                Wake::Release => {
+                    self.release();
+                    continue;
+                }
+                Wake::Look => {
+                    self.look_at_slots();
+                    self.look_at_lost_slots();
+                    self.look_for_old_keys();
+                    continue;
+                }
+                Wake::Epoch => {}
             }
             match self.run_epoch() {
                 Ok(done) => {
-                    self.shared.waiting.lock().clear();
+                    *self.shared.waiting.lock() = self.work.slots.waited_for();
                     let _ = self.tell.send(done);
                 }
                 Err(halt) => self.halted(&halt),
@@ -91,6 +113,7 @@ impl Runner {
                 self.work_ahead();
             }
         }
+        self.shared.asked.lock().changes.clear(); // who waits for one is told that the vault stops
     }
 
     /// Waits until something is due; `None` when the thread shall end.
@@ -101,6 +124,12 @@ impl Runner {
             let now = Instant::now();
             if self.shared.stopping.load(Ordering::Acquire) {
                 return None;
+            }
+            if let Some(change) = asked.changes.pop_front() {
+                return Some(Wake::Change(change));
+            }
+            if std::mem::take(&mut asked.release) {
+                return Some(Wake::Release);
             }
             match asked.due {
                 Some(due) if due <= now => {
@@ -117,11 +146,48 @@ impl Runner {
 
     /// Keys of past days go also when no call comes.
     fn look_for_old_keys(&self) {
-        if self.commit(days::forget_old).unwrap_or(false) {
+        let vault = self.work.vault;
+        while self.commit(move |txn| approvals::sweep(txn, &vault)).unwrap_or(false) {}
+        if self.commit(|txn| Ok(days::forget_old(txn)? | periods::forget_old(txn)?)).unwrap_or(false) {
             let mut asked = self.shared.asked.lock();
             asked.pending += 1;
             asked.due = Some(Instant::now());
         }
+    }
+
+    /// Reads former slots again, and what is waited for.
+    fn slots_changed(&self) {
+        if self.work.slots.reload_former(&*self.work.engine).is_err() {
+            tracing::error!("the rows of former slots do not read");
+        }
+        *self.shared.waiting.lock() = self.work.slots.waited_for();
+    }
+
+    /// A lost slot that is in reach again is destroyed, which ends the waiting for it.
+    fn look_at_lost_slots(&self) {
+        for former in self.work.slots.former().iter().filter(|slot| slot.is_lost()) {
+            if slot_changes::destroy(&self.work, former).unwrap_or(false) {
+                tracing::info!(slot = former.name(), "a lost slot is destroyed");
+                self.release();
+            }
+        }
+    }
+
+    /// Ends the waiting of everything that no longer waits for a lost slot.
+    fn release(&self) {
+        let mut from = Some(Vec::new());
+        while let Some(key) = from {
+            let released = match self.commit(move |txn| held::release(txn, &key)) {
+                Ok(released) => released,
+                Err(_) => {
+                    self.shared.asked.lock().release = true;
+                    break;
+                }
+            };
+            self.shared.held.fetch_sub(released.count, Ordering::Relaxed);
+            from = released.next;
+        }
+        self.slots_changed();
     }
 
     /// Notices that a slot has gone, or is back, before an erasure needs it.
@@ -129,7 +195,7 @@ impl Runner {
         let Ok(state) = self.state() else { return };
         self.work.slots.check(&state);
         let claimed = self.work.slots.claim(&state);
-        let missing = self.work.slots.missing();
+        let missing = self.work.slots.waited_for();
         let mut waiting = self.shared.waiting.lock();
         if *waiting != missing {
             match claimed {
@@ -146,7 +212,7 @@ impl Runner {
             Halt::Slot(error) => tracing::warn!(slot = error.name, "erasures are pending: {}", error.error),
             Halt::Refused(refusal) => tracing::warn!("erasures are pending: {refusal}"),
         }
-        *self.shared.waiting.lock() = self.work.slots.missing();
+        *self.shared.waiting.lock() = self.work.slots.waited_for();
         let mut asked = self.shared.asked.lock();
         let retry = Instant::now() + EPOCH_RETRY;
         asked.due = Some(retry);
@@ -269,7 +335,9 @@ impl Runner {
         let carried_out = intents.len() as u64;
         let turned = intents.iter().any(|(_, intent)| intent.what == What::DayKeys);
         let epoch = prepared.epoch;
-        self.commit(move |txn| {
+        let kept_back = self.commit(move |txn| {
+            let lost = held::lost(txn)?;
+            let mut kept_back = 0;
             for (number, intent) in &intents {
                 txn.delete(Space::Intent, number.to_be_bytes());
                 for row in &intent.rows {
@@ -278,9 +346,9 @@ impl Runner {
                 for (tree, position) in &intent.targets {
                     txn.release_position(*tree, *position)?;
                 }
-                receipts::put(txn, &intent.receipt, Progress::Done { epoch })?;
-                txn.record(intent.done_event(own_event(SafeText::constant(""), epoch)?));
+                kept_back += u64::from(held::end(txn, *number, intent, epoch, &lost)?);
             }
+            held::count(txn, &lost, kept_back)?;
             for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
                 txn.delete(Space::Page, row);
                 txn.delete(Space::Doomed, key);
@@ -289,9 +357,13 @@ impl Runner {
             // The next number is reserved along the way, so that the next epoch finds its secrets staged.
             let state = State { current: epoch, reserved: epoch + 1, prepared: None };
             txn.put(Space::Meta, STATE, state.encode());
-            Ok(())
+            Ok(kept_back)
         })?;
         fault::point("epoch_finished");
+        if kept_back > 0 {
+            self.shared.held.fetch_add(kept_back, Ordering::Relaxed);
+            self.slots_changed();
+        }
         for (id, generation) in std::mem::take(&mut *self.replaced.lock()) {
             self.work.pages.cache().remove(id, generation);
         }

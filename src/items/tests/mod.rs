@@ -125,13 +125,14 @@ impl Bench {
     ) -> Call {
         let identity = format!("spiffe://example.org/{caller}").parse().expect("an identity");
         let request = CallRequest {
-            caller: Some(Arc::new(Caller { identity, roles: vec![role] })),
+            caller: Some(Arc::new(Caller { identity, roles: vec![role], person: None })),
             action,
             purpose: purpose.into(),
             role: String::new(),
             ticket: Text::from("T-1"),
             idempotency_key: Text::from(key),
             request_digest: CallRequest::digest(action.as_str(), request.as_bytes()),
+            approval: None,
             peer: "192.0.2.1:1".into(),
             deadline: None,
             malformed: None,

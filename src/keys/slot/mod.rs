@@ -8,7 +8,8 @@
 //! forgotten at epoch `e + 1` unreadable. A slot file is never part of a backup.
 //!
 //! INVARIANT: a slot's secret never leaves its backend; what leaves is a keyed function of it. INVARIANT: no call
-//! overwrites the secret of the epoch that its caller names as the one in force.
+//! overwrites the secret of the epoch that its caller names as the one in force; for a slot that left the vault there is
+//! none.
 
 pub mod file;
 pub mod grade;
@@ -63,6 +64,17 @@ pub trait RootSlot: Send {
     /// [`SlotError::NoSuchEpoch`] when the slot holds no valid secret of `keep`: nothing is destroyed.
     /// [`SlotError::StillThere`] when the read-back found something.
     fn destroy_except(&mut self, keep: u64) -> Result<(), SlotError>;
+
+    /// Destroys everything the slot holds, for one that is no longer the vault's.
+    ///
+    /// Irreversible. It may be repeated, and is complete only once it returned `Ok`.
+    ///
+    /// # Durability
+    /// As for [`RootSlot::destroy_except`].
+    ///
+    /// # Errors
+    /// [`SlotError::StillThere`] when the read-back found something.
+    fn destroy_all(&mut self) -> Result<(), SlotError>;
 }
 
 /// What a slot holds. Nothing in it is secret.

@@ -100,6 +100,7 @@ fn read_by(space: Space) -> ReadBy {
     match space {
         Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
         Space::Index | Space::Idempotency | Space::Receipt | Space::LogTile => ReadBy::Key,
+        Space::Person | Space::Approval | Space::FormerSlot | Space::Held => ReadBy::Key,
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {
             ReadBy::Range
         }

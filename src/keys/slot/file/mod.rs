@@ -192,6 +192,20 @@ impl RootSlot for FileSlot {
             Block::Holds { .. } | Block::Damaged => Err(SlotError::StillThere),
         }
     }
+
+    fn destroy_all(&mut self) -> Result<(), SlotError> {
+        self.contents()?; // still the one that was claimed
+        for secret in 0..SECRETS {
+            self.overwrite(COPIES + secret, &layout::ERASED)?;
+            fault::point("slot_retired");
+        }
+        let after = self.contents()?;
+        if after.secrets.iter().all(|block| matches!(block, Block::Empty)) {
+            Ok(())
+        } else {
+            Err(SlotError::StillThere)
+        }
+    }
 }
 
 impl SlotView {
