@@ -322,7 +322,7 @@ impl Vault {
     }
 
     /// Whom the log names: a person by their random id.
-    async fn actor(&self, caller: Option<&Caller>) -> Result<Actor, Refusal> {
+    pub(super) async fn actor(&self, caller: Option<&Caller>) -> Result<Actor, Refusal> {
         Ok(match caller {
             None => Actor::Unknown,
             Some(Caller { person: None, identity, .. }) => Actor::Service(SafeText::of(identity)),

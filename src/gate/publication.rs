@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
 use super::refusal::{Access, Refusal, Unavailable};
 use super::vault::Vault;
-use crate::audit::event::{About, Actor, Decision, Event, Outcome};
+use crate::audit::event::{About, Decision, Event, Outcome};
 use crate::audit::sequence;
 use crate::audit::sidecar;
 use crate::audit::stored::StoredLog;
@@ -157,11 +157,12 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let id = rng::make_bytes().map_err(|_| Unavailable::Internal)?;
         let (empty, rules) = (SafeText::constant(""), self.rules());
+        let caller = match &reader.right {
+            Right::Held(caller) => caller.as_deref(),
+            Right::Open => None,
+        };
         let template = Event {
-            actor: match &reader.right {
-                Right::Held(Some(caller)) => Actor::Service(SafeText::of(&caller.identity)),
-                Right::Held(None) | Right::Open => Actor::Unknown,
-            },
+            actor: self.actor(caller).await?,
             on_behalf: None,
             role: match judged {
                 Ok(Some(role)) => SafeText::constant(role.name()),

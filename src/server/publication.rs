@@ -47,9 +47,13 @@ impl Publication {
             Ok(Some(bytes)) => file(resource, bytes),
             Ok(None) => plain(StatusCode::NOT_FOUND),
             Err(Refusal::Access(_)) => plain(StatusCode::FORBIDDEN),
-            Err(Refusal::Unavailable(_) | Refusal::Invalid(_) | Refusal::State(_)) => {
-                plain(StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Err(
+                Refusal::Unavailable(_)
+                | Refusal::Invalid(_)
+                | Refusal::State(_)
+                | Refusal::Approving(_)
+                | Refusal::Slots(_),
+            ) => plain(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::crypto::hash::sha256;
 use crate::gate::open::tests::{Bench, OURS};
 
 fn reader(roles: &[RoleId]) -> Reader {
-    let caller = Caller { identity: "dns:reader".parse().expect("a name"), roles: roles.to_vec() };
+    let caller = Caller { identity: "dns:reader".parse().expect("a name"), roles: roles.to_vec(), person: None };
     Reader { right: Right::Held(Some(Arc::new(caller))), peer: "127.0.0.1:1".into() }
 }
 
