@@ -1,4 +1,6 @@
 //! The record of a call: its leaf, a commit group's leaves packed into one row, and rows turned into tiles and index.
+//!
+//! With LACUNA_BENCH_LARGE=1 also searches in a log of a million entries, which takes a minute to make.
 
 use std::hint::black_box;
 
@@ -7,6 +9,7 @@ use lacuna::audit::event::{About, Actor, Decision, Event, Outcome};
 use lacuna::audit::integrate::Integrator;
 use lacuna::audit::leaf;
 use lacuna::audit::note::VerifierKey;
+use lacuna::audit::query::{Filter, Search};
 use lacuna::audit::sequence::Head;
 use lacuna::audit::stored::StoredLog;
 use lacuna::base::id::RequestId;
@@ -17,6 +20,7 @@ use lacuna::crypto::sign::Signer;
 use lacuna::store::Engine as _;
 use lacuna::store::batch::Batch;
 use lacuna::store::memory::MemoryEngine;
+use lacuna::store::rocks::{RocksEngine, RocksOptions};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -74,5 +78,77 @@ fn integration(c: &mut Criterion) {
     c.bench_function("audit/seal", |b| b.iter(|| grown.seal(&mut Batch::new(), "log", &signer).expect("signs")));
 }
 
-criterion_group!(benches, leaves, integration);
+const MILLION: u64 = 1_000_000;
+/// So each has a hundred entries.
+const SUBJECTS: u64 = 10_000;
+
+fn token(subject: u64) -> [u8; 16] {
+    let mut token = [7; 16];
+    token[..8].copy_from_slice(&subject.to_be_bytes());
+    token
+}
+
+/// A million reads in groups of 250, about ten thousand subjects in turn, integrated.
+fn make_large(engine: &RocksEngine) {
+    let (signer, mut head) = (Signer::from_seed(&Secret::copied(&[1; 32])), Head::EMPTY);
+    let key = VerifierKey::new("log", *signer.public()).expect("a name");
+    let mut integrator = Integrator::resume(StoredLog(engine), &key, head).expect("an empty log");
+    while head.size() < MILLION {
+        let about = |n: u64| About::Subject(token(n * 7_919 % SUBJECTS));
+        let events = (head.size()..head.size() + 250).map(|n| Event { about: about(n), ..read() });
+        let (mut batch, events) = (Batch::new(), events.collect::<Vec<_>>());
+        head = head.append(&mut batch, Timestamp::from_millis(NOW.as_millis() + head.size() as i64), &events);
+        engine.commit(batch).expect("stores");
+        engine.commit(integrator.step(StoredLog(engine), head.size(), 250).expect("integrates")).expect("stores");
+    }
+    let mut batch = Batch::new();
+    integrator.seal(&mut batch, "log", &signer).expect("signs");
+    engine.commit(batch).expect("stores");
+}
+
+fn found(engine: &RocksEngine, filter: Filter, newest_first: bool) -> usize {
+    let (mut search, mut count) = (Search::new(filter, 0..MILLION, newest_first), 0);
+    while !search.rest().is_empty() {
+        count += search.step(StoredLog(engine), usize::MAX, usize::MAX).expect("reads").len();
+    }
+    count
+}
+
+fn large(c: &mut Criterion) {
+    if std::env::var_os("LACUNA_BENCH_LARGE").is_none_or(|value| value != "1") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = RocksEngine::open(&dir.path().join("db"), &RocksOptions::default()).expect("a store");
+    make_large(&engine);
+    // As for two years: a token for each of 26 periods, one of which has all entries.
+    let tokens = |subject: u64| (0..25).map(|n| token(SUBJECTS + n)).chain([token(subject)]).collect();
+    let mut group = c.benchmark_group("audit/million");
+    group.sample_size(10);
+    let mut subject = 0;
+    for newest_first in [false, true] {
+        let name = if newest_first { "by_subject_newest_first" } else { "by_subject" };
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                subject = (subject + 1) % SUBJECTS;
+                let filter = Filter { tokens: Some(tokens(subject)), ..Filter::default() };
+                assert_eq!(found(&engine, filter, newest_first), 100);
+            });
+        });
+    }
+    group.bench_function("by_absent_operation", |b| {
+        b.iter(|| {
+            let filter = Filter { operations: vec!["ReleaseHold".into()], ..Filter::default() };
+            assert_eq!(found(&engine, filter, false), 0);
+        });
+    });
+    group.bench_function("by_request", |b| {
+        b.iter(|| {
+            let filter = Filter { request: Some(RequestId::from_bytes([9; 16])), ..Filter::default() };
+            assert_eq!(found(&engine, filter, false), 0);
+        });
+    });
+}
+
+criterion_group!(benches, leaves, integration, large);
 criterion_main!(benches);

@@ -19,6 +19,8 @@ pub mod policy;
 pub mod gate;
 // T5: one verb per file
 pub mod items;
+// T6: the log, as auditors read it
+pub mod trail;
 // T8: the wire
 pub mod api;
 // T9: wiring, listeners, loops

@@ -49,7 +49,7 @@ pub fn routes<H: Health>(vault: &Arc<Vault>, health: HealthServer<H>) -> Routes 
         .add_service(bounded!(PrivacyServer, PrivacyService(vault.clone())))
         .add_service(bounded!(HoldsServer, HoldsService(vault.clone())))
         .add_service(bounded!(KeysServer, KeysService(vault.clone())))
-        .add_service(bounded!(AuditServer, AuditService(vault.clone())))
+        .add_service(bounded!(AuditServer, AuditService::new(vault.clone())))
         .add_service(bounded!(ApprovalsServer, ApprovalsService(vault.clone())))
         .add_service(bounded!(SystemServer, SystemService(vault.clone())))
         .add_service(health)

@@ -248,6 +248,7 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::ClassUnknown => "is not of a registered class",
         FaultReason::ClassMismatch => "does not fit the class",
         FaultReason::PageToken => "is not a token of this list, or too old",
+        FaultReason::ResumeToken => "is not a token of this caller's and query's, or too old",
         FaultReason::KeepTooLong => "is later than the registry allows",
         FaultReason::Duplicate => "is stated twice",
         FaultReason::TooLarge => "is too large",

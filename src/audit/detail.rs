@@ -85,11 +85,24 @@ impl DetailKeys {
 
     /// The subject's pseudonym in the period of `time`.
     pub fn token(&self, time: Timestamp) -> SubjectToken {
-        let period = time.day().div_euclid(TOKEN_PERIOD_DAYS);
+        self.token_of(period(time))
+    }
+
+    /// The pseudonyms of every period between two times, and of one more on either side: an entry that is decided about
+    /// at the end of a period may be written in the next.
+    pub fn tokens(&self, first: Timestamp, last: Timestamp) -> Vec<SubjectToken> {
+        (period(first) - 1..=period(last) + 1).map(|period| self.token_of(period)).collect()
+    }
+
+    fn token_of(&self, period: i32) -> SubjectToken {
         let mut token = [0; 16];
         token.copy_from_slice(&mac::mac(&self.token, label::AUDIT_TOKEN, &[&period.to_be_bytes()])[..16]);
         token
     }
+}
+
+fn period(time: Timestamp) -> i32 {
+    time.day().div_euclid(TOKEN_PERIOD_DAYS)
 }
 
 fn aad(vault: &VaultId, request: &RequestId) -> Vec<u8> {

@@ -19,6 +19,7 @@ pub mod integrate;
 pub mod leaf;
 pub mod note;
 pub mod proof;
+pub mod query;
 pub mod sequence;
 pub mod sidecar;
 pub mod stored;

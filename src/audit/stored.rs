@@ -95,8 +95,8 @@ impl<'e> StoredLog<'e> {
         Ok(Entries { rows: Rows::new(self, self.row_of(from)?), from, next: Vec::new().into_iter() })
     }
 
-    /// The key of the packed row that holds an entry, if it is there at all.
-    fn row_of(self, index: u64) -> Result<u64, Error> {
+    /// The key of the packed row that holds an entry, or of one before it where the log is not integrated yet.
+    pub fn row_of(self, index: u64) -> Result<u64, Error> {
         for _ in 0..2 {
             if let Some(bundle) = self.bundle(index / TILE_WIDTH)? {
                 return Ok(bundle.row);
@@ -127,20 +127,28 @@ impl Tiles for StoredLog<'_> {
 pub struct Rows<'e> {
     log: StoredLog<'e>,
     next: u64,
+    /// How many rows the next scan reads: more each time, so that a look at one row reads no others.
+    reach: usize,
     fetched: std::vec::IntoIter<Record>,
 }
 
 impl<'e> Rows<'e> {
     /// From the row with this key, or from the end of the log.
     pub fn new(log: StoredLog<'e>, first: u64) -> Self {
-        Self { log, next: first, fetched: Vec::new().into_iter() }
+        Self { log, next: first, reach: LOG_SCAN_ROWS, fetched: Vec::new().into_iter() }
+    }
+
+    /// The same for a reader that will soon have enough.
+    pub fn briefly(log: StoredLog<'e>, first: u64) -> Self {
+        Self { reach: 1, ..Self::new(log, first) }
     }
 
     fn step(&mut self) -> Result<Option<(u64, Vec<Entry>)>, Error> {
         let record = match self.fetched.next() {
             Some(record) => Some(record),
             None => {
-                let rows = self.log.0.scan(Space::Log, &[], &self.next.to_be_bytes(), LOG_SCAN_ROWS)?;
+                let rows = self.log.0.scan(Space::Log, &[], &self.next.to_be_bytes(), self.reach)?;
+                self.reach = (self.reach * 2).min(LOG_SCAN_ROWS);
                 self.fetched = rows.into_iter();
                 self.fetched.next()
             }

@@ -131,6 +131,31 @@ pub const PUBLISHED_FILE_BYTES_MAX: usize = 128 << 20;
 pub const HELD_CHECKPOINTS_MAX: usize = 1_000_000;
 /// How often a client of the published log tries a file again.
 pub const FETCH_ATTEMPTS: u32 = 4;
+/// Entries of the log that one step of a search reads.
+pub const SEARCH_STEP_ENTRIES: usize = 4 * 1024;
+/// Bundles of the log whose index rows one step of a search reads.
+pub const SEARCH_STEP_BUNDLES: usize = 1024;
+/// Index rows of one subject's token that one step of a search reads.
+pub const SEARCH_STEP_INDICES: usize = 256;
+/// Bytes of leaves and sealed details in one message of a list or tail; one more entry may follow. Decoded and opened
+/// they take up to three times as much.
+pub const AUDIT_MESSAGE_BYTES: usize = 512 * 1024;
+/// Lists of the log that one thread works on at a time.
+pub const AUDIT_LISTS_MAX: usize = 16;
+/// Tails of the log that one thread serves at a time.
+pub const AUDIT_TAILS_MAX: usize = 64;
+/// Time after which a list of the log sends what it has found.
+pub const SEARCH_GATHER_TIME: Duration = Duration::from_millis(50);
+/// Time after which a list of the log that has found nothing says how far it is.
+pub const SEARCH_SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How often a tail looks for new entries.
+pub const TAIL_PERIOD: Duration = Duration::from_millis(50);
+/// Silence after which a tail gives a sign of life: well below the 30 seconds that the contract names.
+pub const TAIL_SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long a tail waits for its reader to take a message, before it is cut.
+pub const TAIL_PATIENCE: Duration = Duration::from_secs(10);
+/// Days whose keys a reader of details holds at a time.
+pub const DETAIL_DAYS_MAX: usize = 64;
 /// Rows without a key that one commit deletes.
 pub const SWEEP_ROWS_MAX: usize = 1000;
 

@@ -30,6 +30,21 @@ pub fn text<T: Message + Name>(message: &T) -> Result<String, Failure> {
     String::from_utf8(text).map_err(|_| unreadable())
 }
 
+/// The message as JSON on one line.
+pub fn line<T: Message + Name>(message: &T) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    let mut writer = serde_json::Serializer::new(&mut text);
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    let written = dynamic(message)?.serialize_with_options(&mut writer, &options);
+    written.map_err(|_| unreadable())?;
+    String::from_utf8(text).map_err(|_| unreadable())
+}
+
+/// The message that a text is the JSON of.
+pub fn of_text<T: Message + Name + Default>(text: &str) -> Option<T> {
+    parse(text.as_bytes()).ok()
+}
+
 /// Every field that is set, with its path, in the order of the contract.
 pub fn fields<T: Message + Name>(message: &T) -> Result<Vec<(String, String)>, Failure> {
     let mut rows = Vec::new();

@@ -49,7 +49,7 @@ enum Command {
     /// Store, read, correct and delete items.
     #[command(subcommand)]
     Item(item::Command),
-    /// Export the audit log, and verify an export.
+    /// Read, follow, export and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
     /// List, give and refuse approvals: what needs two people.

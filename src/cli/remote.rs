@@ -21,7 +21,7 @@ pub struct Remote {
     #[arg(long, value_name = "DIR")]
     dev: Option<PathBuf>,
     /// The client of dev.json to call as. Without it the one that the command is for: `service`,
-    /// `operator` or `key-admin`.
+    /// `auditor`, `operator` or `key-admin`.
     #[arg(long = "as", value_name = "ROLE", requires = "dev")]
     client: Option<String>,
     /// Where the vault serves gRPC.
@@ -138,6 +138,30 @@ impl Remote {
                 "no answer in time: what the call was to change may be done or not; look before a repeat",
             ))
         })
+    }
+
+    /// Connects and makes calls whose answers take as long as they take.
+    ///
+    /// # Errors
+    /// Missing options, no connection, or what `act` fails with.
+    pub fn follow(
+        &self,
+        usually: Usually,
+        act: impl AsyncFnOnce(Session) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let context = self.context(usually)?;
+        let endpoint = self.endpoint(usually)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {}", error.kind())))?;
+        runtime.block_on(async {
+            let channel = endpoint.connect().await.map_err(|error| not_connected(endpoint.uri(), &error))?;
+            act(Session { channel, context, time: Duration::from_secs(self.timeout) }).await
+        })
+    }
+
+    /// The vault's refusal of a call.
+    pub fn refused(&self, status: &Status) -> Failure {
+        Failure::of_status(status, self.output)
     }
 
     fn context(&self, usually: Usually) -> Result<CallContext, Failure> {

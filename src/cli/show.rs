@@ -54,7 +54,7 @@ pub fn out(text: &str) -> Result<(), Failure> {
 }
 
 /// A value may hold anything; a terminal must not take orders from it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hidden =
         |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
     text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()

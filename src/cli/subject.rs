@@ -103,7 +103,7 @@ fn get(arguments: &Get) -> Result<(), Failure> {
 }
 
 /// The text of a file without the line feed at its end.
-fn external_id(path: &Path) -> Result<String, Failure> {
+pub(super) fn external_id(path: &Path) -> Result<String, Failure> {
     let bytes = files::read(path)?;
     // Exposed to become a field of the request.
     let text = std::str::from_utf8(bytes.expose());

@@ -82,6 +82,8 @@ labels! {
     APPROVAL_PAGE = "lacuna/1/approval/page";
     /// Additional data of the evidence of a slot's destruction.
     EVIDENCE = "lacuna/1/slot/evidence";
+    /// Additional data of a token by which a list of the audit log goes on.
+    RESUME_TOKEN = "lacuna/1/resume-token/record";
     /// The key that seals the signing keys, derived from the outer key.
     SIGNING_SEAL = "lacuna/1/signing/seal";
     /// Additional data of a sealed signing key.

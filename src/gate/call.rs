@@ -184,6 +184,11 @@ impl Call {
         self.rules.knowledge(&self.question).rules
     }
 
+    /// Whether what the details of audit entries hold may be released to the caller.
+    pub fn may_know_details(&self) -> bool {
+        self.rules.knowledge(&self.question).details
+    }
+
     /// Decides about what the call touches.
     ///
     /// # Errors

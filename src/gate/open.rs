@@ -255,6 +255,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         persons: Persons::default(),
         days: ArcSwapOption::empty(),
         started: parts.clock.now(),
+        closing: std::sync::atomic::AtomicBool::new(false),
         clock: parts.clock,
         index_key,
         verifiers,

@@ -21,10 +21,31 @@ pub struct Readings {
 }
 
 struct State {
-    /// What is read of the subject: one item, or anything.
-    item: Option<ItemId>,
+    reads: What,
     cut: AtomicBool,
     notify: Notify,
+}
+
+/// What is read of a subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Anything.
+    Anything,
+    /// One item.
+    Item(ItemId),
+    /// Its entries in the log, with its audit key.
+    Log,
+}
+
+impl What {
+    /// Whether forgetting one item of the subject, or all of it, concerns this.
+    fn concerns(self, forgotten: Option<ItemId>) -> bool {
+        match (forgotten, self) {
+            (None, _) | (Some(_), What::Anything) => true,
+            (Some(forgotten), What::Item(item)) => forgotten == item,
+            (Some(_), What::Log) => false,
+        }
+    }
 }
 
 /// One call that reads a subject; ends when dropped.
@@ -40,7 +61,16 @@ pub type Scope = (SubjectId, Option<ItemId>);
 impl Readings {
     /// Registers a reader of one item, or of any. Must come before it reads any row of the subject.
     pub fn begin(self: &Arc<Self>, subject: SubjectId, item: Option<ItemId>) -> Reading {
-        let state = Arc::new(State { item, cut: AtomicBool::new(false), notify: Notify::new() });
+        self.begin_with(subject, item.map_or(What::Anything, What::Item))
+    }
+
+    /// Registers a reader of the subject's entries in the log: only the end of the subject itself concerns it.
+    pub fn begin_log(self: &Arc<Self>, subject: SubjectId) -> Reading {
+        self.begin_with(subject, What::Log)
+    }
+
+    fn begin_with(self: &Arc<Self>, subject: SubjectId, reads: What) -> Reading {
+        let state = Arc::new(State { reads, cut: AtomicBool::new(false), notify: Notify::new() });
         self.active.lock().entry(subject).or_default().push(state.clone());
         Reading { readings: self.clone(), subject, state }
     }
@@ -52,7 +82,7 @@ impl Readings {
         // Readers that begin from now on see the tombstone; they are not waited for.
         let concerned = |(subject, item): &Scope| {
             let of_subject = active.get(subject).into_iter().flatten();
-            let concerned = of_subject.filter(|state| item.is_none() || state.item.is_none() || state.item == *item);
+            let concerned = of_subject.filter(|state| state.reads.concerns(*item));
             concerned.map(|state| (*subject, state.clone())).collect::<Vec<_>>()
         };
         let waiting: Vec<(SubjectId, Arc<State>)> = scopes.iter().flat_map(concerned).collect();
@@ -154,6 +184,23 @@ mod tests {
         });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!waiter.is_finished());
+        drop(reader);
+        waiter.join().expect("drained");
+    }
+
+    #[test]
+    fn a_reader_of_the_log_is_concerned_by_the_end_of_the_subject_only() {
+        let readings = Arc::new(Readings::default());
+        let reader = readings.begin_log(SUBJECT);
+        readings.drain(&[(SUBJECT, Some(ItemId::from_bytes([4; 16])))], Duration::from_secs(60));
+        assert!(!reader.is_cut());
+        let waiter = std::thread::spawn({
+            let readings = readings.clone();
+            move || readings.drain(&[(SUBJECT, None)], Duration::ZERO)
+        });
+        while !reader.is_cut() {
+            std::thread::yield_now();
+        }
         drop(reader);
         waiter.join().expect("drained");
     }

@@ -82,6 +82,11 @@ impl Recorder {
         &self.vault
     }
 
+    /// The same for a later moment of a long call: with the keys of that day.
+    pub fn on(&self, days: Arc<Days>) -> Self {
+        Self { days, ..self.clone() }
+    }
+
     /// One entry.
     ///
     /// # Errors

@@ -146,6 +146,9 @@ pub enum State {
     /// The subject has as many items as it may.
     #[error("the subject has too many items")]
     SubjectFull,
+    /// The log does not reach that far.
+    #[error("the log has no such index or size")]
+    IndexOutOfRange,
 }
 
 /// Why another person's word is missing.
@@ -249,6 +252,8 @@ pub enum FaultReason {
     ClassMismatch,
     /// The page token is not one of this list's, or too old.
     PageToken,
+    /// The resume token is not one of this stream's, or too old.
+    ResumeToken,
     /// Kept longer than the registry allows.
     KeepTooLong,
     /// Stated twice in one batch.
@@ -324,6 +329,7 @@ impl State {
             Self::EtagMismatch => Reason::EtagMismatch,
             Self::IdempotencyKeyReused => Reason::IdempotencyKeyReused,
             Self::SubjectFull => Reason::SubjectFull,
+            Self::IndexOutOfRange => Reason::IndexOutOfRange,
         }
     }
 }
@@ -391,6 +397,7 @@ impl FaultReason {
             Self::ClassUnknown => Reason::ClassUnknown,
             Self::ClassMismatch => Reason::ClassMismatch,
             Self::PageToken => Reason::PageTokenInvalid,
+            Self::ResumeToken => Reason::ResumeTokenInvalid,
             Self::KeepTooLong => Reason::KeepTooLong,
             Self::Duplicate => Reason::DuplicateEntry,
         }

@@ -1,6 +1,7 @@
 //! A running vault: what the verbs and the wire hold on to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -54,6 +55,7 @@ pub struct Vault {
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) patience: Patience,
     pub(super) started: Timestamp,
+    pub(super) closing: AtomicBool,
 }
 
 /// The public keys by which outsiders check what the vault signs.
@@ -215,6 +217,16 @@ impl Vault {
                 return pending();
             }
         }
+    }
+
+    /// Asks calls that would go on for ever to end: the vault is about to stop.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether calls that would go on for ever should end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Stops the epochs, then the log, then the writer.

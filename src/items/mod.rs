@@ -21,4 +21,4 @@ pub mod subject;
 pub mod update;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

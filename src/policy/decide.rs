@@ -74,6 +74,8 @@ pub struct Knowledge {
     pub existence: bool,
     /// Which rule decided, and the version of the rules.
     pub rules: bool,
+    /// What the details of audit entries hold: a release of personal data.
+    pub details: bool,
 }
 
 const SHARDS: usize = 16;
@@ -124,13 +126,17 @@ impl Rules {
 
     /// What the caller may be told, whatever the call is about.
     pub fn knowledge(&self, question: &Question) -> Knowledge {
-        // One answer for all methods: the two questions are about none of them.
+        // One answer for all methods: these questions are about none of them.
         let question = Question { action: Action::GetStatus, resource: Resource::Vault, ..question.clone() };
         if let Some(known) = self.decisions().known.read().get(&question) {
             return *known;
         }
         let may_know = |what| self.policies().may_know(&question, what);
-        let known = Knowledge { existence: may_know(KNOWLEDGE[0]), rules: may_know(KNOWLEDGE[1]) };
+        let known = Knowledge {
+            existence: may_know(KNOWLEDGE[0]),
+            rules: may_know(KNOWLEDGE[1]),
+            details: may_know(KNOWLEDGE[2]),
+        };
         let mut all = self.decisions().known.write();
         if all.len() >= DECISIONS_MAX / SHARDS {
             all.clear();

@@ -244,6 +244,7 @@ pub fn blank_resources(action: Action, registry: &Registry) -> Vec<Resource> {
     match schema::kind_of(action).1 {
         schema::Resources::Vault => vec![Resource::Vault],
         schema::Resources::Subject => vec![Resource::Subject(standing())],
+        schema::Resources::VaultAndSubject => vec![Resource::Vault],
         schema::Resources::Data => classes().collect(),
         schema::Resources::SubjectAndData => std::iter::once(Resource::Subject(standing())).chain(classes()).collect(),
     }

@@ -28,6 +28,8 @@ pub enum Resources {
     SubjectAndData,
     /// A subject as such.
     Subject,
+    /// The vault itself, and a subject as such where the call names one.
+    VaultAndSubject,
     /// The vault itself.
     Vault,
 }
@@ -48,13 +50,14 @@ pub const fn kind_of(action: Action) -> (Group, Resources) {
         | Action::DownloadDocument
         | Action::VerifyPassword
         | Action::ExportSubject => (Group::None, Resources::Data),
+        Action::ListEntries | Action::TailEntries => (Group::None, Resources::VaultAndSubject),
         Action::EraseSubject | Action::RestrictSubject | Action::SetObjection => (Group::None, Resources::Subject),
         _ => (Group::None, Resources::Vault),
     }
 }
 
-/// Two actions that are no methods: what a role may be told.
-pub const KNOWLEDGE: [&str; 2] = ["KnowExistence", "KnowRules"];
+/// Actions that are no methods: what a role may be told.
+pub const KNOWLEDGE: [&str; 3] = ["KnowExistence", "KnowRules", "KnowDetails"];
 
 /// The schema for a registry, in Cedar's own syntax.
 pub fn text(registry: &Registry) -> String {
@@ -74,6 +77,7 @@ pub fn text(registry: &Registry) -> String {
             Resources::Data => "[Data]",
             Resources::SubjectAndData => "[Subject, Data]",
             Resources::Subject => "[Subject]",
+            Resources::VaultAndSubject => "[Vault, Subject]",
             Resources::Vault => "[Vault]",
         };
         text.push_str(&format!(

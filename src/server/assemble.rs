@@ -202,6 +202,7 @@ impl Service {
     /// Lets calls finish, then stops everything.
     pub fn stop(self) {
         self.readiness.set(State::Draining);
+        self.vault.close();
         self.api.stop();
         self.ops.stop();
         self.vault.stop();

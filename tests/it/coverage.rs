@@ -52,6 +52,7 @@ const WATCHERS: &[Grant] = &[
     ("auditor", "legal_compliance", ""),
 ];
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
+const REVIEWERS: &[Grant] = &[("auditor", "security", ""), ("auditor", "legal_compliance", "")];
 const NOBODY: &[Grant] = &[];
 
 /// What a method does to the class that a call concerns.
@@ -182,11 +183,18 @@ const TABLE: &[Row] = &[
     closed("Keys/ResumeRotation"),
     closed("Keys/MarkCompromised"),
     closed("Keys/DestroyKey"),
-    closed("Audit/GetCheckpoint"),
-    closed("Audit/ListEntries"),
-    closed("Audit/TailEntries"),
-    closed("Audit/GetInclusionProof"),
-    closed("Audit/GetConsistencyProof"),
+    row("Audit/GetCheckpoint", Classless, REVIEWERS, |_, _| Vec::new()),
+    row("Audit/ListEntries", Classless, REVIEWERS, |f, _| {
+        let filter = Some(AuditFilter { subject: f.subject(), ..Default::default() });
+        ListEntriesRequest { filter, limit: 1, ..Default::default() }.encode_to_vec()
+    }),
+    row("Audit/TailEntries", Classless, REVIEWERS, |_, _| {
+        TailEntriesRequest { start_index: Some(0), ..Default::default() }.encode_to_vec()
+    }),
+    row("Audit/GetInclusionProof", Classless, REVIEWERS, |_, _| Vec::new()),
+    row("Audit/GetConsistencyProof", Classless, REVIEWERS, |_, _| {
+        GetConsistencyProofRequest { old_size: 1, ..Default::default() }.encode_to_vec()
+    }),
     row("Approvals/ListApprovals", Classless, KEY_ADMINS, |_, _| Vec::new()),
     absent("Approvals/Approve", KEY_ADMINS, |_, _| {
         let (approval_id, request_digest) = (NO_APPROVAL.into(), vec![0; 32]);

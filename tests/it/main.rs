@@ -2,6 +2,7 @@
 
 mod approvals;
 mod architecture;
+mod audit;
 mod behaviour;
 mod canary;
 mod cli;

@@ -8,7 +8,7 @@ use tonic::{Request, Status};
 
 use crate::vault::Recorded;
 
-/// Sends one message as it is and takes every message of the answer. On the wire a call with one message each way and
+/// Sends one message as it is and takes every message of the answer; of a tail, which has no end, the first. On the wire a call with one message each way and
 /// a stream look alike.
 pub async fn call(service: Recorded, method: &str, message: Vec<u8>) -> Result<Vec<Vec<u8>>, Status> {
     let mut grpc = Grpc::new(service);
@@ -19,6 +19,9 @@ pub async fn call(service: Recorded, method: &str, message: Vec<u8>) -> Result<V
     let mut messages = Vec::new();
     while let Some(message) = stream.message().await? {
         messages.push(message);
+        if method.starts_with("Audit/Tail") {
+            break;
+        }
     }
     Ok(messages)
 }

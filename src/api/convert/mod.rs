@@ -8,6 +8,7 @@
 //! never a text or a map key that came with the request.
 
 pub mod approvals;
+pub mod audit;
 pub mod batch;
 pub mod item;
 pub mod metadata;

@@ -1,8 +1,13 @@
 //! `lacuna audit`: the log, for those who review it.
 
+mod checkpoint;
+mod entries;
 mod export;
 mod fetch;
+mod filter;
 mod folder;
+mod list;
+mod tail;
 mod verify;
 
 use super::failure::Failure;
@@ -10,6 +15,12 @@ use super::failure::Failure;
 /// What `audit` does.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// List entries of the log.
+    List(Box<list::Arguments>),
+    /// Follow the log: entries as they are written, until interrupted.
+    Tail(Box<tail::Arguments>),
+    /// Print the newest checkpoint: a signed note, to be kept elsewhere.
+    Checkpoint(Box<checkpoint::Arguments>),
     /// Copy the log out of a running vault: leaves, tiles, checkpoints and sealed details. Run again, it adds what is
     /// new.
     Export(Box<export::Arguments>),
@@ -20,6 +31,9 @@ pub enum Command {
 /// Carries it out.
 pub fn run(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::List(arguments) => list::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments),
+        Command::Checkpoint(arguments) => checkpoint::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
     }

@@ -196,5 +196,11 @@ fn what_a_role_may_be_told_is_a_policy_too() {
         assert_eq!(known, rules.knowledge(&Question { action: Action::PutItem, ..asked }), "found again");
         let existence = matches!(role, RoleId::Service | RoleId::PrivacyOfficer | RoleId::Legal);
         assert_eq!((known.existence, known.rules), (existence, existence || *role == RoleId::Auditor), "{role}");
+        assert!(!known.details, "{role}: without a stated case");
+    }
+    for role in RoleId::ALL {
+        let asked = |purpose| Question { ticket: true, ..question(&rules, *role, purpose, Action::ListEntries) };
+        assert_eq!(rules.knowledge(&asked("legal_compliance")).details, *role == RoleId::Auditor, "{role}");
+        assert!(!rules.knowledge(&asked("security")).details, "{role}");
     }
 }
