@@ -53,6 +53,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         engine: Arc::new(engine),
         store_bytes: Box::new(|| 0),
         slots: vec![folder.join("a"), folder.join("b")],
+        accepts_e0: true,
         apart_from: Vec::new(),
         instance: InstanceId::from_bytes([1; 16]),
         outer: Source::Key(Secret::copied(&[2; 32])),

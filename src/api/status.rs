@@ -253,6 +253,7 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::Duplicate => "is stated twice",
         FaultReason::TooLarge => "is too large",
         FaultReason::InFuture => "is in the future",
+        FaultReason::NoSuchPlace => "names no free place of [slots]; name one there and restart the vault",
     }
 }
 

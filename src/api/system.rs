@@ -61,7 +61,11 @@ impl System for SystemService {
         &self,
         request: Request<ReplaceSlotRequest>,
     ) -> Result<Response<ReplaceSlotResponse>, Status> {
-        not_built(&self.0, request).await
+        let convert = convert::system::replace_slot;
+        let (call, (slot, new_name)) = enter(&self.0, request).await?.convert(&self.0, convert).await?;
+        let (slot, former) = self.0.replace_slot(&call, slot, new_name).await.map_err(refuse(&call))?;
+        let replaced_slot = Some(convert::system::former_slot(&former));
+        Ok(Response::new(ReplaceSlotResponse { slot: Some(convert::system::new_slot(slot)), replaced_slot }))
     }
 
     async fn remove_slot(&self, request: Request<RemoveSlotRequest>) -> Result<Response<RemoveSlotResponse>, Status> {

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::show::{Format, out, table};
-use super::slot_remote::{self, AttestArguments, RemoveArguments};
+use super::slot_remote::{self, AttestArguments, RemoveArguments, ReplaceArguments};
 use crate::gate::take_over::{Owner, Seen, TakeOver};
 use crate::server::assemble::{self, StartError};
-use crate::server::config::{Config, Slot};
+use crate::server::config::Config;
 
 /// What `slot` does.
 #[derive(clap::Subcommand)]
@@ -24,6 +24,8 @@ pub enum Command {
     /// The first time, this opens an approval and says how another person gives it. If the slot answers it is destroyed;
     /// if not, it is lost: erasures stay pending until its destruction is attested.
     Remove(RemoveArguments),
+    /// Put a new slot in the place of a lost or ageing one of a running vault.
+    Replace(ReplaceArguments),
     /// State that a lost slot is destroyed; needs another person's approval.
     Attest(AttestArguments),
 }
@@ -47,6 +49,7 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::TakeOver(arguments) => take_over(arguments),
         Command::Remove(arguments) => slot_remote::remove(arguments),
+        Command::Replace(arguments) => slot_remote::replace(arguments),
         Command::Attest(arguments) => slot_remote::attest(arguments),
     }
 }
@@ -55,7 +58,7 @@ fn take_over(arguments: &TakeOverArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config).map_err(StartError::from)?;
     let parts = assemble::parts(&config, false)?;
     let take_over = TakeOver::look(&parts).map_err(StartError::from)?;
-    let plan = Plan::of(&take_over, &config);
+    let plan = Plan::of(&take_over);
     if arguments.output == Format::Table {
         plan.print_table()?;
     }
@@ -85,19 +88,19 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(take_over: &TakeOver<'_>, config: &Config) -> Self {
-        let row = |(seen, slot): (&Seen, &Slot)| {
+    fn of(take_over: &TakeOver<'_>) -> Self {
+        let row = |seen: &Seen| {
             let (owner, action) = match seen.owner {
                 Owner::Us => ("this installation".to_owned(), "not needed"),
                 Owner::Other(instance) => (instance.to_string(), "yes"),
                 Owner::OutOfReach => ("not in reach".to_owned(), "repeat when it is back"),
             };
-            [seen.slot.to_string(), slot.path.display().to_string(), owner, action.to_owned()]
+            [seen.slot.to_string(), seen.path.display().to_string(), owner, action.to_owned()]
         };
         Self {
             vault: take_over.vault().to_string(),
             instance: take_over.instance().to_string(),
-            slots: take_over.slots().iter().zip(&config.slots.list).map(row).collect(),
+            slots: take_over.slots().iter().map(row).collect(),
         }
     }
 

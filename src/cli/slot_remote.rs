@@ -5,7 +5,7 @@ use super::remote::{KEY_ADMIN, Remote};
 use super::show::{self, Format, out};
 use crate::api::proto::system_client::SystemClient;
 use crate::api::proto::well_known;
-use crate::api::proto::{AttestSlotDestroyedRequest, DestructionMethod, RemoveSlotRequest};
+use crate::api::proto::{AttestSlotDestroyedRequest, DestructionMethod, RemoveSlotRequest, ReplaceSlotRequest};
 
 /// What `slot remove` is told.
 #[derive(clap::Args)]
@@ -16,6 +16,19 @@ pub struct RemoveArguments {
     /// The approval that another person gave to this very request.
     #[arg(long, value_name = "ID", default_value = "")]
     approval: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What `slot replace` is told.
+#[derive(clap::Args)]
+pub struct ReplaceArguments {
+    /// The slot to be replaced: slt_...
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The name of the new slot's file, without its folder. [slots] must name it, since the vault's last start.
+    #[arg(long, value_name = "NAME")]
+    new: String,
     #[command(flatten)]
     remote: Remote,
 }
@@ -72,6 +85,16 @@ pub fn remove(arguments: &RemoveArguments) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Puts a new slot in the place of another.
+pub fn replace(arguments: &ReplaceArguments) -> Result<(), Failure> {
+    let answer = arguments.remote.call(KEY_ADMIN, async |session| {
+        let (slot_id, new_slot_name) = (arguments.id.clone(), arguments.new.clone());
+        let request = ReplaceSlotRequest { context: session.context(), slot_id, new_slot_name };
+        SystemClient::new(session.channel.clone()).replace_slot(session.request(request)).await
+    })?;
+    show::message(&answer, arguments.remote.format())
 }
 
 /// States that a lost slot is destroyed.

@@ -61,6 +61,7 @@ pub fn on_slot(unfit: &Unfit) -> &'static str {
         Unfit::Ahead => "",
         Unfit::Damaged => MOVE_AWAY,
         Unfit::Unknown => ": name this vault's slots in [slots], in the order in which they were created",
+        Unfit::LowGrade => ": use another medium, or accept the grade by name: [slots] accept_grades = [\"E0\"]",
         Unfit::DoesNotOpen => RESTORE,
     }
 }

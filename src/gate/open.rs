@@ -12,7 +12,7 @@ use super::former;
 use super::log::Log;
 use super::pages::StoredPages;
 use super::persons::Persons;
-use super::places;
+use super::places::{self, Places};
 use super::publication::Readers;
 use super::readings::Readings;
 use super::refusal::Refusal;
@@ -60,6 +60,8 @@ pub struct Parts {
     pub store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     /// The slots' files, in the order of configuration.
     pub slots: Vec<PathBuf>,
+    /// Whether a new slot may be of a grade that promises nothing.
+    pub accepts_e0: bool,
     /// The directories that slots should not share a volume with.
     pub apart_from: Vec<PathBuf>,
     /// This installation.
@@ -134,6 +136,8 @@ pub(super) struct Known {
     pub identity: Identity,
     /// Every slot of the vault and where it is.
     pub seats: Vec<(SlotId, Place)>,
+    /// Places for further ones.
+    pub spare: Vec<Place>,
     pub state: State,
     pub outer: Key,
     pub verifiers: Verifiers,
@@ -210,9 +214,10 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let Known { identity, seats, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
+    let Known { identity, seats, spare, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
     let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
     slots.reload_former(&*engine)?;
+    slots.set_spare(spare, parts.accepts_e0);
     slots.claim(&state)?;
     let epoch = state.needed();
     let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
@@ -277,10 +282,11 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let verifiers = Verifiers { audit: signing.key.to_string(), receipt: receipts.key.to_string() };
     let configured = parts.slots.len();
     let count = OpenError::SlotCount { known: identity.slots.len(), configured };
-    let seats = places::assign(places(parts), &identity.slots, &former::load(engine)?).ok_or(count)?;
+    let Places { seats, spare } =
+        places::assign(places(parts), &identity.slots, &former::load(engine)?).ok_or(count)?;
     let head = Head::load(engine)?;
     let integrated = Integrator::resume(StoredLog(engine), &signing.key, head)?;
-    Ok(Known { identity, seats, state, outer, verifiers, signing, head, integrated })
+    Ok(Known { identity, seats, spare, state, outer, verifiers, signing, head, integrated })
 }
 
 fn signing(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<Signing, OpenError> {

@@ -8,10 +8,18 @@ use super::slots::name;
 use crate::base::id::SlotId;
 use crate::keys::slot::file::{Place, SlotView};
 
-/// Every slot with its place; none if the configuration names fewer places than there are slots, or other ones besides.
-pub(super) fn assign(places: Vec<Place>, slots: &[SlotId], former: &[FormerSlot]) -> Option<Vec<(SlotId, Place)>> {
-    if former.is_empty() {
-        return (places.len() == slots.len()).then(|| slots.iter().copied().zip(places).collect());
+/// What the configured places come to.
+pub(super) struct Places {
+    /// Every slot of the vault, with its place.
+    pub seats: Vec<(SlotId, Place)>,
+    /// Places for slots that are to replace others; nothing, or nothing of ours, is there yet.
+    pub spare: Vec<Place>,
+}
+
+/// Assigns the places; none if there are fewer than the vault has slots.
+pub(super) fn assign(places: Vec<Place>, slots: &[SlotId], former: &[FormerSlot]) -> Option<Places> {
+    if former.is_empty() && places.len() == slots.len() {
+        return Some(Places { seats: slots.iter().copied().zip(places).collect(), spare: Vec::new() });
     }
     let mut left: Vec<(Place, Option<SlotId>)> = Vec::new();
     for place in places {
@@ -24,9 +32,6 @@ pub(super) fn assign(places: Vec<Place>, slots: &[SlotId], former: &[FormerSlot]
             left.push((place, found));
         }
     }
-    if left.len() != slots.len() {
-        return None;
-    }
     // Who is known by its file first; the others, out of reach, in the order of their creation.
     let mut seats = Vec::with_capacity(slots.len());
     let mut unseen = Vec::new();
@@ -36,9 +41,17 @@ pub(super) fn assign(places: Vec<Place>, slots: &[SlotId], former: &[FormerSlot]
             None => unseen.push(*slot),
         }
     }
-    seats.extend(unseen.into_iter().zip(left.into_iter().map(|(place, _)| place)));
+    let mut left = left.into_iter().map(|(place, _)| place);
+    seats.extend(unseen.into_iter().zip(left.by_ref()));
+    if seats.len() < slots.len() {
+        return None;
+    }
     seats.sort_by_key(|(slot, _)| slots.iter().position(|known| known == slot));
-    Some(seats)
+    let spare: Vec<Place> = left.collect();
+    for place in &spare {
+        tracing::info!(slot = name(place), "[slots] names a place without a slot: lacuna slot replace can use it");
+    }
+    Some(Places { seats, spare })
 }
 
 /// The slot that the file says it is.

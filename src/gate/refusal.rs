@@ -180,6 +180,12 @@ pub enum Slots {
     /// No other slot is in reach, so that nothing would open the vault.
     #[error("no other slot of the vault answers")]
     NoOther,
+    /// The medium of the new slot promises nothing, and the configuration does not accept that.
+    #[error("the new slot's medium is of grade E0")]
+    GradeTooLow,
+    /// The new slot could not be made at its place.
+    #[error("the new slot could not be made: something is at its place, or it cannot be written")]
+    NotMade,
     /// The slot is the vault's still.
     #[error("the slot is still one of the vault's")]
     NotReplaced(SlotId),
@@ -262,6 +268,8 @@ pub enum FaultReason {
     TooLarge,
     /// A time that has not come yet.
     InFuture,
+    /// No place of that name is free for a slot.
+    NoSuchPlace,
 }
 
 impl Fault {
@@ -350,7 +358,8 @@ impl Slots {
     fn reason(self) -> Reason {
         match self {
             Self::TooFew => Reason::TooFewSlots,
-            Self::NoOther => Reason::SlotUnreachable,
+            Self::GradeTooLow => Reason::SlotGradeTooLow,
+            Self::NoOther | Self::NotMade => Reason::SlotUnreachable,
             Self::NotReplaced(_) => Reason::SlotNotReplaced,
             Self::NotLost(_) => Reason::StateTransitionInvalid,
         }
@@ -388,7 +397,7 @@ impl FaultReason {
             Self::Required => Reason::FieldRequired,
             Self::TooLong | Self::TooLarge => Reason::FieldTooLong,
             Self::TooMany => Reason::TooMany,
-            Self::Malformed | Self::InFuture => Reason::FieldInvalid,
+            Self::Malformed | Self::InFuture | Self::NoSuchPlace => Reason::FieldInvalid,
             Self::IdMalformed => Reason::IdMalformed,
             Self::UnknownField => Reason::FieldUnknown,
             Self::EnumUnknown => Reason::EnumUnknown,

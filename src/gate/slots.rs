@@ -13,6 +13,7 @@ use crate::keys::root;
 use crate::keys::slot::file::{FileSlot, Place};
 use crate::keys::slot::grade::Grade;
 use crate::keys::slot::{RootSlot, SlotError};
+use crate::keys::tree::Root;
 use crate::store::keyspace::Space;
 use crate::store::{self, Engine, Record};
 
@@ -24,6 +25,14 @@ pub struct SlotSeat {
     pub place: Place,
     claimed: Option<FileSlot>,
     last: SlotView,
+}
+
+/// A slot that was just made.
+pub struct Made {
+    /// R_e sealed for it, as a row.
+    pub record: Record,
+    /// The slot.
+    pub seat: SlotSeat,
 }
 
 /// What was last seen of a slot.
@@ -82,6 +91,9 @@ pub enum Unfit {
     /// It is not the slot that the vault knows.
     #[error("the slot is not one of this vault's")]
     Unknown,
+    /// Its medium promises nothing, and the configuration does not accept that.
+    #[error("the slot's medium is of grade E0")]
+    LowGrade,
     /// What it opens is not the root.
     #[error("the vault's root does not open through the slot")]
     DoesNotOpen,
@@ -95,13 +107,69 @@ pub struct SlotSet {
     seats: Mutex<Vec<SlotSeat>>,
     /// As the store has them.
     former: Mutex<Vec<FormerSlot>>,
+    /// Where further slots may be made.
+    spare: Mutex<Spare>,
+}
+
+#[derive(Default)]
+struct Spare {
+    places: Vec<Place>,
+    accepts_e0: bool,
 }
 
 impl SlotSet {
     /// Over slots that are not claimed yet.
     pub fn new(vault: VaultId, owner: InstanceId, outer: Key, places: Vec<(SlotId, Place)>) -> Self {
         let seats = places.into_iter().map(|(slot, place)| SlotSeat::new(slot, place)).collect();
-        Self { vault, owner, outer, seats: Mutex::new(seats), former: Mutex::default() }
+        Self { vault, owner, outer, seats: Mutex::new(seats), former: Mutex::default(), spare: Mutex::default() }
+    }
+
+    /// Where further slots may be made, and whether of any grade.
+    pub fn set_spare(&self, places: Vec<Place>, accepts_e0: bool) {
+        *self.spare.lock() = Spare { places, accepts_e0 };
+    }
+
+    /// The place of that name for a slot that replaces `slot`: a spare one, or its own if nothing is there.
+    pub fn spare(&self, named: &str, slot: SlotId) -> Option<Place> {
+        let spare = self.spare.lock().places.iter().find(|place| name(place) == named).cloned();
+        let own = || self.seat_of(slot).map(|(place, _)| place).filter(|place| name(place) == named);
+        spare.or_else(|| own().filter(|place| !place.path.exists()))
+    }
+
+    /// Whether the file at a place is this slot of this vault's.
+    pub fn is_at(&self, place: &Place, slot: SlotId) -> bool {
+        let seen = FileSlot::claim(place, self.vault, self.owner).and_then(|claimed| claimed.describe());
+        seen.is_ok_and(|seen| seen.slot == slot)
+    }
+
+    /// Makes a slot with a secret for the epoch in force, and what R_e is for it.
+    ///
+    /// # Errors
+    /// The grade is too low, or a file is there.
+    pub fn make(&self, place: &Place, id: SlotId, root: &Root) -> Result<Made, SeatError> {
+        let mut seat = SlotSeat::new(id, place.clone());
+        let slot =
+            FileSlot::create(place, self.vault, id, self.owner, root.epoch).map_err(|error| seat.error(error))?;
+        let seen = slot.describe().map_err(|error| seat.error(error))?;
+        (seat.last.grade, seat.last.grade_reason) = (seen.grade, seen.grade_reason);
+        if seen.grade == Grade::E0 && !self.spare.lock().accepts_e0 {
+            return Err(seat.error(Unfit::LowGrade));
+        }
+        let prf = self.prf(&slot, root.epoch).map_err(|error| seat.error(error))?;
+        let row = root::seal(&self.outer, &prf, &self.vault, &id, root.epoch, &root.key)
+            .map_err(|_| seat.error(SlotError::Io))?;
+        seat.claimed = Some(slot);
+        (seat.last.epoch, seat.last.state) = (root.epoch, SlotState::Current);
+        Ok(Made { record: (root::row_key(root.epoch, &id), row), seat })
+    }
+
+    /// Puts a slot that was made in the place of one that left.
+    pub fn replace_seat(&self, old: SlotId, made: SlotSeat) {
+        self.spare.lock().places.retain(|place| place.path != made.place.path);
+        let mut seats = self.seats.lock();
+        if let Some(seat) = seats.iter_mut().find(|seat| seat.slot == old) {
+            *seat = made;
+        }
     }
 
     /// The slots that are no longer the vault's.

@@ -3,6 +3,8 @@
 //! A slot names the installation that may claim it, so that two copies of a vault never both move its epochs. When an
 //! installation is gone for good, somebody has to say so. What may not live here: a take-over that nobody asked for.
 
+use std::path::PathBuf;
+
 use crate::audit::event::{Event, Outcome};
 use crate::audit::sequence::Head;
 use crate::base::id::{InstanceId, SlotId, VaultId};
@@ -32,6 +34,8 @@ pub struct TakeOver<'a> {
 pub struct Seen {
     /// The slot.
     pub slot: SlotId,
+    /// Its file.
+    pub path: PathBuf,
     /// Whose it is.
     pub owner: Owner,
 }
@@ -127,11 +131,12 @@ impl<'a> TakeOver<'a> {
 }
 
 fn look_at(parts: &Parts, known: &Known, slot: SlotId, place: &Place) -> Result<Seen, Unfit> {
+    let path = place.path.clone();
     // Claiming takes the slot's lock, so a slot that anybody uses is found before anything is written.
     let owner = match FileSlot::claim(place, known.identity.vault, parts.instance) {
         Ok(_) => Owner::Us,
         Err(SlotError::NotOurs { owner }) => Owner::Other(owner),
-        Err(SlotError::Missing | SlotError::Io) => return Ok(Seen { slot, owner: Owner::OutOfReach }),
+        Err(SlotError::Missing | SlotError::Io) => return Ok(Seen { slot, path, owner: Owner::OutOfReach }),
         Err(error) => return Err(error.into()),
     };
     let view = SlotView::inspect(place)?;
@@ -146,7 +151,7 @@ fn look_at(parts: &Parts, known: &Known, slot: SlotId, place: &Place) -> Result<
         Standing::Damaged => return Err(Unfit::Damaged),
     }
     check_root(parts, known, slot, &view)?;
-    Ok(Seen { slot, owner })
+    Ok(Seen { slot, path, owner })
 }
 
 /// Opens the vault's root through a slot, and forgets it: the slot, the store and the outer key belong together.

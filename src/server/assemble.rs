@@ -63,7 +63,8 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens the vault of a configuration. Creates it if the store is empty.
 pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError> {
-    let vault = open(parts(config, true)?)?;
+    let accepts_e0 = mode == Mode::Dev || !config.slots.accept_grades.is_empty();
+    let vault = open(Parts { accepts_e0, ..parts(config, true)? })?;
     check_grades(&vault, config, mode)?;
     Ok(vault)
 }
@@ -85,6 +86,7 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
         }),
         engine,
         slots: config.slots.list.iter().map(|slot| slot.path.clone()).collect(),
+        accepts_e0: false,
         apart_from: vec![dir.clone()],
         instance: instance(dir)?,
         outer: match &config.outer_key {

@@ -289,10 +289,14 @@ async fn killed_at_any_step_an_approval_is_used_if_and_only_if_the_slot_has_left
 
 /// Waits until the slot `c` is in a state and nothing is pending.
 async fn settled(vault: &TestVault, wanted: SlotState, why: &str) {
+    settled_as(vault, "c", wanted, why).await;
+}
+
+async fn settled_as(vault: &TestVault, name: &str, wanted: SlotState, why: &str) {
     for _ in 0..200 {
         let status = vault.status().await;
-        let c = status.slots.iter().find(|slot| slot.name == "c").map(Slot::state);
-        if c == Some(wanted) && status.pending_erasure_count == 0 && status.state() == VaultState::Serving {
+        let found = status.slots.iter().find(|slot| slot.name == name).map(Slot::state);
+        if found == Some(wanted) && status.pending_erasure_count == 0 && status.state() == VaultState::Serving {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -415,4 +419,77 @@ async fn a_lost_slot_that_comes_back_is_destroyed_and_nothing_waits_for_it() {
     assert_eq!(delete(&vault).await, ErasureState::Erased);
     let destroyed = std::fs::read(vault.dir().join("slots/c")).expect("a file");
     assert!(destroyed[8192..].iter().all(|byte| *byte == 0), "its secrets are overwritten");
+}
+
+async fn replace(vault: &TestVault, slot: &str, name: &str) -> Result<ReplaceSlotResponse, Status> {
+    let request =
+        ReplaceSlotRequest { context: vault.context("security"), slot_id: slot.into(), new_slot_name: name.into() };
+    Ok(vault.system(MACHINE).replace_slot(request).await?.into_inner())
+}
+
+/// A vault of two slots whose second one is out of reach, with a place for a third.
+fn with_a_spare_place(vault: &mut TestVault) {
+    vault.stop();
+    std::fs::rename(vault.dir().join("slots/b"), vault.dir().join("away")).expect("is moved");
+    edit(&vault.dir(), "lacuna.toml", "{ path = \"slots/b\" }", "{ path = \"slots/b\" }, { path = \"slots/c\" }");
+}
+
+const REPLACE_KILLS: &[(&str, bool)] = &[
+    ("slot_making=return(kill)", false),
+    ("slot_made=return(kill)", false),
+    ("commit_before=1*off->return(kill)", false),
+    ("commit_after=1*off->return(kill)", true),
+    ("slot_left=return(kill)", true),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_is_replaced_by_one_at_a_spare_place_whenever_it_is_killed() {
+    let mut origin = TestVault::start();
+    let created = origin.create(&["contact", "contact"]).await;
+    let (id, items) = (&created.subject_id, &created.items);
+    let b = Asked::new(&origin, "b").await.slot;
+    with_a_spare_place(&mut origin);
+    for (point, left) in REPLACE_KILLS {
+        let mut vault = origin.fork();
+        vault.run("");
+        vault.status().await;
+        assert_eq!(refused(replace(&vault, &b, "nowhere").await), "FIELD_INVALID");
+        assert_eq!(refused(replace(&vault, &b, "a").await), "FIELD_INVALID");
+        vault.stop();
+        vault.run(&format!("log_round=pause;{point}"));
+        assert!(replace(&vault, &b, "c").await.is_err(), "{point}");
+        vault.wait_for_death();
+        vault.run("");
+        if !left {
+            let answer = replace(&vault, &b, "c").await.expect("is replaced now");
+            let states = [answer.slot, answer.replaced_slot].map(|slot| slot.expect("is stated").state());
+            assert_eq!(states, [SlotState::Current, SlotState::Lost], "{point}");
+        }
+        let slots: Vec<_> =
+            vault.status().await.slots.into_iter().map(|slot| (slot.name.clone(), slot.state())).collect();
+        let wanted = [("a", SlotState::Current), ("c", SlotState::Current), ("b", SlotState::Lost)];
+        assert_eq!(slots, wanted.map(|(name, state)| (name.to_owned(), state)), "{point}");
+        let key = vault.canary();
+        let erasure = vault.delete_once(id, &items[0].item_id, &key).await.expect("deletes");
+        assert_eq!(
+            (erasure.state(), &erasure.waiting_slot_ids[..]),
+            (ErasureState::Pending, &[b.clone()][..]),
+            "{point}"
+        );
+        // The new one alone opens the vault; the old one is destroyed when it is back.
+        vault.stop();
+        std::fs::rename(vault.dir().join("slots/a"), vault.dir().join("a")).expect("is moved");
+        vault.run("");
+        vault.read(id, &items[1].item_id).await.expect("is there");
+        vault.stop();
+        std::fs::rename(vault.dir().join("a"), vault.dir().join("slots/a")).expect("is moved");
+        std::fs::rename(vault.dir().join("away"), vault.dir().join("slots/b")).expect("is moved");
+        edit(&vault.dir(), "lacuna.toml", "{ path = \"slots/b\" }, ", "");
+        vault.run("");
+        settled_as(&vault, "b", SlotState::Destroyed, point).await;
+        assert_eq!(
+            vault.delete_once(id, &items[0].item_id, &key).await.expect("deletes").state(),
+            ErasureState::Erased
+        );
+    }
 }

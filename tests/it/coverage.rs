@@ -210,7 +210,9 @@ const TABLE: &[Row] = &[
     closed("System/WatchBackup"),
     closed("System/ListDue"),
     closed("System/ConfirmSweep"),
-    closed("System/ReplaceSlot"),
+    absent("System/ReplaceSlot", KEY_ADMINS, |_, _| {
+        ReplaceSlotRequest { slot_id: NO_SLOT.into(), new_slot_name: "x".into(), ..Default::default() }.encode_to_vec()
+    }),
     absent("System/RemoveSlot", KEY_ADMINS, |_, _| {
         RemoveSlotRequest { slot_id: NO_SLOT.into(), ..Default::default() }.encode_to_vec()
     }),

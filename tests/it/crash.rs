@@ -49,6 +49,8 @@ const KILLS: &[(&str, u32, Asked)] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("slot_take_over", "keys::slot::file::tests::crash"),
     ("log_round", "audit::integrate::tests"),
+    ("slot_making", "approvals"),
+    ("slot_made", "approvals"),
     ("slot_left", "approvals"),
     ("slot_retired", "approvals"),
     ("slot_destroyed", "approvals"),

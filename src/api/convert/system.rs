@@ -3,10 +3,11 @@
 use super::super::proto;
 use super::{At, Faults, time};
 use crate::base::id::SlotId;
-use crate::base::limits::EVIDENCE_BYTES_MAX;
+use crate::base::limits::{EVIDENCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::gate::former::{Attestation, Method};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::gate::slot_changes::Testimony;
+use crate::gate::slots::SlotView;
 use crate::gate::status::{End, FormerSlot, Phase, SlotState, SlotStatus, VaultState, VaultStatus};
 use crate::keys::slot::grade::Grade;
 
@@ -128,6 +129,26 @@ fn attestation(slot: &FormerSlot, said: &Attestation) -> proto::SlotAttestation 
 /// Grades print as the contract names them.
 fn grade(grade: Grade) -> proto::SlotGrade {
     proto::SlotGrade::from_str_name(&format!("SLOT_GRADE_{grade}")).unwrap_or_default()
+}
+
+/// A slot that was just made.
+pub fn new_slot(view: SlotView) -> proto::Slot {
+    slot(SlotStatus { slot: view.slot, name: view.name, grade: view.grade, epoch: view.epoch, state: view.state })
+}
+
+/// Which slot to replace, and the name of the new one.
+pub fn replace_slot(request: proto::ReplaceSlotRequest) -> Result<(SlotId, String), Refusal> {
+    let mut faults = Faults::default();
+    let slot = faults.id(At::field("slot_id"), &request.slot_id);
+    let at = At::field("new_slot_name");
+    if request.new_slot_name.is_empty() {
+        faults.add(at, FaultReason::Required);
+    }
+    let new_name = faults.plain(at, request.new_slot_name, NAME_BYTES_MAX);
+    match slot {
+        Some(slot) => faults.finish((slot, new_name)),
+        None => Err(faults.into_refusal()),
+    }
 }
 
 /// Which slot to take out.

@@ -51,6 +51,8 @@ fn every_refusal_has_its_reason_and_its_code() {
         (Approving::TooMany.into(), "APPROVALS_FULL", Code::ResourceExhausted),
         (Slots::TooFew.into(), "TOO_FEW_SLOTS", Code::FailedPrecondition),
         (Slots::NoOther.into(), "SLOT_UNREACHABLE", Code::Unavailable),
+        (Slots::GradeTooLow.into(), "SLOT_GRADE_TOO_LOW", Code::FailedPrecondition),
+        (Slots::NotMade.into(), "SLOT_UNREACHABLE", Code::Unavailable),
         (Slots::NotReplaced(slot).into(), "SLOT_NOT_REPLACED", Code::FailedPrecondition),
         (Slots::NotLost(slot).into(), "STATE_TRANSITION_INVALID", Code::FailedPrecondition),
         (Unavailable::StorageFailed.into(), "STORAGE_FAILED", Code::Unavailable),
@@ -71,7 +73,7 @@ fn every_refusal_has_its_reason_and_its_code() {
     }
 }
 
-const FAULTS: [(FaultReason, &str); 25] = [
+const FAULTS: [(FaultReason, &str); 26] = [
     (FaultReason::Value(Reason::Required), "FIELD_REQUIRED"),
     (FaultReason::Value(Reason::TooLong), "FIELD_TOO_LONG"),
     (FaultReason::Value(Reason::TooMany), "FIELD_TOO_LONG"),
@@ -97,6 +99,7 @@ const FAULTS: [(FaultReason, &str); 25] = [
     (FaultReason::Duplicate, "DUPLICATE_ENTRY"),
     (FaultReason::TooLarge, "FIELD_TOO_LONG"),
     (FaultReason::InFuture, "FIELD_INVALID"),
+    (FaultReason::NoSuchPlace, "FIELD_INVALID"),
 ];
 
 #[test]

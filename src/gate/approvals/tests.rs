@@ -42,6 +42,7 @@ impl Bench {
             engine: Arc::new(engine.clone()),
             store_bytes: Box::new(|| 0),
             slots: ["a", "b", "c"].map(|name| dir.path().join(name)).to_vec(),
+            accepts_e0: true,
             apart_from: vec![],
             instance: InstanceId::from_bytes([7; 16]),
             outer: Source::Key(Key::copied(&[9; 32])),

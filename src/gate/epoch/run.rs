@@ -80,6 +80,8 @@ impl Runner {
         while let Some(wake) = self.wait() {
             match wake {
                 Wake::Change(change) => {
+                    // A slot that has joined does not hold what was staged ahead.
+                    *self.ahead.lock() = None;
                     let asks = change(&self.work);
                     self.slots_changed();
                     let mut asked = self.shared.asked.lock();

@@ -49,6 +49,7 @@ impl Bench {
             engine: Arc::new(self.engine.clone()),
             store_bytes: Box::new(|| 0),
             slots: vec![self.path("slot-a"), self.path("slot-b")],
+            accepts_e0: true,
             apart_from: vec![],
             instance,
             outer,

@@ -83,6 +83,7 @@ impl Bench {
             engine: engine.clone(),
             store_bytes: Box::new(|| 0),
             slots: vec![dir.path().join("a"), dir.path().join("b")],
+            accepts_e0: true,
             apart_from: vec![],
             instance: InstanceId::from_bytes([7; 16]),
             outer: Source::Key(Key::copied(&[9; 32])),

@@ -74,6 +74,7 @@ impl Whole {
             engine: Arc::new(self.engine.clone()),
             store_bytes: Box::new(|| 0),
             slots: vec![self.slot("a"), self.slot("b")],
+            accepts_e0: true,
             apart_from: Vec::new(),
             instance: InstanceId::from_bytes([1; 16]),
             outer: Source::Key(Secret::copied(&[2; 32])),
