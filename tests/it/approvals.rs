@@ -493,3 +493,40 @@ async fn a_slot_is_replaced_by_one_at_a_spare_place_whenever_it_is_killed() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_an_attestation_it_is_used_if_and_only_if_it_stands() {
+    let mut origin = three_slots();
+    let created = origin.create(&["contact"]).await;
+    let removal = lose(&mut origin).await;
+    let key = origin.canary();
+    let delete = async |vault: &TestVault| {
+        let erasure = vault.delete_once(&created.subject_id, &created.items[0].item_id, &key).await;
+        erasure.expect("is accepted").state()
+    };
+    assert_eq!(delete(&origin).await, ErasureState::Pending);
+    let said = async |vault: &TestVault, asked: &Asked| {
+        let request = attest(asked, 1, DestructionMethod::PhysicallyDestroyed, "certificate 17");
+        vault.system(FIRST).attest_slot_destroyed(request).await
+    };
+    let asked = removal.with("");
+    let id = approval_id(&said(&origin, &asked).await.expect_err("needs another person"));
+    let listed = list(&origin, SECOND).await.into_iter().find(|known| known.approval_id == id).expect("is listed");
+    approve(&origin, SECOND, &listed).await.expect("agrees");
+    let asked = asked.with(&id);
+    origin.stop();
+    for (point, stands) in [("commit_before", false), ("commit_after", true), ("slot_attested", true)] {
+        let mut vault = origin.fork();
+        vault.run(&format!("log_round=pause;{point}=return(kill)"));
+        assert!(said(&vault, &asked).await.is_err(), "{point}");
+        vault.wait_for_death();
+        vault.run("");
+        assert_eq!(state(&vault, &id).await == ApprovalState::Used, stands, "{point}");
+        if !stands {
+            assert_eq!(delete(&vault).await, ErasureState::Pending, "{point}");
+            said(&vault, &asked).await.expect("is attested now");
+        }
+        settled(&vault, SlotState::Attested, point).await;
+        assert_eq!(delete(&vault).await, ErasureState::Erased, "{point}");
+    }
+}

@@ -96,7 +96,8 @@ impl Program {
     /// Ends it as an operator would, and waits.
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
-        assert!(wait(&mut self.child).success(), "an orderly stop is no failure");
+        let status = wait(&mut self.child);
+        assert!(status.success(), "an orderly stop is no failure: {status}");
     }
 
     /// Ends it as `kill -9` does, and waits.
