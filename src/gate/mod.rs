@@ -17,7 +17,7 @@ pub mod once;
 pub mod open;
 pub mod pages;
 mod periods;
-mod persons;
+pub mod persons;
 mod places;
 pub mod publication;
 pub mod readings;

@@ -13,12 +13,13 @@ use parking_lot::Mutex;
 use super::periods;
 use super::refusal::{Refusal, Unavailable};
 use super::service_keys::{self, Name};
-use super::txn::{Fault, Reads as _, Txn};
+use super::txn::{Fault, Reads, Txn};
 use super::vault::Vault;
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::{ActorId, VaultId};
 use crate::base::limits::PERSON_PERIODS_KEPT;
 use crate::base::secret::{Key, PlainValue};
+use crate::catalog::text::Text;
 use crate::crypto::{aead, kdf, label, mac, rng};
 use crate::policy::caller::PersonName;
 use crate::store::keyspace::Space;
@@ -54,6 +55,24 @@ impl Vault {
         }
         Ok(id)
     }
+}
+
+/// The names that actor ids stand for, as far as they are kept.
+pub fn names(reads: &dyn Reads, vault: &VaultId) -> Result<Vec<(ActorId, Text)>, Fault> {
+    let mut names = Vec::new();
+    let mut keys: Option<(u32, Option<Keys>)> = None;
+    for (row, sealed) in reads.rows(Space::Person, &[], &[], usize::MAX)? {
+        let period = u32::from_be_bytes(*row.first_chunk().ok_or(Fault::Torn)?);
+        if keys.as_ref().is_none_or(|(of, _)| *of != period) {
+            let key = service_keys::find(reads, Name::OperatorNames(period))?;
+            keys = Some((period, key.map(|key| Keys::of(&key))));
+        }
+        // A row whose key is forgotten is swept some time later.
+        if let Some((_, Some(keys))) = &keys {
+            names.push(keys.read(vault, &row, &sealed)?);
+        }
+    }
+    Ok(names)
 }
 
 fn find_or_make(txn: &mut Txn<'_>, vault: &VaultId, name: &PersonName) -> Result<ActorId, Refusal> {
@@ -115,11 +134,18 @@ impl Keys {
     }
 
     fn open(&self, vault: &VaultId, row: &[u8], sealed: &[u8], name: &PersonName) -> Result<ActorId, Fault> {
+        match self.read(vault, row, sealed)? {
+            (id, known) if known.expose() == name.expose() => Ok(id),
+            _ => Err(Fault::Torn),
+        }
+    }
+
+    fn read(&self, vault: &VaultId, row: &[u8], sealed: &[u8]) -> Result<(ActorId, Text), Fault> {
         let plain = aead::open(&self.seal, &aad(vault, row), sealed).map_err(|_| Fault::Torn)?;
         let mut r = Reader::new(plain.expose());
-        let read = (|| Ok::<_, crate::base::codec::Malformed>((r.u8()?, r.array()?, r.text()?.to_owned())))();
+        let read = (|| Ok::<_, crate::base::codec::Malformed>((r.u8()?, r.array()?, Text::from(r.text()?))))();
         match read {
-            Ok((VERSION, id, known)) if known == name.expose() => Ok(ActorId::from_bytes(id)),
+            Ok((VERSION, id, name)) => Ok((ActorId::from_bytes(id), name)),
             Ok(_) | Err(_) => Err(Fault::Torn),
         }
     }

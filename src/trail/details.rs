@@ -7,11 +7,15 @@ use std::sync::Arc;
 
 use crate::audit::detail::{Detail, DetailKeys};
 use crate::audit::event::{About, Event};
+use crate::audit::leaf::Leaf;
 use crate::audit::query::Hit;
+use crate::base::id::ActorId;
 use crate::base::limits::DETAIL_DAYS_MAX;
 use crate::base::log_safe::SafeText;
 use crate::base::time::Timestamp;
+use crate::catalog::text::Text;
 use crate::gate::call::Call;
+use crate::gate::persons;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::Refusal;
 use crate::gate::service_keys::{self, Name};
@@ -28,11 +32,12 @@ pub(super) struct Opener {
     vault: Arc<Vault>,
     known: Option<Arc<Known>>,
     days: HashMap<i32, Option<DetailKeys>>,
+    operators: HashMap<ActorId, Option<Text>>,
 }
 
 impl Opener {
     pub(super) fn new(vault: Arc<Vault>, known: Option<Arc<Known>>) -> Self {
-        Self { vault, known, days: HashMap::new() }
+        Self { vault, known, days: HashMap::new(), operators: HashMap::new() }
     }
 
     /// The detail of an entry; none if there is none, or no key for it.
@@ -56,6 +61,19 @@ impl Opener {
                 Ok(None)
             }
         }
+    }
+
+    /// The name of the person who acted in an entry, as long as it is kept.
+    pub(super) fn operator(&mut self, leaf: &Leaf) -> Result<Option<Text>, Refusal> {
+        let (2, Ok(id)) = (leaf.actor_kind, <[u8; 16]>::try_from(&leaf.actor[..])) else { return Ok(None) };
+        let id = ActorId::from_bytes(id);
+        if !self.operators.contains_key(&id) {
+            let vault = self.vault.clone();
+            let names = self.vault.read(|reads| persons::names(reads, vault.id()))?;
+            self.operators.extend(names.into_iter().map(|(id, name)| (id, Some(name))));
+            self.operators.entry(id).or_insert(None);
+        }
+        Ok(self.operators.get(&id).and_then(Option::as_ref).map(Text::duplicate))
     }
 
     fn day(&mut self, day: i32) -> Result<Option<&DetailKeys>, Refusal> {

@@ -156,12 +156,13 @@ pub(super) fn show(
 ) -> Result<Vec<Shown>, Refusal> {
     let mut shown = Vec::with_capacity(hits.len());
     for hit in hits {
-        let detail = match &mut opener {
-            Some(opener) if may_open(&hit) => opener.open(&hit)?,
-            Some(_) | None => None,
+        let (detail, operator) = match &mut opener {
+            Some(opener) if may_open(&hit) => (opener.open(&hit)?, opener.operator(&hit.leaf)?),
+            Some(_) | None => (None, None),
         };
         if detail.is_some() || !only_opened {
-            shown.push(Shown { hit, detail });
+            let operator = operator.filter(|_| detail.is_some());
+            shown.push(Shown { hit, detail, operator });
         }
     }
     Ok(shown)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::audit::detail::Detail;
 use crate::audit::query::{Filter, Hit};
 use crate::audit::stored::SignedCheckpoint;
+use crate::catalog::text::Text;
 use crate::crypto::hash::Digest;
 use crate::items::model::SubjectRef;
 
@@ -52,6 +53,8 @@ pub struct Shown {
     pub hit: Hit,
     /// Its detail, where it was to be opened and could be.
     pub detail: Option<Detail>,
+    /// With an opened detail: the name of the person who acted, as long as it is kept.
+    pub operator: Option<Text>,
 }
 
 /// A message of a list.

@@ -12,6 +12,7 @@ use crate::audit::stored::SignedCheckpoint;
 use crate::base::id::ActorId;
 use crate::base::limits::NAMES_MAX;
 use crate::base::secret::PlainValue;
+use crate::catalog::text::Text;
 use crate::gate::call::CallRequest;
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::policy::action::Action;
@@ -243,7 +244,7 @@ pub fn tail_part(part: TailPart, wanted: Wanted) -> proto::TailEntriesResponse {
 }
 
 fn entry(shown: Shown, wanted: Wanted) -> proto::AuditEntry {
-    let Shown { hit: Hit { index, leaf, bytes, sealed }, detail } = shown;
+    let Shown { hit: Hit { index, leaf, bytes, sealed }, detail, operator } = shown;
     let actor = actor_text(&leaf);
     let (subject_token, receipt_id) = match &leaf.about {
         About::Nobody => (Vec::new(), String::new()),
@@ -275,11 +276,11 @@ fn entry(shown: Shown, wanted: Wanted) -> proto::AuditEntry {
         detail_sha256: leaf.detail_hash.map(|hash| hash.to_vec()).unwrap_or_default(),
         leaf: if wanted.leaf { bytes } else { Vec::new() },
         sealed_detail: sealed.filter(|_| wanted.sealed).unwrap_or_default(),
-        detail: detail.map(opened),
+        detail: detail.map(|detail| opened(detail, operator)),
     }
 }
 
-fn opened(detail: Detail) -> proto::AuditDetail {
+fn opened(detail: Detail, operator: Option<Text>) -> proto::AuditDetail {
     let item = |(item, version): &(crate::base::id::ItemId, u64)| proto::ItemVersionRef {
         item_id: item.to_string(),
         version: *version,
@@ -290,7 +291,7 @@ fn opened(detail: Detail) -> proto::AuditDetail {
         ticket: clear(&detail.ticket),
         peer_address: clear(&detail.peer),
         subject_id: detail.subject.map(|id| id.to_string()).unwrap_or_default(),
-        operator_name: String::new(),
+        operator_name: operator.as_ref().map(clear).unwrap_or_default(),
     }
 }
 

@@ -14,7 +14,7 @@ fn opening(subject: Option<SubjectId>) -> Query {
 async fn details(bench: &Bench, query: Query) -> Vec<(u64, Option<Detail>)> {
     let parts = gather(opened(bench, all(query)).await.expect("opens")).await;
     let shown = parts.into_iter().flat_map(|part| part.entries);
-    shown.map(|Shown { hit, detail }| (hit.index, detail)).collect()
+    shown.map(|Shown { hit, detail, .. }| (hit.index, detail)).collect()
 }
 
 fn releases(bench: &Bench) -> Vec<(About, u32)> {
