@@ -14,6 +14,7 @@ use lacuna::catalog::classes::{Contact, ItemValue};
 use lacuna::catalog::text::Text;
 use lacuna::gate::call::{Call, CallRequest};
 use lacuna::gate::open::{Parts, open};
+use lacuna::gate::room::Room;
 use lacuna::gate::vault::{Patience, Vault};
 use lacuna::items::create::create;
 use lacuna::items::get::get;
@@ -52,6 +53,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
     open(Parts {
         engine: Arc::new(engine),
         store_bytes: Box::new(|| 0),
+        room: Room::endless(),
         slots: vec![folder.join("a"), folder.join("b")],
         accepts_e0: true,
         apart_from: Vec::new(),

@@ -58,6 +58,14 @@ impl Head {
         if fits { Ok(Self(next)) } else { Err(Error::Damaged(UNFIT)) }
     }
 
+    /// Writes the head as it is, which changes nothing; where there is none yet, nothing is written.
+    pub fn write_again(self, batch: &mut Batch) {
+        if self != Self::EMPTY {
+            batch.expect(Space::Meta, HEAD, Some(self.0.to_be_bytes().to_vec()));
+            batch.put(Space::Meta, HEAD, self.0.to_be_bytes());
+        }
+    }
+
     /// Appends events to the caller's batch. The head after them.
     pub fn append(self, batch: &mut Batch, time: Timestamp, events: &[Event]) -> Self {
         if events.is_empty() {

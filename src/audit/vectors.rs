@@ -18,7 +18,7 @@ pub const ROOTS: [&str; 9] = [
 ];
 
 /// (leaf, size, path): inclusion proofs of the same tree. Leaves count from 0.
-pub const INCLUSIONS: [(u64, u64, &[&str]); 4] = [
+pub const INCLUSIONS: [(u64, u64, &[&str]); 5] = [
     (0, 1, &[]),
     (
         0,
@@ -39,6 +39,15 @@ pub const INCLUSIONS: [(u64, u64, &[&str]); 4] = [
         ],
     ),
     (2, 3, &["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"]),
+    (
+        1,
+        5,
+        &[
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+            "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        ],
+    ),
 ];
 
 /// (old size, new size, path): consistency proofs of the same tree.

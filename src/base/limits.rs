@@ -156,8 +156,29 @@ pub const TAIL_SILENCE_MAX: Duration = Duration::from_secs(20);
 pub const TAIL_PATIENCE: Duration = Duration::from_secs(10);
 /// Days whose keys a reader of details holds at a time.
 pub const DETAIL_DAYS_MAX: usize = 64;
+/// A commit that takes longer means that the log cannot be written: calls are refused at once until it ends.
+pub const COMMIT_STALL_MAX: Duration = Duration::from_secs(5);
 /// Rows without a key that one commit deletes.
 pub const SWEEP_ROWS_MAX: usize = 1000;
+
+// --- Room on the store's volume ---------------------------------------------------------------------------------
+
+/// Free bytes that no call may use: a compaction of the engine needs them for a while.
+pub const ENGINE_FREE_BYTES: u64 = 128 << 20;
+/// What one erasure takes of the reserve, in an epoch of its own: entries, pages on all levels, receipt.
+pub const ERASURE_RESERVE_BYTES: u64 = 64 << 10;
+/// What one read takes of the reserve: its entry, and its share of the log's tiles, index and checkpoint.
+pub const READ_RESERVE_BYTES: u64 = 4 << 10;
+/// Erasures that the reserve pays for, unless configured.
+pub const RESERVE_ERASURES: u64 = 1_000;
+/// Reads that the reserve pays for before those, unless configured.
+pub const RESERVE_READS: u64 = 20_000;
+/// Most erasures, and most reads, that a reserve can be configured for.
+pub const RESERVE_CEILING: u64 = 10_000_000;
+/// How often the free bytes are looked at while calls are made.
+pub const ROOM_LOOK: Duration = Duration::from_millis(50);
+/// How often the engine is asked to write again after it found the medium full.
+pub const ROOM_PROBE: Duration = Duration::from_secs(1);
 
 // --- Keys, slots and epochs -------------------------------------------------------------------------------------
 

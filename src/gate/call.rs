@@ -243,6 +243,8 @@ impl Vault {
     pub async fn open_call(&self, request: CallRequest) -> Result<Call, NotOpened> {
         let not_recorded = |refusal: Refusal| NotOpened { refusal, request: None };
         self.check().map_err(|error| not_recorded(error.into()))?;
+        // Not recorded: the reserve is not for those who are turned away.
+        self.room.admit(request.action.draw()).map_err(|error| not_recorded(error.into()))?;
         let days = self.days().await.map_err(not_recorded)?;
         let id = rng::make_bytes().map_err(|_| not_recorded(Unavailable::Internal.into()))?;
         let id = RequestId::from_bytes(id);

@@ -11,22 +11,27 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot};
 
 use super::refusal::{Refusal, Unavailable};
+use super::room::Room;
 use super::txn::{Changes, Ground, Txn};
 use crate::audit::sequence::Head;
 use crate::base::fault;
-use crate::base::limits::{COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX};
+use crate::base::limits::{
+    COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX, COMMIT_STALL_MAX, ROOM_PROBE,
+    SHUTDOWN_TIME_MAX,
+};
 use crate::base::time::Clock;
 use crate::keys::tree::{Root, seal_all};
 use crate::store;
+use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
 
 /// Hands changes to the one writer.
@@ -39,7 +44,9 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     failed: AtomicBool,
-    log_size: std::sync::atomic::AtomicU64,
+    log_size: AtomicU64,
+    under_way: UnderWay,
+    room: Arc<Room>,
 }
 
 #[derive(Default)]
@@ -121,12 +128,15 @@ impl Committer {
         root: Arc<ArcSwap<Root>>,
         head: Head,
         clock: Arc<dyn Clock>,
+        room: Arc<Room>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
             failed: AtomicBool::new(false),
-            log_size: std::sync::atomic::AtomicU64::new(head.size()),
+            log_size: AtomicU64::new(head.size()),
+            under_way: UnderWay::new(),
+            room,
         });
         let mut writer = Writer { shared: shared.clone(), ground, root, head, clock };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || writer.run())?;
@@ -184,18 +194,32 @@ impl Committer {
         self.shared.failed.load(Ordering::Acquire)
     }
 
+    /// Whether changes are taken.
+    ///
+    /// # Errors
+    /// Storage has failed, or the commit under way does not come back.
+    pub fn check(&self) -> Result<(), Unavailable> {
+        if self.has_failed() {
+            Err(Unavailable::StorageFailed)
+        } else if self.shared.under_way.is_stalled() {
+            Err(Unavailable::LogUnavailable)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Leaves in the log that are durable.
     pub fn log_size(&self) -> u64 {
         self.shared.log_size.load(Ordering::Acquire)
     }
 
-    /// Commits what is queued, then ends the thread.
+    /// Commits what is queued, then ends the thread. One that is held up by the medium is not waited for: what it
+    /// was asked to commit was not acknowledged.
     pub fn stop(&self) {
         self.shared.queue.lock().stopping = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.lock().take() {
-            // The writer catches panics of the changes it runs; its own would have been reported already.
-            let _ = thread.join();
+            end_within(SHUTDOWN_TIME_MAX, thread);
         }
     }
 
@@ -204,9 +228,7 @@ impl Committer {
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
-        if self.has_failed() {
-            return Err(Unavailable::StorageFailed.into());
-        }
+        self.check()?;
         let (reply, receiver) = oneshot::channel();
         let job = Box::new(Change { work: Some(work), result: None, reply, alone });
         let pump = PUMP.with(|pump| pump.borrow().clone());
@@ -229,6 +251,48 @@ impl Committer {
     }
 }
 
+/// Waits for a thread to end, but not for ever: a medium that does not answer must not keep a process from ending.
+pub(super) fn end_within(time: Duration, thread: JoinHandle<()>) {
+    let until = Instant::now() + time;
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if thread.is_finished() {
+        // A panic there has been reported, and leaves nothing half done.
+        let _ = thread.join();
+    }
+}
+
+/// When the commit under way began.
+struct UnderWay {
+    origin: Instant,
+    /// Milliseconds from the origin, plus one; 0 while nothing is committed.
+    since: AtomicU64,
+}
+
+impl UnderWay {
+    fn new() -> Self {
+        Self { origin: Instant::now(), since: AtomicU64::new(0) }
+    }
+
+    fn begin(&self) {
+        self.since.store(self.now() + 1, Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.since.store(0, Ordering::Release);
+    }
+
+    fn is_stalled(&self) -> bool {
+        let since = self.since.load(Ordering::Acquire);
+        since != 0 && (self.now() + 1).saturating_sub(since) >= COMMIT_STALL_MAX.as_millis() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_millis() as u64
+    }
+}
+
 impl Drop for Committer {
     fn drop(&mut self) {
         self.stop();
@@ -247,7 +311,9 @@ struct Writer {
 impl Writer {
     fn run(&mut self) {
         while let Some(group) = self.next_group() {
+            self.shared.under_way.begin();
             self.commit_group(group);
+            self.shared.under_way.end();
         }
     }
 
@@ -258,7 +324,11 @@ impl Writer {
             if queue.stopping {
                 return None;
             }
-            self.shared.wake.wait(&mut queue);
+            if !self.shared.room.is_engine_full() {
+                self.shared.wake.wait(&mut queue);
+            } else if self.shared.wake.wait_for(&mut queue, ROOM_PROBE).timed_out() {
+                return Some(Vec::new());
+            }
         }
         let alone = queue.jobs.front().is_some_and(|queued| queued.job.alone());
         let joint = queue.jobs.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !queued.job.alone()).count();
@@ -268,6 +338,9 @@ impl Writer {
     }
 
     fn commit_group(&mut self, mut group: Vec<Queued>) {
+        if group.is_empty() {
+            return self.probe();
+        }
         let outcome = if self.shared.failed.load(Ordering::Acquire) {
             Err(Unavailable::StorageFailed.into())
         } else {
@@ -304,14 +377,7 @@ impl Writer {
             return Ok(());
         }
         fault::point("commit_before");
-        if let Err(error) = self.ground.engine.commit(batch) {
-            if error != store::Error::Full {
-                // The first failure is the last: a sync that failed once may lie the next time.
-                self.shared.failed.store(true, Ordering::Release);
-                tracing::error!("storage failed; no call is served until the process is restarted");
-            }
-            return Err(error.into());
-        }
+        self.write(batch)?;
         fault::point("commit_after");
         for page in sealed.pages {
             self.ground.pages.cache().publish(page.id, page.generation, page.page);
@@ -325,6 +391,28 @@ impl Writer {
         self.head = head;
         self.shared.log_size.store(head.size(), Ordering::Release);
         Ok(())
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), store::Error> {
+        let written = self.ground.engine.commit(batch);
+        match written {
+            Ok(()) => self.shared.room.engine_writes(),
+            Err(store::Error::Full) => self.shared.room.engine_is_full(),
+            Err(_) => {
+                // The first failure is the last: a sync that failed once may lie the next time.
+                self.shared.failed.store(true, Ordering::Release);
+                tracing::error!("storage failed; no call is served until the process is restarted");
+            }
+        }
+        written
+    }
+
+    /// Writes what is there already, to find out whether the engine writes again.
+    fn probe(&self) {
+        let mut batch = Batch::new();
+        self.head.write_again(&mut batch);
+        // Whatever comes of it is noted.
+        let _ = self.write(batch);
     }
 }
 

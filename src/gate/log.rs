@@ -5,12 +5,13 @@
 //! durable, so that a refused commit or a crash costs nothing but the work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use super::committer::Committer;
+use super::committer::{Committer, end_within};
 use super::open::{OpenError, Signing};
 use super::refusal::{Refusal, Unavailable};
 use crate::audit::integrate::Integrator;
@@ -18,7 +19,9 @@ use crate::audit::note::VerifierKey;
 use crate::audit::sequence;
 use crate::audit::stored::{SignedCheckpoint, StoredLog};
 use crate::base::fault;
-use crate::base::limits::{CHECKPOINT_PERIOD, CHECKPOINT_WAIT_MAX, LOG_ROUND_LEAVES, LOG_STEP_LEAVES};
+use crate::base::limits::{
+    CHECKPOINT_PERIOD, CHECKPOINT_WAIT_MAX, LOG_ROUND_LEAVES, LOG_STEP_LEAVES, SHUTDOWN_TIME_MAX,
+};
 use crate::store::Engine;
 
 /// The audit log's checkpoints, and the way to what they cover.
@@ -49,6 +52,7 @@ impl Known {
 struct Shared {
     asked: Mutex<Asked>,
     wake: Condvar,
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -90,6 +94,14 @@ impl Log {
         self.known.clone()
     }
 
+    /// Why nothing is signed any more, if so.
+    pub fn ended(&self) -> Option<Unavailable> {
+        if !self.shared.ended.load(Ordering::Acquire) {
+            return None; // asked by every call
+        }
+        self.known.borrow().ended
+    }
+
     /// The newest checkpoint, once it covers `size` leaves; these must be durable already.
     ///
     /// # Errors
@@ -119,8 +131,7 @@ impl Log {
         self.shared.asked.lock().stopping = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.lock().take() {
-            // A panic there has been reported, and leaves nothing half done.
-            let _ = thread.join();
+            end_within(SHUTDOWN_TIME_MAX, thread);
         }
     }
 }
@@ -160,7 +171,10 @@ impl Runner {
             match self.catch_up() {
                 Ok(()) if stopping => return,
                 Ok(()) | Err(Cut::Refused) => {}
-                Err(Cut::Ended(ended)) => return self.tell.send_modify(|known| known.ended = Some(ended)),
+                Err(Cut::Ended(ended)) => {
+                    self.tell.send_modify(|known| known.ended = Some(ended));
+                    return self.shared.ended.store(true, Ordering::Release);
+                }
             }
         }
     }

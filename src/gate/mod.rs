@@ -24,6 +24,7 @@ pub mod readings;
 pub mod receipts;
 pub mod record;
 pub mod refusal;
+pub mod room;
 pub mod service_keys;
 pub mod slot_changes;
 pub mod slots;

@@ -16,6 +16,7 @@ use super::places::{self, Places};
 use super::publication::Readers;
 use super::readings::Readings;
 use super::refusal::Refusal;
+use super::room::Room;
 use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
 use super::txn::{Ground, Txn};
@@ -58,6 +59,8 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// How many bytes the store takes.
     pub store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The room on its volume.
+    pub room: Room,
     /// The slots' files, in the order of configuration.
     pub slots: Vec<PathBuf>,
     /// Whether a new slot may be of a grade that promises nothing.
@@ -225,7 +228,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
     let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_MAX));
     let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone() };
-    let committer = Committer::start(ground, root.clone(), head, parts.clock.clone());
+    let room = Arc::new(parts.room);
+    let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
     let index = |txn: &mut Txn<'_>| service_keys::find_or_make(txn, Name::ExternalIdIndex(1));
     let index_key = committer.commit_blocking(index, false)?;
@@ -265,6 +269,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         index_key,
         verifiers,
         store_bytes: parts.store_bytes,
+        room,
         patience: parts.patience,
     }))
 }

@@ -200,9 +200,12 @@ pub enum Unavailable {
     /// The store failed; the process must be restarted.
     #[error("storage failed")]
     StorageFailed,
-    /// The medium is full.
+    /// The medium is too full for what is asked.
     #[error("storage is full")]
     StorageFull,
+    /// The log cannot be written, or not be trusted, so nothing is served.
+    #[error("the audit log cannot be written")]
+    LogUnavailable,
     /// Too much is waiting already.
     #[error("overloaded")]
     Overloaded,
@@ -371,6 +374,7 @@ impl Unavailable {
         match self {
             Self::StorageFailed => Reason::StorageFailed,
             Self::StorageFull => Reason::StorageFull,
+            Self::LogUnavailable => Reason::LogUnavailable,
             Self::Overloaded => Reason::Overloaded,
             Self::StreamsExhausted => Reason::StreamsExhausted,
             Self::Stopping => Reason::ShuttingDown,

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::refusal::Refusal;
+use super::room::Level;
 use super::vault::Vault;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::time::Timestamp;
@@ -19,7 +20,9 @@ pub enum VaultState {
     Serving,
     /// Calls are served; erasures stay pending because a slot is out of reach or lost.
     Degraded,
-    /// Storage failed; nothing is served.
+    /// The store's volume is filling up: nothing new is taken.
+    ReadOnly,
+    /// Nothing is served: storage failed, or the log cannot be written.
     Failed,
 }
 
@@ -61,6 +64,10 @@ pub struct VaultStatus {
     pub log_size: u64,
     /// Bytes of live files of the store.
     pub store_bytes: u64,
+    /// Free bytes of its volume.
+    pub free_bytes: u64,
+    /// Below this many, nothing new is taken.
+    pub free_bytes_min: u64,
     /// When it started.
     pub started: Timestamp,
     /// The release.
@@ -89,10 +96,11 @@ impl Vault {
         let former = self.slots.former();
         let degraded =
             slots.iter().any(|slot| slot.state != SlotState::Current) || former.iter().any(FormerSlot::is_lost);
-        let state = match (self.committer.has_failed(), degraded) {
-            (true, _) => VaultState::Failed,
-            (false, true) => VaultState::Degraded,
-            (false, false) => VaultState::Serving,
+        let state = match (self.check(), self.room.level()) {
+            (Err(_), _) | (_, Level::Full) => VaultState::Failed,
+            (_, Level::ReadOnly | Level::DutiesOnly) => VaultState::ReadOnly,
+            (_, Level::Open) if degraded => VaultState::Degraded,
+            (_, Level::Open) => VaultState::Serving,
         };
         VaultStatus {
             vault: self.id,
@@ -106,6 +114,8 @@ impl Vault {
             former,
             log_size: self.committer.log_size(),
             store_bytes: (self.store_bytes)(),
+            free_bytes: self.room.free_bytes(),
+            free_bytes_min: self.room.marks().data,
             started: self.started,
             version: env!("CARGO_PKG_VERSION"),
         }

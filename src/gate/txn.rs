@@ -70,7 +70,8 @@ impl From<tree::Error> for Fault {
 impl From<store::Error> for Refusal {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Full => Unavailable::StorageFull.into(),
+            // Not even an entry can be written, so this is more than too little room for new data.
+            store::Error::Full => Unavailable::LogUnavailable.into(),
             store::Error::Corrupt => Unavailable::Damaged.into(),
             store::Error::Failed | store::Error::Locked | store::Error::Missing | store::Error::Precondition => {
                 Unavailable::StorageFailed.into()

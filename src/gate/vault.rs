@@ -18,6 +18,7 @@ use super::publication::Readers;
 use super::readings::Readings;
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
+use super::room::Room;
 use super::slots::SlotSet;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
@@ -53,6 +54,7 @@ pub struct Vault {
     pub(super) index_key: Key,
     pub(super) verifiers: Verifiers,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) room: Arc<Room>,
     pub(super) patience: Patience,
     pub(super) started: Timestamp,
     pub(super) closing: AtomicBool,
@@ -168,9 +170,23 @@ impl Vault {
         &self.verifiers
     }
 
-    /// Whether calls can be served.
+    /// The room on the store's volume.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Whether calls can be served, as far as the store and the log are concerned.
+    ///
+    /// # Errors
+    /// The store failed, the log is damaged, or a commit has not come back for so long that the log counts as
+    /// unwritable. Only the last can pass.
     pub fn check(&self) -> Result<(), Unavailable> {
-        if self.committer.has_failed() { Err(Unavailable::StorageFailed) } else { Ok(()) }
+        self.committer.check()?;
+        match self.log.ended() {
+            None => Ok(()),
+            Some(Unavailable::Damaged) => Err(Unavailable::LogUnavailable),
+            Some(ended) => Err(ended),
+        }
     }
 
     /// Reads rows and keys that fit together. The closure runs again, past the cache, when a change went on meanwhile.

@@ -49,6 +49,42 @@ actions! {
     }
 }
 
+/// What a call takes of the store's volume, which decides how long it is served while the volume fills up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Draw {
+    /// It stores something new.
+    Data,
+    /// It leaves no more than entries in the log.
+    Entry,
+    /// It takes data away, or protects it: what persons and courts are owed, and what that needs.
+    Duty,
+}
+
+impl Action {
+    /// What a call of this method takes of the store's volume.
+    pub const fn draw(self) -> Draw {
+        use Action::*;
+        match self {
+            CreateSubject | PutItem | BatchPutItems | UpdateItem | RecordEvents | UploadDocument => Draw::Data,
+            OpenRequest | AdvanceRequest | PublishNotice | RecordNoticeDelivery | AcknowledgeNotice => Draw::Data,
+            StartRotation | ResumeRotation | StartBackup => Draw::Data,
+            DeleteItem | EraseSubject | RestrictSubject | SetObjection => Draw::Duty,
+            OpenMatter | CloseMatter | PlaceHold | ReleaseHold => Draw::Duty,
+            MarkCompromised | DestroyKey | ConfirmSweep | Approve | Reject => Draw::Duty,
+            Unseal | Seal | ReplaceSlot | RemoveSlot | AttestSlotDestroyed => Draw::Duty,
+            GetSubject | FindSubjects | GetItem | BatchGetItems | ListItems | ReadEvents | DownloadDocument => {
+                Draw::Entry
+            }
+            VerifyPassword | CheckAccess | GetReceipt | VerifyErasure | ExportSubject | ListRequests => Draw::Entry,
+            ListNoticeDue | ListMatters | ListHolds | ListKeepReasons | GetKeyStatus | WatchRotation => Draw::Entry,
+            PauseRotation | GetCheckpoint | ListEntries | TailEntries | GetInclusionProof | GetConsistencyProof => {
+                Draw::Entry
+            }
+            ListApprovals | GetStatus | WatchBackup | ListDue => Draw::Entry,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -27,6 +27,7 @@ use crate::base::id::InstanceId;
 use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
 use crate::gate::open::{OpenError, Parts, open};
+use crate::gate::room::{Marks, Room};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
@@ -84,6 +85,10 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
             let engine = engine.clone();
             move || engine.disk_bytes().unwrap_or(0)
         }),
+        room: {
+            let (engine, store) = (engine.clone(), &config.store);
+            Room::new(Marks::of_reserve(store.reserve_erasures, store.reserve_reads), move || engine.spare_bytes().ok())
+        },
         engine,
         slots: config.slots.list.iter().map(|slot| slot.path.clone()).collect(),
         accepts_e0: false,

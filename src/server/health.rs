@@ -90,10 +90,10 @@ mod tests {
     async fn every_service_has_the_state_of_the_process() {
         let readiness = Readiness::default();
         let health = HealthService(readiness.clone());
-        let states = [State::Starting, State::Ready, State::Degraded, State::NotServing, State::Ready, State::Draining];
-        for state in states {
+        let states = [State::Starting, State::Ready, State::Degraded, State::NotServing, State::ReadOnly];
+        for state in states.into_iter().chain([State::Draining]) {
             readiness.set(state);
-            let expected = if matches!(state, State::Ready | State::Degraded) {
+            let expected = if matches!(state, State::Ready | State::Degraded | State::ReadOnly) {
                 ServingStatus::Serving
             } else {
                 ServingStatus::NotServing

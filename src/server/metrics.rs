@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::outlet::OutletMetrics;
 use super::readiness::State;
 use super::serve::Listener;
+use crate::gate::room::Level;
 use crate::gate::vault::Vault;
 
 /// A registry with the counts of these listeners, of the vault and of where its checkpoints go.
@@ -36,6 +37,7 @@ pub struct VaultMetrics {
     erasures_pending: Unsigned,
     epoch: Unsigned,
     log_entries: Unsigned,
+    free_bytes: Unsigned,
 }
 
 type Unsigned = Gauge<u64, AtomicU64>;
@@ -49,12 +51,14 @@ impl VaultMetrics {
     /// Takes the vault's numbers over, and tells the state they mean.
     pub fn look(&self, vault: &Vault) -> State {
         let waiting = vault.epochs().waiting().len();
-        let state = match vault.check() {
-            Err(_) => State::NotServing,
-            Ok(()) if waiting > 0 => State::Degraded,
-            Ok(()) => State::Ready,
+        vault.room().look();
+        let state = match (vault.check(), vault.room().level()) {
+            (Err(_), _) | (Ok(()), Level::DutiesOnly | Level::Full) => State::NotServing,
+            (Ok(()), Level::ReadOnly) => State::ReadOnly,
+            (Ok(()), Level::Open) if waiting > 0 => State::Degraded,
+            (Ok(()), Level::Open) => State::Ready,
         };
-        for known in [State::Ready, State::Degraded, State::NotServing] {
+        for known in [State::Ready, State::Degraded, State::ReadOnly, State::NotServing] {
             let label = StateLabel { state: known.as_str() };
             self.state.get_or_create(&label).set(i64::from(known == state));
         }
@@ -62,6 +66,7 @@ impl VaultMetrics {
         self.erasures_pending.set(vault.epochs().pending());
         self.epoch.set(vault.epoch());
         self.log_entries.set(vault.committer().log_size());
+        self.free_bytes.set(vault.room().free_bytes());
         state
     }
 
@@ -72,5 +77,6 @@ impl VaultMetrics {
         registry.register("erasures_pending", "Erasures not carried out yet", self.erasures_pending.clone());
         registry.register("epoch", "The epoch in force", self.epoch.clone());
         registry.register("log_entries", "Entries of the audit log", self.log_entries.clone());
+        registry.register("store_free_bytes", "Free bytes of the store's volume", self.free_bytes.clone());
     }
 }

@@ -47,7 +47,7 @@ mod tests {
         for state in State::ALL {
             let readiness = Readiness::default();
             readiness.set(state);
-            let expected = if matches!(state, State::Ready | State::Degraded) { 200 } else { 503 };
+            let expected = if matches!(state, State::Ready | State::Degraded | State::ReadOnly) { 200 } else { 503 };
             assert_eq!(ready(&readiness).status().as_u16(), expected, "{state}");
         }
     }

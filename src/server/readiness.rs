@@ -20,19 +20,22 @@ pub enum State {
     Ready,
     /// Serving, but with less than the configured safety (a slot is missing, say).
     Degraded,
+    /// Serving reads and erasures; the store's volume is filling up, so that nothing new is taken.
+    ReadOnly,
     /// Asked to stop; finishing calls.
     Draining,
-    /// Serving nothing: sealed, or storage failed.
+    /// Serving nothing, or erasures at the most: storage failed or is full, or the log cannot be written.
     NotServing,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Starting, Self::Ready, Self::Degraded, Self::Draining, Self::NotServing];
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Ready, Self::Degraded, Self::ReadOnly, Self::Draining, Self::NotServing];
 
     /// Whether calls are served.
     pub const fn is_serving(self) -> bool {
-        matches!(self, Self::Ready | Self::Degraded)
+        matches!(self, Self::Ready | Self::Degraded | Self::ReadOnly)
     }
 
     /// Its name.
@@ -41,6 +44,7 @@ impl State {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
+            Self::ReadOnly => "read only",
             Self::Draining => "draining",
             Self::NotServing => "not serving",
         }

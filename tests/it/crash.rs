@@ -48,7 +48,7 @@ const KILLS: &[(&str, u32, Asked)] = &[
 /// Points that no deletion passes, and where they are tested.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("slot_take_over", "keys::slot::file::tests::crash"),
-    ("log_round", "audit::integrate::tests"),
+    ("log_round", "group_crash"),
     ("slot_making", "approvals"),
     ("slot_made", "approvals"),
     ("slot_left", "approvals"),

@@ -14,6 +14,7 @@ use lacuna::store::keyspace::Space;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
+use crate::figures;
 use crate::program::{contact, context, subject};
 use crate::random::Random;
 use crate::samples::{full_name, named};
@@ -46,18 +47,13 @@ async fn acknowledged_writes_survive_kills_at_random_moments() {
         assert!(wrong.len() < 100, "seed {seed}: {wrong:#?}");
     }
     restarts.sort_unstable();
-    let figures = serde_json::json!({ "version": 1, "rows": [{
-        "row": 1,
+    let figures = serde_json::json!({
         "cycles": cycles,
         "acknowledged": records.iter().map(|record| record.acknowledged).sum::<u64>(),
         "lost": wrong.len(),
         "restart_p99_ms": restarts[(restarts.len() * 99).div_ceil(100) - 1].as_millis() as u64,
-        "seed": seed.to_string(),
-    }]});
-    println!("{figures}");
-    if let Ok(file) = std::env::var("LACUNA_RELIABILITY") {
-        std::fs::write(file, format!("{figures:#}\n")).expect("is written");
-    }
+    });
+    figures::note(1, "kill -9 at a random moment", Some(seed), figures);
     assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
     assert!(records.iter().map(|record| record.erased.len()).sum::<usize>() > 0, "nothing was erased at all");
 }

@@ -100,6 +100,18 @@ impl TestVault {
         self.program.take().expect("runs").wait_for_death();
     }
 
+    /// What the program has printed so far.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.output()).unwrap_or_default()
+    }
+
+    /// Changes a file of the program's directory.
+    pub fn edit(&self, name: &str, edit: impl FnOnce(String) -> String) {
+        let path = self.dir().join(name);
+        let text = std::fs::read_to_string(&path).expect("a file");
+        std::fs::write(path, edit(text)).expect("is written");
+    }
+
     /// The program's own directory.
     pub fn dir(&self) -> PathBuf {
         self.home.path().join("vault")

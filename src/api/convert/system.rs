@@ -16,6 +16,7 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
     let state = match status.state {
         VaultState::Serving => proto::VaultState::Serving,
         VaultState::Degraded => proto::VaultState::Degraded,
+        VaultState::ReadOnly => proto::VaultState::ReadOnly,
         VaultState::Failed => proto::VaultState::Unavailable,
     };
     proto::GetStatusResponse {
@@ -29,7 +30,12 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
         pending_epochs: pending_epoch(&status).into_iter().collect(),
         pending_erasure_count: status.pending,
         log: Some(proto::LogStatus { entry_count: status.log_size, ..Default::default() }),
-        store: Some(proto::StoreStatus { size_bytes: status.store_bytes, ..Default::default() }),
+        store: Some(proto::StoreStatus {
+            size_bytes: status.store_bytes,
+            free_bytes: status.free_bytes,
+            free_bytes_min: status.free_bytes_min,
+            ..Default::default()
+        }),
         slots: status.slots.into_iter().map(slot).chain(status.former.iter().map(former_slot)).collect(),
         ..Default::default()
     }
@@ -37,8 +43,10 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
 
 fn causes(status: &VaultStatus) -> Vec<String> {
     let mut causes = Vec::new();
-    if matches!(status.state, VaultState::Failed) {
-        causes.push("the store or the log failed; restart the vault".to_owned());
+    match status.state {
+        VaultState::Serving | VaultState::Degraded => {}
+        VaultState::ReadOnly => causes.push("the store's volume is filling up: make room on it".to_owned()),
+        VaultState::Failed => causes.push("the store or the log failed; restart the vault".to_owned()),
     }
     for slot in &status.slots {
         match slot.state {

@@ -57,6 +57,7 @@ fn every_refusal_has_its_reason_and_its_code() {
         (Slots::NotLost(slot).into(), "STATE_TRANSITION_INVALID", Code::FailedPrecondition),
         (Unavailable::StorageFailed.into(), "STORAGE_FAILED", Code::Unavailable),
         (Unavailable::StorageFull.into(), "STORAGE_FULL", Code::ResourceExhausted),
+        (Unavailable::LogUnavailable.into(), "LOG_UNAVAILABLE", Code::Unavailable),
         (Unavailable::Overloaded.into(), "OVERLOADED", Code::ResourceExhausted),
         (Unavailable::Stopping.into(), "SHUTTING_DOWN", Code::Unavailable),
         (Unavailable::Damaged.into(), "DATA_CORRUPT", Code::DataLoss),

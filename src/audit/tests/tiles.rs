@@ -4,7 +4,7 @@ use super::*;
 use crate::audit::edge::Edge;
 use crate::audit::proof::{make_consistency, make_inclusion, verify_consistency, verify_inclusion};
 use crate::audit::tree::{WholeTree, root};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 struct Kept(HashMap<TileId, Vec<Digest>>);
 
@@ -18,14 +18,6 @@ impl Tiles for Kept {
     fn short(&self) -> Malformed {
         Malformed
     }
-}
-
-fn tiles_of(tree: &WholeTree, size: u64) -> Kept {
-    let (mut edge, mut full) = (Edge::default(), Vec::new());
-    (0..size).for_each(|n| edge.push(tree.leaf(n), &mut full));
-    let mut tiles: HashMap<_, _> = full.into_iter().collect();
-    tiles.extend(edge.partial().map(|(id, hashes)| (id, hashes.to_vec())));
-    Kept(tiles)
 }
 
 #[test]
@@ -126,14 +118,24 @@ fn entries_that_a_tile_does_not_speak_of_are_found() {
     assert_eq!(first_difference(&[b"a", b"b", b"c"], &tile), Some(2));
 }
 
+/// One tree that grows: at every width of its partial tiles, and on both sides of every power of two.
 #[test]
 fn tiles_of_every_size_give_the_roots_and_proofs() {
-    let tree = WholeTree::numbered(66_000);
-    for size in (1..=20).chain(250..=262).chain(510..=520).chain([1_000, 65_535, 65_536, 65_537, 65_793, 66_000]) {
-        let tiles = tiles_of(&tree, size);
+    let powers = (10..=20).flat_map(|e| (1u64 << e) - 2..=(1u64 << e) + 2);
+    let sizes: HashSet<u64> = (1..=1_000).chain(powers).chain([65_793, 70_000, 500_000]).collect();
+    let tree = WholeTree::numbered((1 << 20) + 3);
+    let (mut edge, mut tiles) = (Edge::default(), Kept(HashMap::new()));
+    for size in 1..=(1 << 20) + 2 {
+        let mut full = Vec::new();
+        edge.push(tree.leaf(size - 1), &mut full);
+        tiles.0.extend(full);
+        if !sizes.contains(&size) {
+            continue;
+        }
+        tiles.0.extend(edge.partial().map(|(id, hashes)| (id, hashes.to_vec())));
         let hashes = TileHashes::new(&tiles);
-        let whole = root(&tree, size).unwrap();
-        assert_eq!(root(&hashes, size), Ok(whole), "size {size}");
+        let whole = edge.root();
+        assert_eq!((root(&hashes, size), root(&tree, size).unwrap()), (Ok(whole), whole), "size {size}");
         for place in [0, size / 3, size - 1] {
             let path = make_inclusion(&hashes, place, size).unwrap();
             assert_eq!(verify_inclusion(&tree.leaf(place), place, size, &path, &whole), Ok(()));

@@ -16,14 +16,14 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
-use super::committer::Committer;
+use super::committer::{Committer, end_within};
 use super::pages::StoredPages;
 use super::readings::Readings;
 use super::refusal::{Refusal, Unavailable};
 use super::slots::SlotSet;
 use super::vault::Patience;
 use crate::base::id::{SlotId, VaultId};
-use crate::base::limits::SLOT_CHANGES_MAX;
+use crate::base::limits::{SHUTDOWN_TIME_MAX, SLOT_CHANGES_MAX};
 use crate::keys::tree::Root;
 use crate::store::Engine;
 use run::Runner;
@@ -201,7 +201,7 @@ impl Epochs {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
+            end_within(SHUTDOWN_TIME_MAX, thread);
         }
     }
 }

@@ -48,6 +48,7 @@ impl Bench {
         Parts {
             engine: Arc::new(self.engine.clone()),
             store_bytes: Box::new(|| 0),
+            room: Room::endless(),
             slots: vec![self.path("slot-a"), self.path("slot-b")],
             accepts_e0: true,
             apart_from: vec![],

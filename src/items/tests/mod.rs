@@ -1,13 +1,14 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
 mod frozen;
+mod full;
 mod lists;
 mod records;
 mod repeats;
 mod updates;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::audit::leaf::{self, Leaf};
@@ -21,6 +22,7 @@ use crate::catalog::text::Text;
 use crate::gate::call::{Call, CallRequest};
 use crate::gate::open::{Parts, open};
 use crate::gate::refusal::Refusal;
+use crate::gate::room::{Marks, Room};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
 use crate::policy::action::Action;
@@ -37,8 +39,15 @@ use super::{create, get};
 /// An engine whose commits can be made to fail.
 struct Breakable {
     inner: MemoryEngine,
-    broken: AtomicBool,
+    mood: AtomicU8,
+    commits: AtomicU64,
 }
+
+/// How an engine takes the next commit.
+const WELL: u8 = 0;
+const BROKEN: u8 = 1;
+const FULL: u8 = 2;
+const FULL_AFTER_ONE: u8 = 3;
 
 impl Engine for Breakable {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -54,7 +63,14 @@ impl Engine for Breakable {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Error> {
-        if self.broken.load(Ordering::SeqCst) { Err(Error::Failed) } else { self.inner.commit(batch) }
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        match self.mood.load(Ordering::SeqCst) {
+            BROKEN => return Err(Error::Failed),
+            FULL => return Err(Error::Full),
+            FULL_AFTER_ONE => self.mood.store(FULL, Ordering::SeqCst),
+            _ => {}
+        }
+        self.inner.commit(batch)
     }
 }
 
@@ -63,6 +79,8 @@ pub struct Bench {
     pub vault: Arc<Vault>,
     clock: Arc<ManualClock>,
     engine: Arc<Breakable>,
+    /// Free bytes of the store's volume.
+    free: Arc<AtomicU64>,
     dir: tempfile::TempDir,
 }
 
@@ -77,11 +95,14 @@ impl Bench {
 
     /// Opens the vault of an engine and a folder with its slots, or makes one.
     pub fn on(inner: MemoryEngine, dir: tempfile::TempDir) -> Self {
-        let engine = Arc::new(Breakable { inner, broken: AtomicBool::new(false) });
+        let engine = Arc::new(Breakable { inner, mood: AtomicU8::new(WELL), commits: AtomicU64::new(0) });
+        let free = Arc::new(AtomicU64::new(u64::MAX));
+        let told = free.clone();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
         let parts = Parts {
             engine: engine.clone(),
             store_bytes: Box::new(|| 0),
+            room: Room::new(Marks::default(), move || Some(told.load(Ordering::SeqCst))),
             slots: vec![dir.path().join("a"), dir.path().join("b")],
             accepts_e0: true,
             apart_from: vec![],
@@ -93,7 +114,7 @@ impl Bench {
         };
         // Opening waits for the writer, which a runtime's own thread must not.
         let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");
-        Self { vault, clock, engine, dir }
+        Self { vault, clock, engine, free, dir }
     }
 
     /// Moves the clock to so long after noon of the first day.
@@ -103,7 +124,7 @@ impl Bench {
 
     /// From now on, every commit fails.
     pub fn break_storage(&self) {
-        self.engine.broken.store(true, Ordering::SeqCst);
+        self.engine.mood.store(BROKEN, Ordering::SeqCst);
     }
 
     pub async fn call(&self, action: Action) -> Call {
@@ -124,8 +145,21 @@ impl Bench {
         key: &str,
         request: &str,
     ) -> Call {
+        let request = self.request(caller, role, purpose, action, key, request);
+        self.vault.open_call(request).await.expect("is open to the role")
+    }
+
+    fn request(
+        &self,
+        caller: &str,
+        role: RoleId,
+        purpose: &str,
+        action: Action,
+        key: &str,
+        request: &str,
+    ) -> CallRequest {
         let identity = format!("spiffe://example.org/{caller}").parse().expect("an identity");
-        let request = CallRequest {
+        CallRequest {
             caller: Some(Arc::new(Caller { identity, roles: vec![role], person: None })),
             action,
             purpose: purpose.into(),
@@ -137,8 +171,7 @@ impl Bench {
             peer: "192.0.2.1:1".into(),
             deadline: None,
             malformed: None,
-        };
-        self.vault.open_call(request).await.expect("is open to the role")
+        }
     }
 
     /// A subject with contacts of these names.

@@ -76,6 +76,12 @@ pub struct Store {
     /// The block cache, in MiB.
     #[serde(default = "cache_mib")]
     pub cache_mib: u32,
+    /// Erasures that the reserve of free space pays for.
+    #[serde(default = "reserve_erasures")]
+    pub reserve_erasures: u64,
+    /// Reads that the reserve pays for before those.
+    #[serde(default = "reserve_reads")]
+    pub reserve_reads: u64,
 }
 
 /// The root slots.
@@ -261,6 +267,8 @@ impl Config {
         within("listen.threads", threads, 0..=limits::THREADS_MAX as u64)?;
         let cache = u64::from(self.store.cache_mib);
         within("store.cache_mib", cache, limits::CACHE_MIB_MIN..=limits::CACHE_MIB_MAX)?;
+        within("store.reserve_erasures", self.store.reserve_erasures, 1..=limits::RESERVE_CEILING)?;
+        within("store.reserve_reads", self.store.reserve_reads, 1..=limits::RESERVE_CEILING)?;
         within("limits.drain_ms_max", self.limits.drain_ms_max, 0..=limits::DRAIN_MS_CEILING)?;
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=limits::PUBLISH_SECONDS_MAX)?;
@@ -311,6 +319,14 @@ fn value(key: &'static str, advice: &str) -> ConfigFault {
 
 const fn cache_mib() -> u32 {
     256
+}
+
+const fn reserve_erasures() -> u64 {
+    limits::RESERVE_ERASURES
+}
+
+const fn reserve_reads() -> u64 {
+    limits::RESERVE_READS
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! A whole vault behind both listeners: what health and readiness say while it fails, waits and ends.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use tokio_stream::StreamExt as _;
 use tonic::Streaming;
 use tonic_types::StatusExt as _;
 
 use super::*;
+use crate::api::proto::system_client::SystemClient;
+use crate::api::proto::{CallContext, GetStatusRequest};
 use crate::api::routes::SERVICES;
 use crate::base::id::InstanceId;
 use crate::base::secret::Secret;
 use crate::gate::open::{Parts, open};
+use crate::gate::room::{Marks, Room};
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
 use crate::server::assemble::{Doors, Mode, Service, serve_vault};
@@ -26,6 +29,8 @@ use crate::store::{Engine, Error, Record};
 struct Mortal {
     records: MemoryEngine,
     is_broken: Arc<AtomicBool>,
+    /// Commits do not come back while this is so.
+    is_stuck: Arc<AtomicBool>,
 }
 
 impl Engine for Mortal {
@@ -42,6 +47,9 @@ impl Engine for Mortal {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Error> {
+        while self.is_stuck.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         if self.is_broken.load(Ordering::SeqCst) { Err(Error::Failed) } else { self.records.commit(batch) }
     }
 }
@@ -49,6 +57,8 @@ impl Engine for Mortal {
 struct Whole {
     fixture: Fixture,
     engine: Mortal,
+    /// Free bytes of the store's volume.
+    free: Arc<AtomicU64>,
     config: Config,
 }
 
@@ -62,7 +72,7 @@ impl Whole {
                     [outer_key]\nfile = \"outer.key\"\n\
                     [files]\ncatalog = \"catalog.toml\"\npolicies = \"policies\"\nbindings = \"bindings.toml\"\n";
         let config = Config::parse(text, fixture.dir.path()).unwrap();
-        Self { fixture, engine: Mortal::default(), config }
+        Self { fixture, engine: Mortal::default(), free: Arc::new(AtomicU64::new(u64::MAX)), config }
     }
 
     fn slot(&self, name: &str) -> PathBuf {
@@ -73,6 +83,10 @@ impl Whole {
         let parts = Parts {
             engine: Arc::new(self.engine.clone()),
             store_bytes: Box::new(|| 0),
+            room: Room::new(Marks::default(), {
+                let free = self.free.clone();
+                move || Some(free.load(Ordering::SeqCst))
+            }),
             slots: vec![self.slot("a"), self.slot("b")],
             accepts_e0: true,
             apart_from: Vec::new(),
@@ -110,7 +124,11 @@ fn ready(service: &Service) -> (u16, String) {
 }
 
 async fn next(watching: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
-    let next = tokio::time::timeout(Duration::from_secs(5), watching.next());
+    next_within(watching, Duration::from_secs(5)).await
+}
+
+async fn next_within(watching: &mut Streaming<HealthCheckResponse>, patience: Duration) -> Option<ServingStatus> {
+    let next = tokio::time::timeout(patience, watching.next());
     next.await.expect("told in time").map(|answer| answer.unwrap().status())
 }
 
@@ -141,6 +159,61 @@ async fn when_storage_fails_health_and_readiness_say_so_by_themselves() {
     assert_eq!(ready(&service), (503, "not serving".into()));
     let metrics = http(service.ops.address(), "/metrics");
     assert!(metrics.contains("lacuna_state{state=\"not serving\"} 1"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_fills_up_shows_although_nobody_calls_and_so_does_room_on_it() {
+    let whole = Whole::new();
+    let service = whole.start();
+    let (_client, mut watching) = whole.watch(&service).await;
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::Serving));
+    let marks = Marks::default();
+    let fill_to = |free| whole.free.store(free, Ordering::SeqCst);
+    fill_to(marks.data - 1);
+    soon("writes stop", || ready(&service) == (200, "read only".into()));
+    fill_to(marks.reads - 1);
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::NotServing));
+    assert_eq!(ready(&service), (503, "not serving".into()));
+    let metrics = http(service.ops.address(), "/metrics");
+    assert!(metrics.contains(&format!("lacuna_store_free_bytes {}", marks.reads - 1)), "{metrics}");
+    fill_to(marks.data);
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::Serving));
+    assert_eq!(ready(&service), (200, "ready".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_does_not_come_back_holds_up_nobody_beyond_their_deadline() {
+    let whole = Whole::new();
+    let service = whole.start();
+    let (_client, mut watching) = whole.watch(&service).await;
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::Serving));
+    let mut system = SystemClient::new(whole.channel(&service).await);
+    let mut ask = async |patience: Duration| {
+        let context = CallContext { purpose: "security".into(), ..Default::default() };
+        let mut request = Request::new(GetStatusRequest { context: Some(context) });
+        request.set_timeout(patience);
+        let start = Instant::now();
+        let answer = system.get_status(request).await.map(|_| ());
+        // Where the client's own clock is first, there is no reason of ours.
+        let reason = |status: Status| status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        (answer.map_err(reason), start.elapsed())
+    };
+    let (answer, _) = ask(Duration::from_secs(5)).await;
+    assert_eq!(answer, Err("ACCESS_DENIED".into()), "a kyc caller's question is answered, and recorded");
+
+    whole.engine.is_stuck.store(true, Ordering::SeqCst);
+    let (answer, took) = ask(Duration::from_millis(300)).await;
+    assert!(["", "DEADLINE_EXCEEDED"].contains(&&*answer.unwrap_err()));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(next_within(&mut watching, 2 * limits::COMMIT_STALL_MAX).await, Some(ServingStatus::NotServing));
+    let (answer, took) = ask(Duration::from_secs(20)).await;
+    assert_eq!(answer, Err("LOG_UNAVAILABLE".into()));
+    assert!(took < Duration::from_secs(3), "at once: {took:?}");
+
+    whole.engine.is_stuck.store(false, Ordering::SeqCst);
+    assert_eq!(next(&mut watching).await, Some(ServingStatus::Serving));
+    let (answer, _) = ask(Duration::from_secs(5)).await;
+    assert_eq!(answer, Err("ACCESS_DENIED".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

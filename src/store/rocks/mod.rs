@@ -10,10 +10,12 @@ mod options;
 mod tests;
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES;
 use rocksdb::{ColumnFamily, DB, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use super::batch::Batch;
@@ -28,6 +30,7 @@ pub struct RocksEngine {
     path: PathBuf,
     read: ReadOptions,
     write: WriteOptions,
+    log_bytes_max: u64,
     /// INVARIANT: held from the check of a batch's preconditions until its changes are visible.
     commits: Mutex<()>,
     failed: AtomicBool,
@@ -63,6 +66,7 @@ impl RocksEngine {
             path: path.to_owned(),
             read: options::read(),
             write: options::write(),
+            log_bytes_max: options::log_bytes_max(options),
             commits: Mutex::new(()),
             failed: AtomicBool::new(false),
         })
@@ -75,6 +79,38 @@ impl RocksEngine {
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         self.usable()?;
         self.sum_of_files().map_err(|_| self.fail(Error::Failed))
+    }
+
+    /// Bytes of the store's volume that are left for more: free now, less what the write-ahead log may still grow by,
+    /// and less what is in memory and will be in tables.
+    ///
+    /// That way the number falls with what is stored, and not with the log, which comes and goes.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where the volume does not say.
+    pub fn spare_bytes(&self) -> Result<u64, Error> {
+        let volume = rustix::fs::statvfs(&self.path).map_err(|_| Error::Failed)?;
+        let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+        let log = self.allocated_to_log().map_err(|_| Error::Failed)?;
+        Ok(free.saturating_sub(self.log_bytes_max.saturating_sub(log)).saturating_sub(self.unflushed_bytes()))
+    }
+
+    /// What the write-ahead log takes of the volume, allocated ahead or written.
+    fn allocated_to_log(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if Path::new(&entry.file_name()).extension().is_some_and(|e| e == "log") {
+                // One that is deleted meanwhile takes nothing.
+                sum += entry.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+            }
+        }
+        Ok(sum)
+    }
+
+    fn unflushed_bytes(&self) -> u64 {
+        let of = |space: &Space| self.db.property_int_value_cf(self.family(*space), CUR_SIZE_ALL_MEM_TABLES);
+        Space::ALL.iter().map(|space| of(space).ok().flatten().unwrap_or(0)).sum()
     }
 
     fn sum_of_files(&self) -> io::Result<u64> {

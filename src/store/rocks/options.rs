@@ -61,6 +61,12 @@ pub(super) fn database(chosen: &RocksOptions) -> Options {
     options
 }
 
+/// What the write-ahead log takes at the most: beyond the bytes at which it is flushed away, the file in use, which is
+/// allocated ahead by the size of a write buffer, and those that a flush is about to make obsolete.
+pub(super) fn log_bytes_max(chosen: &RocksOptions) -> u64 {
+    chosen.wal_bytes + chosen.write_buffer_bytes as u64 / 2
+}
+
 /// One column family per kind of record; RocksDB's own, which stays empty, so that it has no defaults either (it
 /// recovers from a full medium only when its largest write buffer fits); and any that a newer release added, so that
 /// such a store can be opened and its format refused by name.
