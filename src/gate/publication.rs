@@ -24,6 +24,7 @@ use crate::base::limits::{PUBLISHED_READ_PERIOD, PUBLISHED_READERS_MAX};
 use crate::base::log_safe::SafeText;
 use crate::catalog::text::Text;
 use crate::crypto::rng;
+use crate::policy::action::Draw;
 use crate::policy::caller::{Caller, RoleId, ServiceName};
 
 /// Who reads the published log.
@@ -127,6 +128,7 @@ impl Vault {
     /// [`Access`] if the reader holds no role that may; [`Unavailable`] if the log cannot be written or read.
     pub async fn published(&self, reader: &Reader, resource: Resource) -> Result<Option<Vec<u8>>, Refusal> {
         self.check()?;
+        self.room.admit(Draw::Entry)?;
         let kind = Kind::of(resource);
         let judged = judge(&reader.right, kind);
         let identity = match &reader.right {
