@@ -41,6 +41,7 @@ impl Bench {
         let parts = Parts {
             engine: Arc::new(engine.clone()),
             store_bytes: Box::new(|| 0),
+            room: crate::gate::room::Room::endless(),
             slots: ["a", "b", "c"].map(|name| dir.path().join(name)).to_vec(),
             accepts_e0: true,
             apart_from: vec![],
