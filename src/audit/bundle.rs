@@ -75,6 +75,12 @@ impl Bundle {
         places(word).into_iter().all(|place| self.set[place / 8] >> (place % 8) & 1 == 1)
     }
 
+    /// Whether a search that reads this one instead of the other finds no less.
+    pub fn covers(&self, other: &Self) -> bool {
+        let has_all = self.set.iter().zip(&other.set).all(|(ours, theirs)| ours & theirs == *theirs);
+        has_all && self.row == other.row && self.oldest <= other.oldest && self.newest >= other.newest
+    }
+
     /// The row's value.
     pub fn encode(&self) -> Vec<u8> {
         let writer = Writer::new().u8(VERSION).u64(self.row);

@@ -135,7 +135,9 @@ fn open_bundle(log: StoredLog<'_>, edge: &Edge) -> Result<Bundle, Error> {
         }
         bundle.get_or_insert_with(|| Bundle::starting(stored.row)).note(&check_place(&leaf, index)?);
     }
-    bundle.ok_or(Error::Damaged("a tile is missing"))
+    let bundle = bundle.ok_or(Error::Damaged("a tile is missing"))?;
+    // It has more in it if a step after the checkpoint made it full.
+    if stored.covers(&bundle) { Ok(bundle) } else { Err(Error::Damaged("a bundle's row is not what its entries give")) }
 }
 
 /// The leaf, if it is one and says that it is in this place.

@@ -10,6 +10,7 @@
 //! detail, of which the leaf carries only the hash.
 
 pub mod bundle;
+pub mod check;
 pub mod checkpoint;
 pub mod detail;
 pub mod edge;

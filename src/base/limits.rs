@@ -106,6 +106,8 @@ pub const COMMIT_GATHER_TIME: Duration = Duration::from_micros(1500);
 pub const LOG_GROUP_LEAVES_MAX: u64 = 16 * 1024;
 /// Packed rows of the audit log that one scan reads.
 pub const LOG_SCAN_ROWS: usize = 16;
+/// Rows of the audit log's index that one scan reads.
+pub const LOG_INDEX_ROWS: usize = 4096;
 /// Leaves that one step integrates, unless a row has more: bounds what the writer takes in at once.
 pub const LOG_STEP_LEAVES: u64 = 512;
 /// Leaves between two checkpoints at the most, unless a row has more.

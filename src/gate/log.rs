@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::committer::{Committer, end_within};
 use super::open::{OpenError, Signing};
 use super::refusal::{Refusal, Unavailable};
+use crate::audit::check;
 use crate::audit::integrate::Integrator;
 use crate::audit::note::VerifierKey;
 use crate::audit::sequence;
@@ -31,6 +32,7 @@ pub struct Log {
     shared: Arc<Shared>,
     known: watch::Receiver<Known>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    checker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// How far the log is signed.
@@ -72,11 +74,14 @@ impl Log {
     ) -> Result<Self, OpenError> {
         let newest = StoredLog(&*engine).checkpoint()?.map(Arc::new);
         let (tell, known) = watch::channel(Known { newest, ended: None });
+        let tell = Arc::new(tell);
+        let told = tell.clone();
         let (shared, key) = (Arc::new(Shared::default()), signing.key.clone());
         let runner = Runner { engine: engine.clone(), committer, signing, integrated, shared: shared.clone(), tell };
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || runner.run());
         let thread = Mutex::new(Some(thread.map_err(|_| OpenError::Thread)?));
-        Ok(Self { engine, key, shared, known, thread })
+        let checker = Mutex::new(start_checker(engine.clone(), shared.clone(), told)?);
+        Ok(Self { engine, key, shared, known, thread, checker })
     }
 
     /// The log as it is stored.
@@ -130,7 +135,8 @@ impl Log {
     pub fn stop(&self) {
         self.shared.asked.lock().stopping = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.lock().take() {
+        let threads = [self.checker.lock().take(), self.thread.lock().take()];
+        for thread in threads.into_iter().flatten() {
             end_within(SHUTDOWN_TIME_MAX, thread);
         }
     }
@@ -143,7 +149,7 @@ struct Runner {
     signing: Signing,
     integrated: Integrator,
     shared: Arc<Shared>,
-    tell: watch::Sender<Known>,
+    tell: Arc<watch::Sender<Known>>,
 }
 
 /// Why a round ended without a checkpoint.
@@ -164,17 +170,46 @@ impl From<sequence::Error> for Cut {
     }
 }
 
+impl Shared {
+    fn end(&self, tell: &watch::Sender<Known>, why: Unavailable) {
+        self.ended.store(true, Ordering::Release);
+        tell.send_modify(|known| known.ended = Some(why));
+    }
+}
+
+/// Reads the whole log once, beside the calls: what start-up checks is its end. None if nothing is signed yet.
+fn start_checker(
+    engine: Arc<dyn Engine>,
+    shared: Arc<Shared>,
+    tell: Arc<watch::Sender<Known>>,
+) -> Result<Option<JoinHandle<()>>, OpenError> {
+    let Some(signed) = tell.borrow().newest.clone() else { return Ok(None) };
+    let check = move || {
+        let goes_on = || !shared.asked.lock().stopping;
+        match check::whole(StoredLog(&*engine), &signed.checkpoint, goes_on) {
+            Ok(true) => tracing::info!(entries = signed.checkpoint.size, "the audit log was read whole and fits"),
+            Ok(false) => {}
+            Err(error) => match Cut::from(error) {
+                Cut::Ended(ended) => shared.end(&tell, ended),
+                Cut::Refused => {}
+            },
+        }
+    };
+    let thread = std::thread::Builder::new().name("log-check".into()).spawn(check);
+    thread.map(Some).map_err(|_| OpenError::Thread)
+}
+
 impl Runner {
     fn run(mut self) {
         loop {
             let stopping = self.wait();
+            if self.shared.ended.load(Ordering::Acquire) {
+                return; // what the checker found is not to be signed for
+            }
             match self.catch_up() {
                 Ok(()) if stopping => return,
                 Ok(()) | Err(Cut::Refused) => {}
-                Err(Cut::Ended(ended)) => {
-                    self.tell.send_modify(|known| known.ended = Some(ended));
-                    return self.shared.ended.store(true, Ordering::Release);
-                }
+                Err(Cut::Ended(ended)) => return self.shared.end(&self.tell, ended),
             }
         }
     }

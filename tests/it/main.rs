@@ -20,6 +20,7 @@ mod reliability;
 mod rollback;
 mod samples;
 mod start_up;
+mod tamper;
 mod unfit;
 mod vault;
 mod witness;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::check;
 use crate::audit::event::Event;
 use crate::audit::leaf::tests::sample;
 use crate::audit::stored::Rows;
@@ -209,7 +210,99 @@ fn a_tail_that_does_not_fit_is_refused_and_says_why() {
     assert_eq!(Integrator::resume(bench.log(), &key(), Head::EMPTY).err(), short);
 }
 
-fn dump(bench: &Bench) -> Vec<(Space, Vec<u8>, Vec<u8>)> {
+/// A row of some space: its key and its value.
+type Row = (Space, Vec<u8>, Vec<u8>);
+
+/// Changes one row that matters, if that changes anything: flips a bit, drops it, or puts another one's value there.
+///
+/// The row as it was, and what was done to it.
+fn change_a_row(bench: &Bench, size: u64, mut random: impl FnMut(usize) -> usize) -> Option<(Row, &'static str)> {
+    let is_below = |key: &[u8], from: usize| u64::from_be_bytes(key[from..].try_into().unwrap()) < size;
+    let rows: Vec<Row> = dump(bench)
+        .into_iter()
+        // What is not signed yet, nobody can tell from what it should be.
+        .filter(|(space, key, _)| match space {
+            Space::Log => is_below(key, 0),
+            Space::LogSubject => is_below(key, 16),
+            Space::LogTile | Space::LogBundle | Space::Meta => true,
+            _ => false,
+        })
+        .collect();
+    let space = [Space::Log, Space::LogTile, Space::LogBundle, Space::LogSubject, Space::Meta][random(5)];
+    let rows: Vec<_> = rows.iter().filter(|(other, ..)| *other == space).collect();
+    let (_, key, value) = rows[random(rows.len())];
+    let mut changed = Some(value.clone());
+    let what = match random(3) {
+        0 if !value.is_empty() => {
+            changed.as_mut().unwrap()[random(value.len())] ^= 1 << random(8);
+            "flipped"
+        }
+        1 => {
+            changed = Some(rows[random(rows.len())].2.clone());
+            "exchanged"
+        }
+        // A log without a checkpoint is signed anew from its beginning: only checkpoints held elsewhere tell.
+        _ if space == Space::Meta => return None,
+        _ => {
+            changed = None;
+            "dropped"
+        }
+    };
+    let last = (size / TILE_WIDTH).to_be_bytes();
+    let is_harmless = |new: &[u8]| {
+        // A bundle that is not full may err towards yes.
+        let [new, old] = [new, value].map(Bundle::decode);
+        space == Space::LogBundle && key[..] == last && matches!((new, old), (Ok(new), Ok(old)) if new.covers(&old))
+    };
+    if changed.as_ref() == Some(value) || changed.as_ref().is_some_and(|new| is_harmless(new)) {
+        return None;
+    }
+    bench.damage(space, &key[..], changed);
+    Some(((space, key.clone(), value.clone()), what))
+}
+
+#[test]
+fn a_row_that_was_changed_is_found_at_the_start_or_when_the_log_is_read_whole() {
+    let mut bench = Bench::new();
+    bench.append(&[300, 20, 700]);
+    bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+    bench.append(&[5, 6]);
+    let check = || -> Result<bool, Error> {
+        let head = Head::load(&bench.engine)?;
+        Integrator::resume(bench.log(), &key(), head)?;
+        let signed = bench.log().checkpoint()?.ok_or(Error::Damaged("no checkpoint"))?;
+        check::whole(bench.log(), &signed.checkpoint, || true)
+    };
+    assert_eq!(check(), Ok(true));
+    let mut state = 7u64;
+    let mut random = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    let mut spaces = std::collections::BTreeSet::new();
+    for _ in 0..150 {
+        let Some(((space, key, value), what)) = change_a_row(&bench, 1_020, &mut random) else { continue };
+        assert!(check().is_err(), "not found: {what} {space:?} {key:?}");
+        spaces.insert(space);
+        bench.damage(space, key, Some(value));
+    }
+    assert_eq!(check(), Ok(true));
+    assert_eq!(spaces.len(), 5, "{spaces:?}");
+}
+
+#[test]
+fn an_index_row_that_names_a_wrong_entry_is_found() {
+    let mut bench = Bench::new();
+    bench.append(&[600]);
+    let signed = bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+    assert_eq!(check::whole(bench.log(), &signed.checkpoint, || true), Ok(true));
+    assert_eq!(check::whole(bench.log(), &signed.checkpoint, || false), Ok(false));
+    bench.damage(Space::LogSubject, subject_key(&[9; 16], 3), Some(vec![]));
+    let wrong = Err(Error::Damaged("its index names entries that are not there"));
+    assert_eq!(check::whole(bench.log(), &signed.checkpoint, || true), wrong);
+}
+
+fn dump(bench: &Bench) -> Vec<Row> {
     let rows = |space: &Space| bench.engine.scan(*space, &[], &[], usize::MAX).unwrap();
     Space::ALL.iter().flat_map(|space| rows(space).into_iter().map(|(key, value)| (*space, key, value))).collect()
 }

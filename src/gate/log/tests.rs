@@ -120,3 +120,21 @@ async fn storage_that_fails_ends_the_waiting() {
     let refused = vault.log().checkpoint(1).await.map(|_| ()).expect_err("cannot be written");
     assert_eq!(refused, Unavailable::StorageFailed.into());
 }
+
+#[tokio::test]
+async fn a_row_that_was_changed_long_before_the_end_is_noticed_soon_after_the_start() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(); 700]).await.expect("recorded");
+    vault.stop();
+    drop(vault);
+    drop(start(&bench, |_| ()).expect("opens"));
+    let mut batch = Batch::new();
+    batch.put(Space::LogTile, [0; 9], [7; 256 * 32]);
+    bench.engine.commit(batch).expect("stored");
+    let vault = start(&bench, |_| ()).expect("opens: the end is as it was");
+    let mut known = vault.log().known();
+    let ended = tokio::time::timeout(Duration::from_secs(20), known.wait_for(|known| known.ended.is_some())).await;
+    assert_eq!(ended.expect("in time").expect("told").ended, Some(Unavailable::Damaged));
+    assert_eq!(vault.check(), Err(Unavailable::LogUnavailable));
+}
