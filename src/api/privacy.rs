@@ -1,13 +1,15 @@
-//! Erasure, exports, restrictions, requests and notices. Not built yet.
+//! What a person may demand. Restriction and objection are built.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::enter::{NoAnswers, not_built};
+use super::convert::{privacy, subject};
+use super::enter::{NoAnswers, enter, not_built, refuse};
 use super::proto::privacy_server::Privacy;
 use super::proto::*;
 use crate::gate::vault::Vault;
+use crate::items;
 
 /// The service `lacuna.v1.Privacy`.
 pub(super) struct PrivacyService(pub(super) Arc<Vault>);
@@ -45,14 +47,18 @@ impl Privacy for PrivacyService {
         &self,
         request: Request<RestrictSubjectRequest>,
     ) -> Result<Response<RestrictSubjectResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, wanted) = enter(&self.0, request).await?.convert(&self.0, privacy::restrict).await?;
+        let view = items::restrict::restrict(&self.0, &call, wanted).await.map_err(refuse(&call))?;
+        Ok(Response::new(RestrictSubjectResponse { subject: Some(subject::view(view)) }))
     }
 
     async fn set_objection(
         &self,
         request: Request<SetObjectionRequest>,
     ) -> Result<Response<SetObjectionResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, wanted) = enter(&self.0, request).await?.convert(&self.0, privacy::object).await?;
+        let objections = items::object::object(&self.0, &call, wanted).await.map_err(refuse(&call))?;
+        Ok(Response::new(privacy::objections(objections)))
     }
 
     async fn open_request(

@@ -145,6 +145,7 @@ impl Verdict {
             Refusal::State(State::IdempotencyKeyReused) => {
                 verdict.about_field("context.idempotency_key", "was used for another request")
             }
+            Refusal::State(State::NotOffered { field }) => verdict.about_field(field, "is not offered by this vault"),
             Refusal::Invalid(faults) => {
                 let violations = faults.iter().map(|fault| Violation {
                     field: fault.field.clone(),
@@ -223,7 +224,7 @@ impl Verdict {
 }
 
 /// The contract's name for a reason. INVARIANT: both lists are made from the same enum of `errors.proto`.
-fn told(reason: Reason) -> ErrorReason {
+pub fn told(reason: Reason) -> ErrorReason {
     ErrorReason::try_from(i32::from(reason.number())).unwrap_or(ErrorReason::Internal)
 }
 
@@ -254,6 +255,8 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::TooLarge => "is too large",
         FaultReason::InFuture => "is in the future",
         FaultReason::NoSuchPlace => "names no free place of [slots]; name one there and restart the vault",
+        FaultReason::PurposeUnknown => "is not a registered purpose",
+        FaultReason::NotObjectable => "is a purpose that rests on a legal obligation, to which nobody can object",
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::batch::{self, GetBatch};
-use super::convert::{item, subject};
+use super::convert::{access, item, subject};
 use super::enter::{NoAnswers, enter, not_built, not_built_stream, refuse};
 use super::proto::vault_server;
 use super::proto::*;
@@ -49,7 +49,7 @@ impl vault_server::Vault for VaultService {
     async fn get_subject(&self, request: Request<GetSubjectRequest>) -> Result<Response<GetSubjectResponse>, Status> {
         let (call, named) = enter(&self.vault, request).await?.convert(&self.vault, subject::describe).await?;
         let view = items::subject::describe(&self.vault, &call, named).await.map_err(refuse(&call))?;
-        Ok(Response::new(subject::view(view)))
+        Ok(Response::new(GetSubjectResponse { subject: Some(subject::view(view)) }))
     }
 
     async fn put_item(&self, request: Request<PutItemRequest>) -> Result<Response<PutItemResponse>, Status> {
@@ -170,7 +170,9 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<CheckAccessRequest>,
     ) -> Result<Response<CheckAccessResponse>, Status> {
-        not_built(&self.vault, request).await
+        let (call, supposed) = enter(&self.vault, request).await?.convert(&self.vault, access::check).await?;
+        let explanation = items::check::check(&self.vault, &call, supposed).await.map_err(refuse(&call))?;
+        Ok(Response::new(access::explained(explanation)))
     }
 }
 

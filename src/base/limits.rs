@@ -22,6 +22,10 @@ pub const EXTERNAL_ID_BYTES_MAX: usize = 256;
 pub const LABELS_MAX: usize = 16;
 /// Bytes of the value of a label; its key is a registry id.
 pub const LABEL_VALUE_BYTES_MAX: usize = 63;
+/// Bytes of a caller's identity (the SPIFFE ID specification, section 2.3, asks for 2048).
+pub const IDENTITY_BYTES_MAX: usize = 2048;
+/// Objections of one subject: to a purpose for all classes, or for one.
+pub const OBJECTIONS_MAX: usize = 256;
 /// Bytes of a registry id: of a class, a purpose, a legal basis, a role.
 pub const REGISTRY_ID_BYTES_MAX: usize = 63;
 /// Items that CreateSubject takes.
@@ -92,6 +96,10 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Files of access policies.
 pub const POLICY_FILES_MAX: usize = 256;
+/// What a role is told that may not know what exists, it is told at a multiple of this since its call began.
+pub const ABSENCE_BEAT: Duration = Duration::from_millis(4);
+/// Bytes of a person's labels in a decision that is kept in memory.
+pub const DECISION_LABEL_BYTES_MAX: usize = 256;
 /// Access decisions kept in memory.
 pub const DECISIONS_MAX: usize = 64 * 1024;
 /// Changes waiting for the committer.

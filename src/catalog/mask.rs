@@ -44,6 +44,8 @@ pub(super) struct Masker<'a> {
     selection: &'a Selection,
     within: &'static str,
     altered: Vec<FieldPath>,
+    /// Whether to note what may be altered of any value, whatever this one holds.
+    survey: bool,
     #[cfg(test)]
     visited: Vec<FieldPath>,
 }
@@ -56,9 +58,15 @@ impl<'a> Masker<'a> {
             selection,
             within: "",
             altered: Vec::new(),
+            survey: false,
             #[cfg(test)]
             visited: Vec::new(),
         }
+    }
+
+    /// For a blank value of a class, to learn which fields a view does not show in full.
+    pub(super) fn survey(view: View) -> Self {
+        Self { survey: true, ..Self::new(view, &Selection::ALL) }
     }
 
     /// The fields that were altered or left out because of the view, each once, without list indexes.
@@ -69,6 +77,7 @@ impl<'a> Masker<'a> {
     /// A text.
     pub(super) fn text(&mut self, name: &'static str, text: &Text, rule: Rule) -> Text {
         if !self.wanted(name) || text.is_empty() {
+            self.note(name, self.survey && !is_shown(rule, self.view));
             return Text::default();
         }
         let masked = masked_text(text, rule, self.view);
@@ -82,7 +91,8 @@ impl<'a> Masker<'a> {
         if !self.wanted(name) {
             return Vec::new();
         }
-        self.note(name, absent && !texts.is_empty());
+        let hides = if self.survey { !is_shown(rule, self.view) } else { absent && !texts.is_empty() };
+        self.note(name, hides);
         if absent { Vec::new() } else { texts.iter().map(|text| self.text(name, text, rule)).collect() }
     }
 
@@ -103,7 +113,9 @@ impl<'a> Masker<'a> {
 
     /// A date, of which `MASKED` shows the year alone.
     pub(super) fn date(&mut self, name: &'static str, date: Option<&Date>) -> Option<Date> {
-        let date = date.filter(|_| self.wanted(name))?;
+        let wanted = self.wanted(name);
+        self.note(name, wanted && self.survey && self.view < View::Plain);
+        let date = date.filter(|_| wanted)?;
         match self.view {
             View::Plain => Some(date.duplicate()),
             View::Masked => {
@@ -118,13 +130,16 @@ impl<'a> Masker<'a> {
     }
 
     /// A list of parts that are there from the view `from` up; below, the list is absent.
-    pub(super) fn list<T>(
+    pub(super) fn list<T: Default>(
         &mut self,
         name: &'static str,
         parts: &[T],
         from: View,
         mut each: impl FnMut(&T, &mut Self) -> T,
     ) -> Vec<T> {
+        if self.survey && parts.is_empty() {
+            return self.list(name, &[T::default()], from, each);
+        }
         if parts.is_empty() || !self.wanted_within(name) {
             return Vec::new();
         }
@@ -139,7 +154,7 @@ impl<'a> Masker<'a> {
     }
 
     /// A part that is there from the view `from` up.
-    pub(super) fn part<T>(
+    pub(super) fn part<T: Default>(
         &mut self,
         name: &'static str,
         part: Option<&T>,
@@ -154,7 +169,7 @@ impl<'a> Masker<'a> {
         if wanted && self.view >= view {
             return value;
         }
-        self.note(name, wanted && value != T::default());
+        self.note(name, wanted && (self.survey || value != T::default()));
         T::default()
     }
 
@@ -182,7 +197,7 @@ impl<'a> Masker<'a> {
 const STAR: char = '*';
 
 fn masked_text(text: &Text, rule: Rule, view: View) -> Text {
-    if view == View::Plain || matches!(rule, Rule::Shown(from) if view >= from) {
+    if is_shown(rule, view) {
         return text.duplicate();
     }
     match (rule, view) {
@@ -193,6 +208,10 @@ fn masked_text(text: &Text, rule: Rule, view: View) -> Text {
         (Rule::Hidden | Rule::Shown(_), View::Masked) => hidden(text),
         (_, _) => Text::default(),
     }
+}
+
+fn is_shown(rule: Rule, view: View) -> bool {
+    view == View::Plain || matches!(rule, Rule::Shown(from) if view >= from)
 }
 
 fn hide(c: char) -> char {

@@ -1,6 +1,7 @@
 //! How a command fails: what it prints on standard error, and the exit code.
 //!
-//! The codes are stable: 0 done, 1 not done, 2 the command line cannot be carried out as given.
+//! The codes are stable: 0 done, 1 not done, 2 the command line cannot be carried out as given, 3 what was asked is
+//! answered with no.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub enum Failure {
     Usage(String),
     /// The vault refused the call.
     Refused(Box<Refused>),
+    /// The answer, which was printed, is no.
+    No,
     /// Anything else.
     Failed(StartError),
 }
@@ -63,6 +66,7 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         match self {
             Self::Usage(text) => eprintln!("lacuna: {text}\n\nFor more information, try '--help'."),
+            Self::No => {}
             Self::Failed(error) => eprintln!("lacuna: {error}"),
             Self::Refused(refused) => match refused.format {
                 Format::Table => eprint!("{}", refused.text()),
@@ -71,6 +75,7 @@ impl Failure {
         }
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::No => ExitCode::from(3),
             Self::Failed(_) | Self::Refused(_) => ExitCode::FAILURE,
         }
     }

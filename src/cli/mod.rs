@@ -1,7 +1,7 @@
 //! The command line: the only place that prints.
 //!
 //! A command on a running vault uses its API and nothing else of it. Exit codes are stable: 0 done, 1 not done, 2 the
-//! command line cannot be carried out as given.
+//! command line cannot be carried out as given, 3 what was asked is answered with no.
 
 mod approval;
 mod audit;
@@ -12,6 +12,7 @@ mod files;
 mod item;
 mod item_table;
 mod json;
+mod policy;
 mod remote;
 mod serve;
 mod show;
@@ -39,7 +40,8 @@ struct Arguments {
 enum Command {
     /// Run a throw-away vault on loopback until SIGTERM or SIGINT.
     Dev(dev::Arguments),
-    /// Run the vault of a configuration until SIGTERM or SIGINT; SIGHUP reads certificates and bindings again.
+    /// Run the vault of a configuration until SIGTERM or SIGINT; SIGHUP reads certificates, bindings, catalog and
+    /// policies again.
     Serve(serve::Arguments),
     /// Show how a running vault is.
     Status(status::Arguments),
@@ -58,6 +60,9 @@ enum Command {
     /// Take root slots over from another installation, out of a running vault, or attest their end.
     #[command(subcommand)]
     Slot(slot::Command),
+    /// Check access policies and ask what they would decide, without a vault.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Look at configuration files.
     #[command(subcommand)]
     Config(config::Command),
@@ -80,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),
         Command::Slot(command) => slot::run(&command),
+        Command::Policy(command) => policy::run(&command),
         Command::Config(command) => config::run(&command).map_err(Failure::from),
         Command::Completions { shell } => completions(shell),
     };

@@ -111,7 +111,8 @@ pub(super) fn external_id(path: &Path) -> Result<String, Failure> {
     Ok(text.strip_suffix('\n').unwrap_or(text).to_owned())
 }
 
-fn label(text: &str) -> Result<(String, String), &'static str> {
+/// A label as it is typed.
+pub fn label(text: &str) -> Result<(String, String), &'static str> {
     let (key, value) = text.split_once('=').ok_or("is not of the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -1,5 +1,6 @@
 //! One call: who asks, in which role, for which purpose; and its way into the log, also when it is refused.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,22 +8,19 @@ use super::approvals::Party;
 use super::days::Days;
 use super::once::Once;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
-use super::refusal::{Access, Approving, Denied, Refusal, Told, Unavailable};
+use super::refusal::{Access, Approving, Refusal, Unavailable};
+use super::standpoint::{Standpoint, Stated};
 use super::vault::Vault;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::id::{ActorId, ApprovalId, RequestId};
+use crate::base::limits::ABSENCE_BEAT;
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
-use crate::catalog::class::ClassId;
-use crate::catalog::purpose::PurposeId;
-use crate::catalog::registry::Registry;
 use crate::catalog::text::Text;
 use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::policy::action::Action;
-use crate::policy::caller::{Caller, PersonName, RoleError, RoleId};
-use crate::policy::decide::{Cause, Denial, Permit};
-use crate::policy::question::{Question, Resource, Standing};
+use crate::policy::caller::{Caller, PersonName, ServiceName};
 use crate::policy::rules::Rules;
 
 /// A call as it arrives.
@@ -56,6 +54,28 @@ impl CallRequest {
     pub fn digest(method: &str, encoded: &[u8]) -> Digest {
         sha256(&[&(method.len() as u64).to_be_bytes(), method.as_bytes(), encoded])
     }
+
+    fn stated(&self) -> Stated<'_> {
+        Stated {
+            caller: self.caller.as_deref(),
+            role: &self.role,
+            purpose: &self.purpose,
+            action: self.action,
+            ticket: !self.ticket.is_empty(),
+        }
+    }
+}
+
+/// A call that is only asked about.
+pub struct Supposed<'a> {
+    /// Who would call; none for who asks.
+    pub caller: Option<&'a ServiceName>,
+    /// The role it would name.
+    pub role: &'a str,
+    /// The purpose it would name.
+    pub purpose: &'a str,
+    /// What it would ask for.
+    pub action: Action,
 }
 
 /// A call that was not opened, and the id under which the log has it.
@@ -73,9 +93,8 @@ pub struct NotOpened {
 /// INVARIANT: only [`Vault::open_call`] makes one.
 #[derive(Clone)]
 pub struct Call {
-    /// Who asks for what; the resource is filled in with each decision.
-    question: Question,
-    rules: Arc<Rules>,
+    standpoint: Standpoint,
+    began: Instant,
     deadline: Option<Instant>,
     once: Option<Once>,
     recorder: Recorder,
@@ -90,29 +109,14 @@ impl Call {
         self.recorder.template.request
     }
 
-    /// The acting role.
-    pub fn role(&self) -> RoleId {
-        self.question.role
-    }
-
-    /// The purpose.
-    pub fn purpose(&self) -> &PurposeId {
-        &self.question.purpose
-    }
-
     /// The verified identity of the caller.
     pub fn caller(&self) -> &str {
-        self.question.caller.as_str()
+        self.question().caller.as_str()
     }
 
     /// The method.
     pub fn action(&self) -> Action {
-        self.question.action
-    }
-
-    /// The rules that were in force when the call began.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+        self.question().action
     }
 
     /// The digest of the whole request, but for its ticket, its idempotency key and its approval id. Made for calls
@@ -140,23 +144,30 @@ impl Call {
             (Actor::Person(id), Some(person)) => Ok(Party {
                 actor: ActorId::from_bytes(*id),
                 person: person.clone(),
-                identity: self.question.caller.clone(),
-                role: self.question.role,
-                purpose: self.question.purpose.as_str().to_owned(),
-                ticket: self.question.ticket,
+                identity: self.question().caller.clone(),
+                role: self.question().role,
+                purpose: self.question().purpose.as_str().to_owned(),
+                ticket: self.question().ticket,
             }),
             _ => Err(Approving::NoPerson.into()),
         }
     }
 
-    /// The registry that was in force when the call began.
-    pub fn registry(&self) -> &Registry {
-        self.rules.registry()
-    }
-
     /// When the call must be answered.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Waits, for a role that may not know what exists, until a moment that does not tell how much work it was to find
+    /// out: denied, absent and deleted answer alike.
+    pub async fn keep_time(&self) {
+        if self.may_know_existence() {
+            return;
+        }
+        let beat = ABSENCE_BEAT.as_nanos();
+        let over = self.began.elapsed().as_nanos() % beat;
+        let rest = u64::try_from(beat - over).unwrap_or_default();
+        tokio::time::sleep(std::time::Duration::from_nanos(rest)).await;
     }
 
     /// The caller's key for a repeatable change, if it gave one.
@@ -173,62 +184,14 @@ impl Call {
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
+}
 
-    /// Whether the role may learn that something exists which it may not see.
-    pub fn may_know_existence(&self) -> bool {
-        self.rules.knowledge(&self.question).existence
-    }
+/// A call decides as its caller stands.
+impl Deref for Call {
+    type Target = Standpoint;
 
-    /// Whether the role may be told rules and their version.
-    pub fn may_know_rules(&self) -> bool {
-        self.rules.knowledge(&self.question).rules
-    }
-
-    /// Whether what the details of audit entries hold may be released to the caller.
-    pub fn may_know_details(&self) -> bool {
-        self.rules.knowledge(&self.question).details
-    }
-
-    /// Decides about what the call touches.
-    ///
-    /// # Errors
-    /// A denial, told as far as the role may know.
-    pub fn permit(&self, resource: Resource) -> Result<Permit, Access> {
-        self.permit_to(self.question.action, resource)
-    }
-
-    /// Decides about another action that the call implies.
-    ///
-    /// # Errors
-    /// As for [`Call::permit`].
-    pub fn permit_to(&self, action: Action, resource: Resource) -> Result<Permit, Access> {
-        let question = Question { action, resource, ..self.question.clone() };
-        (*self.rules.decide(&question)).clone().map_err(|denial| self.denied(denial).into())
-    }
-
-    /// Whether the call may touch a class of anybody's at all. Asks nothing about a person, so that a denial can be told
-    /// to everybody; where only a person's labels can tell, it is for [`Call::permit`] to say.
-    ///
-    /// # Errors
-    /// A denial.
-    pub fn may_touch(&self, class: ClassId) -> Result<(), Access> {
-        let resource = Resource::Data { class, standing: Standing::default(), objected: false, kept: false };
-        let question = Question { resource, ..self.question.clone() };
-        match &*self.rules.decide(&question) {
-            Err(denial) if !self.rules.policies().depends_on_labels(&question) => {
-                Err(self.denied(denial.clone()).openly().into())
-            }
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    fn denied(&self, denial: Denial) -> Denied {
-        let told = match (self.may_know_existence(), self.may_know_rules()) {
-            (false, _) => Told::Absent,
-            (true, false) => Told::Cause,
-            (true, true) => Told::Rule(self.rules.version()),
-        };
-        Denied { cause: denial.cause, rule: denial.rules.into_iter().next(), told }
+    fn deref(&self) -> &Standpoint {
+        &self.standpoint
     }
 }
 
@@ -241,6 +204,7 @@ impl Vault {
     /// # Errors
     /// [`Refusal::Access`]; what was malformed; [`Refusal::Unavailable`] when the refusal could not be recorded.
     pub async fn open_call(&self, request: CallRequest) -> Result<Call, NotOpened> {
+        let began = Instant::now();
         let not_recorded = |refusal: Refusal| NotOpened { refusal, request: None };
         self.check().map_err(|error| not_recorded(error.into()))?;
         // Not recorded: the reserve is not for those who are turned away.
@@ -250,7 +214,7 @@ impl Vault {
         let id = RequestId::from_bytes(id);
         let actor = self.actor(request.caller.as_deref()).await.map_err(not_recorded)?;
         let rules = self.rules();
-        let judged = match (judge(&request, &rules), &request.malformed) {
+        let judged = match (Standpoint::take(&request.stated(), rules.clone()), &request.malformed) {
             (Err(Access::Unauthenticated), _) => Err(Access::Unauthenticated.into()),
             (_, Some(malformed)) => Err(malformed.clone()),
             (judged, None) => judged.map_err(Refusal::from),
@@ -262,19 +226,38 @@ impl Vault {
             days,
         };
         match judged {
-            Ok(question) => {
-                let identity = SafeText::of(&question.caller);
+            Ok(standpoint) => {
+                let identity = SafeText::of(&standpoint.question().caller);
                 let once = (!request.idempotency_key.is_empty())
                     .then(|| Once::new(&recorder.days, &identity, &request.idempotency_key, request.request_digest));
                 let (deadline, request_digest, approval) = (request.deadline, request.request_digest, request.approval);
                 let person = request.caller.and_then(|caller| caller.person.clone());
-                Ok(Call { question, rules, deadline, once, recorder, request_digest, approval, person })
+                Ok(Call { standpoint, began, deadline, once, recorder, request_digest, approval, person })
             }
             Err(refusal) => match self.record_nobody(&recorder, Ended::Not(&refusal)).await {
                 Ok(()) => Err(NotOpened { refusal, request: Some(id) }),
                 Err(error) => Err(not_recorded(error)),
             },
         }
+    }
+
+    /// How a call would be judged that somebody else might make, under the rules of this one: decides as that caller's
+    /// own call would, and cannot act. It would state a ticket if this call does.
+    ///
+    /// # Errors
+    /// Why such a call would not be opened.
+    pub fn suppose(&self, call: &Call, supposed: &Supposed<'_>) -> Result<Standpoint, Access> {
+        let asker = call.standpoint.question();
+        let identity = supposed.caller.unwrap_or(&asker.caller);
+        let caller = self.bound(identity);
+        let stated = Stated {
+            caller: Some(&caller),
+            role: supposed.role,
+            purpose: supposed.purpose,
+            action: supposed.action,
+            ticket: asker.ticket,
+        };
+        Standpoint::take(&stated, call.standpoint.rules().clone())
     }
 
     /// Records a refusal of an opened call before it is known what the call concerns. The refusal, or why it could
@@ -364,30 +347,4 @@ impl Vault {
             detail: None,
         }
     }
-}
-
-fn judge(request: &CallRequest, rules: &Rules) -> Result<Question, Access> {
-    let caller = request.caller.as_ref().ok_or(Access::Unauthenticated)?;
-    if caller.roles.is_empty() {
-        return Err(Access::Unauthenticated);
-    }
-    let role = caller.acting(&request.role).map_err(|error| match error {
-        RoleError::RoleRequired => Access::RoleRequired,
-        RoleError::RoleNotHeld => Access::RoleNotHeld,
-    })?;
-    if request.purpose.is_empty() {
-        return Err(Access::PurposeRequired);
-    }
-    let purpose = rules.registry().purpose(&request.purpose).ok_or(Access::PurposeUnknown)?.id.clone();
-    let question = Question {
-        caller: caller.identity.clone(),
-        role,
-        purpose,
-        action: request.action,
-        ticket: !request.ticket.is_empty(),
-        resource: Resource::Vault,
-    };
-    // A method that is closed to the role says nothing about what it might concern.
-    let closed = Denied { cause: Cause::Rules, rule: None, told: Told::Cause };
-    if rules.is_open(&question) { Ok(question) } else { Err(closed.into()) }
 }

@@ -28,6 +28,7 @@ pub mod room;
 pub mod service_keys;
 pub mod slot_changes;
 pub mod slots;
+pub mod standpoint;
 pub mod status;
 pub mod take_over;
 pub mod txn;

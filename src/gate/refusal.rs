@@ -149,6 +149,15 @@ pub enum State {
     /// The log does not reach that far.
     #[error("the log has no such index or size")]
     IndexOutOfRange,
+    /// The step is not allowed from the present state.
+    #[error("the step is not allowed from the present state")]
+    NotFromHere,
+    /// This vault does not offer what a field asks for.
+    #[error("not offered")]
+    NotOffered {
+        /// The field.
+        field: &'static str,
+    },
 }
 
 /// Why another person's word is missing.
@@ -273,6 +282,10 @@ pub enum FaultReason {
     InFuture,
     /// No place of that name is free for a slot.
     NoSuchPlace,
+    /// It is no purpose of the registry.
+    PurposeUnknown,
+    /// It is a purpose to which nobody can object.
+    NotObjectable,
 }
 
 impl Fault {
@@ -341,6 +354,8 @@ impl State {
             Self::IdempotencyKeyReused => Reason::IdempotencyKeyReused,
             Self::SubjectFull => Reason::SubjectFull,
             Self::IndexOutOfRange => Reason::IndexOutOfRange,
+            Self::NotFromHere => Reason::StateTransitionInvalid,
+            Self::NotOffered { .. } => Reason::NotImplemented,
         }
     }
 }
@@ -401,7 +416,9 @@ impl FaultReason {
             Self::Required => Reason::FieldRequired,
             Self::TooLong | Self::TooLarge => Reason::FieldTooLong,
             Self::TooMany => Reason::TooMany,
-            Self::Malformed | Self::InFuture | Self::NoSuchPlace => Reason::FieldInvalid,
+            Self::Malformed | Self::InFuture | Self::NoSuchPlace | Self::PurposeUnknown | Self::NotObjectable => {
+                Reason::FieldInvalid
+            }
             Self::IdMalformed => Reason::IdMalformed,
             Self::UnknownField => Reason::FieldUnknown,
             Self::EnumUnknown => Reason::EnumUnknown,

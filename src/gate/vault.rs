@@ -30,6 +30,7 @@ use crate::base::time::{Clock, Timestamp};
 use crate::keys::page::{Entry, Tree};
 use crate::keys::tree::{self, Pages, Root};
 use crate::policy::bindings::Bindings;
+use crate::policy::caller::{Caller, ServiceName};
 use crate::policy::rules::Rules;
 use crate::store::Engine;
 use crate::store::keyspace::Space;
@@ -133,6 +134,13 @@ impl Vault {
     /// when the approval is used.
     pub fn replace_bindings(&self, bindings: Arc<Bindings>) {
         self.bindings.store(bindings);
+    }
+
+    /// A caller as the bindings in force have it.
+    pub(super) fn bound(&self, identity: &ServiceName) -> Caller {
+        let bindings = self.bindings.load();
+        let (roles, person) = (bindings.roles_of(identity).to_vec(), bindings.person_of(identity).cloned());
+        Caller { identity: identity.clone(), roles, person }
     }
 
     /// Who is reading whom.

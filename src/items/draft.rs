@@ -13,6 +13,7 @@ use crate::crypto::rng;
 use crate::gate::call::Call;
 use crate::gate::record::Touched;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::standpoint::Standpoint;
 use crate::gate::txn::Txn;
 use crate::keys::page::{Entry, Tree};
 use crate::policy::question::Resource;
@@ -48,8 +49,8 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
 }
 
 /// The rule that permits writing: whoever writes a value could read it back.
-pub fn permit_to_write(call: &Call, data: Resource) -> Result<SafeText, Access> {
-    let permit = call.permit(data)?;
+pub fn permit_to_write(at: &Standpoint, data: Resource) -> Result<SafeText, Access> {
+    let permit = at.permit(data)?;
     if permit.view() == View::Plain { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
 }
 

@@ -5,14 +5,12 @@ use crate::gate::call::Call;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Refusal, State};
-use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
-use crate::store::keyspace::Space;
 
 use super::model::{ItemQuery, ItemView};
-use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key, open_subject};
+use super::record::{Target, open_subject};
 use super::recorded::{refusal_entry, refuse};
-use super::show::{permit, show};
+use super::show::{find, permit, show};
 
 /// Reads one item. The value is returned only after the entry that records it is durable.
 pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemView, Refusal> {
@@ -45,6 +43,9 @@ pub async fn get_batch(vault: &Vault, call: &Call, queries: Vec<ItemQuery>) -> V
         outcomes.push(seen);
     }
     let recorded = vault.record(events).await;
+    if outcomes.iter().any(Result::is_err) {
+        call.keep_time().await;
+    }
     let reveal = |(view, reading): (ItemView, Reading)| {
         if reading.is_cut() { Err(State::ItemErased.into()) } else { Ok(view) }
     };
@@ -75,10 +76,10 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Seen, Refusal> 
             Target::Id(id) => open_subject(reads, vault.id(), *id)?,
             Target::Indexed(..) => target.open(reads, vault.id())?,
         };
-        let item = find_item(reads, &subject, query)?;
+        let item = find(reads, &subject, query.item, query.version)?;
         let (permit, view) = permit(call, &subject, &item, query.view)?;
         let mut shown = show(reads, vault, &subject, &item, view, &query.fields)?;
-        shown.rule = call.may_know_rules().then(|| permit.rule().clone());
+        shown.limit = call.may_know_rules().then(|| permit.limit(view));
         Ok((shown, permit.rule().clone(), subject.detail_keys(reads)?))
     })?;
     let touched = Touched {
@@ -90,13 +91,4 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Seen, Refusal> 
     };
     let event = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     Ok(Seen { view, event, reading })
-}
-
-fn find_item(reads: &dyn Reads, subject: &OpenSubject, query: &ItemQuery) -> Result<StoredItem, Fault> {
-    let absent = || Fault::Refused(State::NotFound.into());
-    let row = reads.row(Space::Item, &item_key(&subject.id, &query.item))?.ok_or_else(absent)?;
-    match decode_item(query.item, &row)? {
-        ItemRow::Live(item) if query.version == 0 || query.version == item.head.version => Ok(*item),
-        ItemRow::Live(_) | ItemRow::Deleted(_) => Err(absent()),
-    }
 }

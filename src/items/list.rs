@@ -73,8 +73,9 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
             if bytes > PAGE_BYTES_MAX && !items.is_empty() {
                 break;
             }
-            let (_, view) = permit(call, &subject, item, query.view)?;
-            items.push(show(reads, vault, &subject, item, view, &query.fields)?);
+            let (permit, view) = permit(call, &subject, item, query.view)?;
+            let limit = call.may_know_rules().then(|| permit.limit(view));
+            items.push(ItemView { limit, ..show(reads, vault, &subject, item, view, &query.fields)? });
         }
         let more = stored.len() > items.len();
         let last = items.len().checked_sub(1).map(|at| place(&stored[at]));

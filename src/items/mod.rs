@@ -4,18 +4,22 @@
 //! changes and their audit events to the gate together. Clear values leave this folder only after the event that
 //! records it is durable. Verbs never use one another.
 
+pub mod check;
 pub mod create;
 pub mod delete;
 pub mod draft;
 pub mod get;
 pub mod list;
 pub mod model;
+pub mod object;
 pub mod page;
 pub mod person;
 pub mod put;
 pub mod record;
 pub mod recorded;
 pub mod repeat;
+pub mod restrict;
+pub mod rights;
 pub mod show;
 pub mod subject;
 pub mod update;

@@ -1,7 +1,8 @@
 //! What callers ask for and what they get: the verbs' own types, free of the wire.
 
-use crate::base::id::{ItemId, ReceiptId, SlotId, SubjectId};
+use crate::base::id::{ItemId, PolicyVersion, ReceiptId, SlotId, SubjectId};
 use crate::base::log_safe::SafeText;
+use crate::base::reason::Reason;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::ItemValue;
@@ -10,6 +11,8 @@ use crate::catalog::text::Text;
 use crate::catalog::view::View;
 use crate::crypto::hash::Digest;
 use crate::gate::vault::Awaited;
+use crate::policy::action::Action;
+use crate::policy::caller::ServiceName;
 
 /// Names a subject, by the vault's id or by the caller's.
 pub enum SubjectRef {
@@ -115,6 +118,8 @@ pub struct Created {
 pub enum SubjectState {
     /// In use.
     Active,
+    /// Its processing is restricted.
+    Restricted,
 }
 
 /// What is known about a subject itself.
@@ -127,10 +132,118 @@ pub struct SubjectView {
     pub labels: Vec<(String, String)>,
     /// Where it stands.
     pub state: SubjectState,
+    /// Purposes to which the person objects, for all classes.
+    pub objections: Vec<String>,
     /// When it was created.
     pub created: Timestamp,
     /// Items per class that the caller may know of.
     pub item_counts: Vec<(ClassId, u64)>,
+}
+
+/// Why processing is restricted: GDPR article 18(1). Numbered as in the contract, and so in the subject's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestrictionGround {
+    /// The person contests that the data is right.
+    AccuracyContested = 1,
+    /// Processing is unlawful, and the person prefers this to erasure.
+    Unlawful = 2,
+    /// The person needs the data for a legal claim.
+    LegalClaim = 3,
+    /// An objection is being decided.
+    ObjectionPending = 4,
+}
+
+impl RestrictionGround {
+    /// Every ground, by number.
+    pub const ALL: [Self; 4] = [Self::AccuracyContested, Self::Unlawful, Self::LegalClaim, Self::ObjectionPending];
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The ground of a number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|ground| ground.number() == number)
+    }
+
+    /// Its name in the sealed detail of an entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccuracyContested => "accuracy_contested",
+            Self::Unlawful => "unlawful",
+            Self::LegalClaim => "legal_claim",
+            Self::ObjectionPending => "objection_pending",
+        }
+    }
+}
+
+/// A restriction of a subject's processing, or the end of one.
+pub struct Restriction {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// Why it is restricted; none to lift that.
+    pub ground: Option<RestrictionGround>,
+}
+
+/// An objection of a person, or its withdrawal.
+pub struct ObjectionChange {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The purpose as the caller wrote it.
+    pub purpose: String,
+    /// Whether the person objects, or withdraws that.
+    pub objected: bool,
+    /// Only for these classes, as the caller wrote them; empty for all.
+    pub classes: Vec<String>,
+}
+
+/// An objection in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectionView {
+    /// The purpose.
+    pub purpose: String,
+    /// Only for these classes; empty for all.
+    pub classes: Vec<ClassId>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A call that is only asked about.
+pub struct Supposition {
+    /// Who would call; none for who asks.
+    pub caller: Option<ServiceName>,
+    /// The role it would name.
+    pub role: String,
+    /// The purpose it would name.
+    pub purpose: String,
+    /// The method.
+    pub action: Action,
+    /// The class it would touch, as the caller wrote it; may be empty.
+    pub class: String,
+    /// The subject it would touch; without one, a person of no labels who demands nothing.
+    pub subject: Option<SubjectRef>,
+    /// The item it would touch.
+    pub item: Option<ItemId>,
+    /// The view it would ask for; none for the highest allowed.
+    pub view: Option<View>,
+}
+
+/// What such a call would be answered, as far as who asks may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The reason it would be told; none if it would be allowed.
+    pub reason: Option<Reason>,
+    /// The view it would get, if it reads.
+    pub view: Option<View>,
+    /// The fields that view does not show in full, whatever a value holds.
+    pub masked: Vec<FieldPath>,
+    /// What keeps it from seeing more.
+    pub limit: Option<SafeText>,
+    /// The rules that decided.
+    pub rules: Vec<SafeText>,
+    /// The rules' version.
+    pub version: Option<PolicyVersion>,
 }
 
 /// Which item, and how much of it.
@@ -163,6 +276,8 @@ pub struct ItemView {
     pub created: Timestamp,
     /// When its value or metadata last changed.
     pub updated: Timestamp,
+    /// Whether its processing is restricted.
+    pub restricted: bool,
     /// The view granted.
     pub view: View,
     /// The value, above [`View::Exists`].
@@ -171,8 +286,8 @@ pub struct ItemView {
     pub metadata: Option<Metadata>,
     /// Fields shown below [`View::Plain`].
     pub masked: Vec<FieldPath>,
-    /// The rule that set the view, for roles that may know.
-    pub rule: Option<SafeText>,
+    /// What set the view, for roles that may know.
+    pub limit: Option<SafeText>,
 }
 
 /// Metadata as stored.

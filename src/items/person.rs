@@ -81,8 +81,7 @@ impl NewPerson {
         txn.set(tree, audit_at, &Entry { generation: 1, extra: 0, key: self.audit })?;
         txn.set(tree, record_at, &record)?;
         let external = seal_external(vault, &self.id, &record, &self.external_id)?;
-        let row =
-            SubjectRow { position, created: txn.now(), standing: self.standing, objections: Vec::new(), external };
+        let row = SubjectRow::new(position, txn.now(), self.standing, external);
         txn.put(Space::Subject, *self.id.as_bytes(), row.encode(vault, &self.id, &record));
         Ok(Placed { id: self.id, tree, detail_keys })
     }

@@ -27,7 +27,9 @@ pub async fn refuse(
         Ok(entry) => entry,
         Err(error) => return error,
     };
-    vault.record(vec![entry]).await.err().unwrap_or(refusal)
+    let refusal = vault.record(vec![entry]).await.err().unwrap_or(refusal);
+    call.keep_time().await;
+    refusal
 }
 
 /// The entry of a refusal.

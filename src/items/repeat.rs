@@ -83,8 +83,10 @@ pub fn repeated(
 /// Notes the answer, so that a repeat gets it again.
 pub fn remember(txn: &mut Txn<'_>, vault: &VaultId, once: Option<&Once>, answer: &Answer) -> Result<(), Refusal> {
     let Some(once) = once else { return Ok(()) };
-    let items = answer.items.iter().map(|stamp| (stamp.item, stamp.version)).collect();
-    let made_of = MadeOf { subject: answer.subject, with_subject: answer.created, items };
+    let items: Vec<_> = answer.items.iter().map(|stamp| (stamp.item, stamp.version)).collect();
+    // What concerns no item concerns the subject, and dies with it.
+    let with_subject = answer.created || items.is_empty();
+    let made_of = MadeOf { subject: answer.subject, with_subject, items };
     let keys = companions(txn, vault, &made_of)?;
     once.remember(txn, vault, &made_of, &keys.iter().collect::<Vec<_>>(), &encode(answer))
 }

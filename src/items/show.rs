@@ -1,24 +1,35 @@
 //! An item on its way out: permitted, opened, masked. What comes out here is not yet revealed: the verb records first.
 
+use std::collections::BTreeSet;
+
+use crate::base::id::ItemId;
+use crate::catalog::class::ClassId;
 use crate::catalog::classes::{CanonicalValue, class_of};
 use crate::catalog::view::View;
-use crate::gate::call::Call;
-use crate::gate::refusal::{Access, Refusal};
+use crate::gate::refusal::{Access, Refusal, State};
+use crate::gate::standpoint::Standpoint;
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::policy::decide::Permit;
+use crate::policy::question::Resource;
+use crate::store::keyspace::Space;
 
 use super::model::{ItemView, Metadata};
-use super::record::{OpenSubject, StoredItem, decode_notes};
+use super::record::{ItemRow, OpenSubject, StoredItem, decode_item, decode_notes, item_key};
 
 /// The permit for an item of a subject, checked against the view asked for.
 pub fn permit(
-    call: &Call,
+    at: &Standpoint,
     subject: &OpenSubject,
     item: &StoredItem,
     wanted: Option<View>,
 ) -> Result<(Permit, View), Refusal> {
-    let permit = call.permit(subject.data(call.purpose(), item.head.class))?;
+    permit_to_see(at, subject.data(at.purpose(), item.head.class), wanted)
+}
+
+/// The permit for items of a class, and the view that is shown.
+pub fn permit_to_see(at: &Standpoint, data: Resource, wanted: Option<View>) -> Result<(Permit, View), Refusal> {
+    let permit = at.permit(data)?;
     match wanted {
         Some(view) if view > permit.view() => Err(Access::ViewNotAllowed.into()),
         Some(view) => Ok((permit, view)),
@@ -26,6 +37,16 @@ pub fn permit(
             let view = permit.view();
             Ok((permit, view))
         }
+    }
+}
+
+/// A subject's live item; of that version, unless it is 0.
+pub fn find(reads: &dyn Reads, subject: &OpenSubject, id: ItemId, version: u64) -> Result<StoredItem, Fault> {
+    let absent = || Fault::Refused(State::NotFound.into());
+    let row = reads.row(Space::Item, &item_key(&subject.id, &id))?.ok_or_else(absent)?;
+    match decode_item(id, &row)? {
+        ItemRow::Live(item) if version == 0 || version == item.head.version => Ok(*item),
+        ItemRow::Live(_) | ItemRow::Deleted(_) => Err(absent()),
     }
 }
 
@@ -50,7 +71,7 @@ pub fn show(
             purposes: head.purposes.clone(),
             legal_basis: head.legal_basis.clone(),
             expires: head.expires,
-            objections: Vec::new(),
+            objections: objections(subject, head.class),
             automated_decision: head.automated_decision,
             notes: decode_notes(&content.notes)?,
         }),
@@ -63,10 +84,17 @@ pub fn show(
         etag: head.etag(),
         created: head.created,
         updated: head.updated,
+        restricted: subject.row.standing.restricted,
         view,
         value,
         metadata,
         masked,
-        rule: None,
+        limit: None,
     })
+}
+
+/// The purposes for which the person objects to processing a class, each once.
+fn objections(subject: &OpenSubject, class: ClassId) -> Vec<String> {
+    let covering = subject.row.objections.iter().filter(|objection| objection.covers(&objection.purpose, class));
+    covering.map(|objection| objection.purpose.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }

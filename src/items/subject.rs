@@ -10,11 +10,12 @@ use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
+use crate::policy::action::Action;
 use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
 use super::model::{SubjectRef, SubjectState, SubjectView};
-use super::record::{ItemRow, StoredItem, Target, decode_item};
+use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item};
 use super::recorded::refuse;
 
 /// Describes a subject. The answer is returned only after the entry that records it is durable.
@@ -34,24 +35,33 @@ fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, 
     vault.read(|reads| {
         let subject = target.open(reads, vault.id())?;
         call.permit(Resource::Subject(subject.row.standing.clone())).map_err(Refusal::from)?;
-        let mut counts: Vec<(ClassId, u64)> = Vec::new();
-        for item in items_of(reads, &subject.id)? {
-            match counts.iter_mut().find(|(class, _)| *class == item.head.class) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((item.head.class, 1)),
-            }
+        Ok((view_of(reads, call, &subject)?, subject.detail_keys(reads)?))
+    })
+}
+
+/// A subject as far as the caller may know of it.
+pub fn view_of(reads: &dyn Reads, call: &Call, subject: &OpenSubject) -> Result<SubjectView, Fault> {
+    let mut counts: Vec<(ClassId, u64)> = Vec::new();
+    for item in items_of(reads, &subject.id)? {
+        match counts.iter_mut().find(|(class, _)| *class == item.head.class) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((item.head.class, 1)),
         }
-        counts.retain(|(class, _)| call.permit(subject.data(call.purpose(), *class)).is_ok());
-        let external_id = if call.may_know_existence() { subject.external_id(vault.id())? } else { Text::default() };
-        let view = SubjectView {
-            subject: subject.id,
-            external_id,
-            labels: subject.row.standing.labels.to_vec(),
-            state: SubjectState::Active,
-            created: subject.row.created,
-            item_counts: counts,
-        };
-        Ok((view, subject.detail_keys(reads)?))
+    }
+    // Whatever the call is for: what it is shown of a subject is what GetSubject shows.
+    let may_know = |class| call.permit_to(Action::GetSubject, subject.data(call.purpose(), class)).is_ok();
+    counts.retain(|(class, _)| may_know(*class));
+    let vault = call.recorder().vault();
+    let external_id = if call.may_know_existence() { subject.external_id(vault)? } else { Text::default() };
+    let whole = subject.row.objections.iter().filter(|objection| objection.class.is_none());
+    Ok(SubjectView {
+        subject: subject.id,
+        external_id,
+        labels: subject.row.standing.labels.to_vec(),
+        state: if subject.row.standing.restricted { SubjectState::Restricted } else { SubjectState::Active },
+        objections: whole.map(|objection| objection.purpose.clone()).collect(),
+        created: subject.row.created,
+        item_counts: counts,
     })
 }
 

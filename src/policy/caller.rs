@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::base::limits::PERSON_NAME_BYTES_MAX;
+use crate::base::limits::{IDENTITY_BYTES_MAX, PERSON_NAME_BYTES_MAX};
 use crate::base::log_safe::LogSafe;
 
-/// Longest identity, in bytes (the SPIFFE ID specification, section 2.3, asks for 2048).
-const IDENTITY_BYTES_MAX: usize = 2048;
 /// Longest trust domain, in bytes (the SPIFFE ID specification, section 2.1).
 const TRUST_DOMAIN_BYTES_MAX: usize = 255;
 /// Longest DNS name and longest label in it, in bytes (RFC 1035, section 2.3.4).

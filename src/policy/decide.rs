@@ -14,8 +14,8 @@ use super::policies::blank_resources;
 use super::question::{Question, Resource};
 use super::rules::Rules;
 use super::schema::KNOWLEDGE;
-use crate::base::limits::DECISIONS_MAX;
-use crate::base::log_safe::SafeText;
+use crate::base::limits::{DECISION_LABEL_BYTES_MAX, DECISIONS_MAX};
+use crate::base::log_safe::{LogSafe, SafeText};
 use crate::catalog::view::View;
 
 /// The permission to act, up to a view. Only [`Rules::decide`] makes one.
@@ -23,6 +23,8 @@ use crate::catalog::view::View;
 pub struct Permit {
     view: View,
     rule: SafeText,
+    /// The purpose in the registry, if its cap and no rule set the view.
+    cap: Option<SafeText>,
 }
 
 impl Permit {
@@ -34,6 +36,15 @@ impl Permit {
     /// The rule that permitted it.
     pub fn rule(&self) -> &SafeText {
         &self.rule
+    }
+
+    /// What keeps a caller who is shown `view` from seeing more: `call:view` where it asked for less than it may,
+    /// `catalog:PURPOSE` where the registry caps the purpose, else the rule that permits no more.
+    pub fn limit(&self, view: View) -> SafeText {
+        if view < self.view {
+            return SafeText::constant("call:view");
+        }
+        self.cap.clone().unwrap_or_else(|| self.rule.clone())
     }
 }
 
@@ -108,11 +119,18 @@ impl Decisions {
 impl Rules {
     /// Decides, or finds what was decided before.
     pub fn decide(&self, question: &Question) -> Arc<Verdict> {
+        let labels = question.resource.labels();
+        if !labels.is_empty() && !self.policies().read_labels() {
+            return self.decide(&Question { resource: question.resource.without_labels(), ..question.clone() });
+        }
         if let Some(verdict) = self.decisions().find(question) {
             return verdict;
         }
         let verdict = Arc::new(self.judge(question));
-        self.decisions().keep(question, verdict.clone());
+        // Labels are all that callers choose of a question: long ones are not worth the memory.
+        if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= DECISION_LABEL_BYTES_MAX {
+            self.decisions().keep(question, verdict.clone());
+        }
         verdict
     }
 
@@ -156,7 +174,9 @@ impl Rules {
         for view in VIEWS.into_iter().filter(|view| *view <= cap) {
             let answer = self.policies().ask(question, view);
             if let (true, Some(rule)) = (answer.permitted, answer.rules.first()) {
-                return Ok(Permit { view, rule: rule.clone() });
+                let capped = view == cap && cap < View::Plain;
+                let cap = capped.then(|| SafeText::of(&Cap(question.purpose.as_str())));
+                return Ok(Permit { view, rule: rule.clone(), cap });
             }
             denied = answer.rules;
         }
@@ -171,3 +191,14 @@ impl Rules {
         Err(Denial { cause, rules: denied })
     }
 }
+
+/// The registry's cap on a purpose, as the limit of a view.
+struct Cap<'a>(&'a str);
+
+impl std::fmt::Display for Cap<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "catalog:{}", self.0)
+    }
+}
+
+impl LogSafe for Cap<'_> {}

@@ -8,25 +8,57 @@ use crate::catalog::class::ClassId;
 use crate::catalog::purpose::Purpose;
 use crate::catalog::view::View;
 
-/// The matrix as Markdown: one row per role and purpose under which it may do anything.
-pub fn markdown(rules: &Rules) -> String {
+/// What a role may do for a purpose.
+#[derive(serde::Serialize)]
+pub struct Row {
+    /// The role.
+    pub role: &'static str,
+    /// The purpose.
+    pub purpose: String,
+    /// Per class, in the order of the registry, what it may do with items.
+    pub classes: Vec<(&'static str, String)>,
+    /// Methods about a person as such.
+    pub person: String,
+    /// Methods about the vault.
+    pub vault: String,
+}
+
+/// One row per role and purpose under which it may do anything.
+pub fn rows(rules: &Rules) -> Vec<Row> {
     let classes: Vec<ClassId> = rules.registry().classes().map(|rule| rule.class.id).collect();
-    let mut text = String::from("| role | purpose |");
-    for class in &classes {
-        text.push_str(&format!(" {class} |"));
-    }
-    text.push_str(" the vault |\n|---|---|");
-    text.push_str(&"---|".repeat(classes.len() + 1));
-    text.push('\n');
+    let mut rows = Vec::new();
     for role in RoleId::ALL {
         for purpose in rules.registry().purposes() {
             let asked = |action, resource| ask(rules, *role, purpose, action, resource);
-            let mut cells: Vec<String> = classes.iter().map(|class| data_cell(&asked, *class)).collect();
-            cells.push(vault_cell(&asked));
-            if cells.iter().any(|cell| !cell.is_empty()) {
-                text.push_str(&format!("| {role} | {} | {} |\n", purpose.id, cells.join(" | ")));
+            let row = Row {
+                role: role.name(),
+                purpose: purpose.id.to_string(),
+                classes: classes.iter().map(|class| (class.as_str(), data_cell(&asked, *class))).collect(),
+                person: methods(&asked, &Resource::Subject(Standing::default())),
+                vault: methods(&asked, &Resource::Vault),
+            };
+            let cells = row.classes.iter().map(|(_, cell)| cell);
+            if cells.chain([&row.person, &row.vault]).any(|cell| !cell.is_empty()) {
+                rows.push(row);
             }
         }
+    }
+    rows
+}
+
+/// The rows as Markdown.
+pub fn markdown(rules: &Rules) -> String {
+    let mut text = String::from("| role | purpose |");
+    let classes = rules.registry().classes().count();
+    for rule in rules.registry().classes() {
+        text.push_str(&format!(" {} |", rule.class.id));
+    }
+    text.push_str(" the person | the vault |\n|---|---|");
+    text.push_str(&"---|".repeat(classes + 2));
+    text.push('\n');
+    for Row { role, purpose, classes, person, vault } in rows(rules) {
+        let cells: Vec<&str> = classes.iter().map(|(_, cell)| cell.as_str()).chain([&*person, &*vault]).collect();
+        text.push_str(&format!("| {role} | {purpose} | {} |\n", cells.join(" | ")));
     }
     text
 }
@@ -41,9 +73,10 @@ fn data_cell(asked: &impl Fn(Action, Resource) -> Option<View>, class: ClassId) 
     words.join(", ")
 }
 
-fn vault_cell(asked: &impl Fn(Action, Resource) -> Option<View>) -> String {
-    let about_vault = Action::ALL.iter().filter(|action| asked(**action, Resource::Vault).is_some());
-    about_vault.map(|action| action.as_str()).collect::<Vec<_>>().join(", ")
+/// The methods that are open about something that has no class.
+fn methods(asked: &impl Fn(Action, Resource) -> Option<View>, about: &Resource) -> String {
+    let open = Action::ALL.iter().filter(|action| asked(**action, about.clone()).is_some());
+    open.map(|action| action.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn ask(rules: &Rules, role: RoleId, purpose: &Purpose, action: Action, resource: Resource) -> Option<View> {

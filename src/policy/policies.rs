@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr as _;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
-    Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
+    PolicyId, PolicySet, Request, RestrictedExpression, Schema, ValidationError, ValidationMode, Validator,
 };
+use miette::Diagnostic;
 
 use super::action::Action;
 use super::question::{Question, Resource, Standing};
@@ -37,28 +38,49 @@ pub struct Policies {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// A file is not Cedar.
-    #[error("{file}: {message}")]
+    #[error("{at}: {message}")]
     Syntax {
-        /// The file.
-        file: String,
+        /// The place.
+        at: Place,
         /// What Cedar says.
         message: String,
     },
     /// A policy has no `@id`, a malformed one, or one that another policy has.
-    #[error("{file}: every policy needs an @id of its own, of lower-case letters, digits and dashes")]
+    #[error("{at}: every policy needs an @id of its own, of lower-case letters, digits and dashes")]
     Id {
-        /// The file.
-        file: String,
+        /// Where the policy begins.
+        at: Place,
     },
     /// Templates are not offered.
-    #[error("{file}: policy templates are not supported")]
+    #[error("{file}: policy templates are not supported; write the policy out for each role")]
     Template {
         /// The file.
         file: String,
     },
-    /// The policies name something that does not exist, or compare what cannot be compared.
-    #[error("{0}")]
-    Invalid(String),
+    /// The policies name something that does not exist, or compare what cannot be compared: all of it.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+}
+
+/// A line of a file of policies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}, line {line}")]
+pub struct Place {
+    file: String,
+    line: usize,
+}
+
+impl Place {
+    /// Where an error of Cedar's is, as far as it says.
+    fn of(file: &(String, String), error: &dyn Diagnostic) -> Self {
+        let offset = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
+        Self::at(file, offset)
+    }
+
+    fn at((file, text): &(String, String), offset: usize) -> Self {
+        let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        Self { file: file.clone(), line }
+    }
 }
 
 /// The answer to one question at one view.
@@ -76,25 +98,30 @@ impl Policies {
     /// The first thing that is wrong with one of them, or everything that the schema finds.
     pub fn load(registry: &Registry, files: &[(String, String)]) -> Result<Self, PolicyError> {
         let (schema, _) = Schema::from_cedarschema_str(&schema::text(registry))
-            .map_err(|error| PolicyError::Invalid(format!("the registry does not fit the policies: {error}")))?;
+            .map_err(|error| PolicyError::Invalid(vec![format!("the catalog does not fit the policies: {error}")]))?;
         let (mut set, mut names, mut reads_labels) = (PolicySet::new(), HashMap::new(), HashSet::new());
         let built_in = ("built-in policies".to_owned(), GUARDS.to_owned());
-        for (file, text) in std::iter::once(&built_in).chain(files) {
-            for (name, policy) in parse(file, text)? {
+        let mut homes = HashMap::new();
+        for file in std::iter::once(&built_in).chain(files) {
+            for (name, begins, policy) in parse(file)? {
                 let id = policy.id().clone();
                 if names.insert(id.clone(), name).is_some() {
-                    return Err(PolicyError::Id { file: file.clone() });
+                    return Err(PolicyError::Id { at: Place::at(file, begins) });
                 }
+                homes.insert(id.clone(), file);
                 if policy.to_cedar().is_some_and(|text| text.contains("Tag(")) {
                     reads_labels.insert(id);
                 }
-                set.add(policy).map_err(|_| PolicyError::Id { file: file.clone() })?;
+                set.add(policy).map_err(|_| PolicyError::Id { at: Place::at(file, begins) })?;
             }
         }
         let found = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
         if !found.validation_passed() {
-            let errors: Vec<String> = found.validation_errors().map(ToString::to_string).collect();
-            return Err(PolicyError::Invalid(errors.join("; ")));
+            let told = |error: &ValidationError| match homes.get(error.policy_id()) {
+                Some(file) => format!("{}: {error}", Place::of(file, error)),
+                None => error.to_string(),
+            };
+            return Err(PolicyError::Invalid(found.validation_errors().map(told).collect()));
         }
         Ok(Self { set, schema, names, views: views(), reads_labels })
     }
@@ -108,6 +135,11 @@ impl Policies {
     pub fn may_know(&self, question: &Question, what: &'static str) -> bool {
         let question = Question { resource: Resource::Vault, ..question.clone() };
         self.try_ask(&question, what, View::Exists).is_some_and(|answer| answer.permitted)
+    }
+
+    /// Whether any policy reads labels at all.
+    pub fn read_labels(&self) -> bool {
+        !self.reads_labels.is_empty()
     }
 
     /// Whether some permit that reads labels names this role and method, so that only the labels can tell.
@@ -166,17 +198,19 @@ impl Policies {
     }
 }
 
-/// The policies of one file, each under the name that its `@id` gives.
-fn parse(file: &str, text: &str) -> Result<Vec<(SafeText, Policy)>, PolicyError> {
-    let syntax = |message: String| PolicyError::Syntax { file: file.to_owned(), message };
-    let set = PolicySet::from_str(text).map_err(|error| syntax(error.to_string()))?;
+/// The policies of one file, each under the name that its `@id` gives, and where each begins.
+fn parse(file: &(String, String)) -> Result<Vec<(SafeText, usize, Policy)>, PolicyError> {
+    let syntax = |error: ParseErrors| PolicyError::Syntax { at: Place::of(file, &error), message: error.to_string() };
+    let set = PolicySet::from_str(&file.1).map_err(syntax)?;
     if set.templates().next().is_some() {
-        return Err(PolicyError::Template { file: file.to_owned() });
+        return Err(PolicyError::Template { file: file.0.clone() });
     }
     let named = |policy: &Policy| {
+        // Where the policy's own text begins in the file's.
+        let begins = policy.to_cedar().and_then(|text| file.1.find(text.trim())).unwrap_or_default();
         let id = policy.annotation("id").filter(|id| is_name(id));
-        let id = id.ok_or_else(|| PolicyError::Id { file: file.to_owned() })?;
-        Ok((SafeText::of(&RuleName(id.to_owned())), policy.new_id(PolicyId::new(id))))
+        let id = id.ok_or_else(|| PolicyError::Id { at: Place::at(file, begins) })?;
+        Ok((SafeText::of(&RuleName(id.to_owned())), begins, policy.new_id(PolicyId::new(id))))
     };
     set.policies().map(named).collect()
 }

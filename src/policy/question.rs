@@ -45,6 +45,28 @@ pub enum Resource {
     },
 }
 
+impl Resource {
+    /// The labels of the person it is about.
+    pub fn labels(&self) -> &[(String, String)] {
+        match self {
+            Self::Vault => &[],
+            Self::Subject(standing) | Self::Data { standing, .. } => &standing.labels,
+        }
+    }
+
+    /// The same of a person without labels.
+    pub fn without_labels(&self) -> Self {
+        let bare = |standing: &Standing| Standing { restricted: standing.restricted, ..Standing::default() };
+        match self {
+            Self::Vault => Self::Vault,
+            Self::Subject(standing) => Self::Subject(bare(standing)),
+            Self::Data { class, standing, objected, kept } => {
+                Self::Data { class: *class, standing: bare(standing), objected: *objected, kept: *kept }
+            }
+        }
+    }
+}
+
 /// What rules may know of a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Standing {

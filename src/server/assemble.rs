@@ -56,6 +56,7 @@ pub struct Service {
     bindings: Arc<LiveBindings>,
     readiness: Readiness,
     outlets: Outlets,
+    numbers: VaultMetrics,
     _watcher: Watcher,
 }
 
@@ -108,7 +109,10 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
 }
 
 /// Reads the catalog and the policies.
-fn read_rules(files: &Files) -> Result<Rules, StartError> {
+///
+/// # Errors
+/// What is wrong, with the file.
+pub fn read_rules(files: &Files) -> Result<Rules, StartError> {
     let catalog = read_text(&files.catalog).map_err(|error| about(&files.catalog, error))?;
     let policies = read_policies(&files.policies).map_err(|error| about(&files.policies, error))?;
     Rules::load(&catalog, &policies).map_err(|error| match &error {
@@ -181,29 +185,24 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         move || Routes::from(ops::routes(ready.clone(), metrics.clone()).merge(publication::routes(&publication)));
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
     let outlets = start_outlets(&vault, config, mode, &outlet_numbers)?;
-    let watched = vault.clone();
-    let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || numbers.look(&watched))?;
-    Ok(Service { vault, api, ops, files: config.files.clone(), tls, bindings, readiness, outlets, _watcher: watcher })
+    let (watched, looking) = (vault.clone(), numbers.clone());
+    let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
+    let files = config.files.clone();
+    Ok(Service { vault, api, ops, files, tls, bindings, readiness, numbers, outlets, _watcher: watcher })
 }
 
 impl Service {
-    /// Reads certificates, bindings, catalog and policies again; a bad new file keeps the old.
+    /// Reads certificates, bindings, catalog and policies again; a bad new file keeps the old, and says so in the log
+    /// and as a metric.
     pub fn reload(&self) {
-        match self.tls.reload() {
-            Ok(()) => tracing::info!("certificates were read again"),
-            Err(error) => tracing::error!("certificates are kept as they were: {error}"),
-        }
-        match self.bindings.reload() {
-            Ok(()) => {
-                self.vault.replace_bindings(self.bindings.current());
-                tracing::info!("bindings were read again");
-            }
-            Err(error) => tracing::error!("bindings are kept as they were: {error}"),
-        }
-        match read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?)) {
-            Ok(()) => tracing::info!("catalog and policies were read again"),
-            Err(error) => tracing::error!("catalog and policies are kept as they were: {error}"),
-        }
+        let rules = read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?));
+        let bindings = self.bindings.reload();
+        self.vault.replace_bindings(self.bindings.current());
+        self.numbers.reloaded(&[
+            ("certificates", taken("certificates", self.tls.reload())),
+            ("bindings", taken("bindings", bindings)),
+            ("rules", taken("catalog and policies", rules)),
+        ]);
     }
 
     /// Lets calls finish, then stops everything.
@@ -231,6 +230,15 @@ fn start_outlets(
         );
     }
     Ok(Outlets::start(vault, outlets, Duration::from_secs(config.audit.checkpoint_seconds), numbers)?)
+}
+
+/// Says in the log whether files were taken over.
+fn taken(files: &'static str, outcome: Result<(), impl Display>) -> bool {
+    match &outcome {
+        Ok(()) => tracing::info!("{files} were read again"),
+        Err(error) => tracing::error!("{files} are kept as they were: {error}"),
+    }
+    outcome.is_ok()
 }
 
 fn api_routes(vault: Arc<Vault>, readiness: Readiness) -> impl Fn() -> Routes + Send + Sync + 'static {

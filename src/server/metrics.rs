@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{family::Family, gauge::Gauge};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
 use super::outlet::OutletMetrics;
@@ -38,6 +38,13 @@ pub struct VaultMetrics {
     epoch: Unsigned,
     log_entries: Unsigned,
     free_bytes: Unsigned,
+    reloads: Counter,
+    stale: Family<FilesLabel, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FilesLabel {
+    files: &'static str,
 }
 
 type Unsigned = Gauge<u64, AtomicU64>;
@@ -70,8 +77,18 @@ impl VaultMetrics {
         state
     }
 
+    /// Notes that files were read again, and which of them are not in force since they will not do.
+    pub fn reloaded(&self, outcomes: &[(&'static str, bool)]) {
+        for (files, taken) in outcomes {
+            self.stale.get_or_create(&FilesLabel { files }).set(i64::from(!taken));
+        }
+        self.reloads.inc();
+    }
+
     fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("lacuna");
+        registry.register("reloads", "Times that the files were read again", self.reloads.clone());
+        registry.register("files_stale", "1 for files that will not do: the old ones are in force", self.stale.clone());
         registry.register("state", "1 for the state the vault is in", self.state.clone());
         registry.register("slots_waiting", "Slots that are out of reach", self.slots_waiting.clone());
         registry.register("erasures_pending", "Erasures not carried out yet", self.erasures_pending.clone());

@@ -38,15 +38,19 @@ impl Signals {
     /// Blocks until SIGTERM or SIGINT; calls `reload` at each SIGHUP.
     pub fn wait(&mut self, reload: impl Fn()) -> Stop {
         let Self { runtime, terminate, interrupt, hangup } = self;
-        runtime.block_on(async {
-            loop {
+        loop {
+            let stop = runtime.block_on(async {
                 tokio::select! {
-                    _ = terminate.recv() => return Stop::Terminate,
-                    _ = interrupt.recv() => return Stop::Interrupt,
-                    _ = hangup.recv() => reload(),
+                    _ = terminate.recv() => Some(Stop::Terminate),
+                    _ = interrupt.recv() => Some(Stop::Interrupt),
+                    _ = hangup.recv() => None,
                 }
+            });
+            match stop {
+                Some(stop) => return stop,
+                None => reload(), // outside the runtime: it waits for the writer, which a runtime's own thread must not
             }
-        })
+        }
     }
 }
 

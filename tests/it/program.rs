@@ -100,6 +100,20 @@ impl Program {
         assert!(status.success(), "an orderly stop is no failure: {status}");
     }
 
+    /// Has it read its files again, and waits until it has.
+    pub fn reload(&self) {
+        let before = self.metric("lacuna_reloads_total");
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("it runs");
+        poll("done with reading", || (self.metric("lacuna_reloads_total") > before).then_some(()));
+    }
+
+    /// A number of the operations port, by its name and labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let answer = String::from_utf8(self.operations("/metrics")).expect("text");
+        let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {answer}"))
+    }
+
     /// Ends it as `kill -9` does, and waits.
     pub fn kill(self) {
         drop(self);

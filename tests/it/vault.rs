@@ -179,7 +179,8 @@ impl TestVault {
         })
     }
 
-    fn output(&self) -> PathBuf {
+    /// Where the program prints.
+    pub fn output(&self) -> PathBuf {
         self.home.path().join("output")
     }
 

@@ -128,7 +128,7 @@ pub fn deleted(deleted: Erasure) -> proto::DeleteItemResponse {
 /// An item as far as its caller may see it.
 pub fn item(view: ItemView) -> proto::Item {
     let shown = super::view(view.view).into();
-    let rule = view.rule.as_ref().map(|rule| rule.as_str().to_owned()).unwrap_or_default();
+    let rule = view.limit.as_ref().map(|limit| limit.as_str().to_owned()).unwrap_or_default();
     let masked = |path: &str| proto::MaskedField { path: path.to_owned(), view: shown, rule_id: rule.clone() };
     proto::Item {
         subject_id: view.subject.to_string(),
@@ -143,7 +143,7 @@ pub fn item(view: ItemView) -> proto::Item {
         value: view.value.as_ref().map(value::shown),
         view: shown,
         masked_fields: view.masked.iter().map(|path| masked(path.as_str())).collect(),
-        restricted: false,
+        restricted: view.restricted,
         receipt_id: String::new(),
     }
 }

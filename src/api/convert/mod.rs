@@ -7,11 +7,13 @@
 //! Texts are moved out of messages, not copied. INVARIANT: a fault names a field of the contract and a list index,
 //! never a text or a map key that came with the request.
 
+pub mod access;
 pub mod approvals;
 pub mod audit;
 pub mod batch;
 pub mod item;
 pub mod metadata;
+pub mod privacy;
 pub mod subject;
 pub mod system;
 pub mod value;

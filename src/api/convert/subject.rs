@@ -80,19 +80,19 @@ pub fn created(created: Created) -> proto::CreateSubjectResponse {
 }
 
 /// What is known about a subject.
-pub fn view(view: SubjectView) -> proto::GetSubjectResponse {
+pub fn view(view: SubjectView) -> proto::Subject {
     let state = match view.state {
         SubjectState::Active => proto::SubjectState::Active,
+        SubjectState::Restricted => proto::SubjectState::Restricted,
     };
-    let subject = proto::Subject {
+    proto::Subject {
         subject_id: view.subject.to_string(),
         external_id: clear(&view.external_id),
         labels: view.labels.into_iter().collect(),
         state: state.into(),
-        objections: Vec::new(),
+        objections: view.objections,
         create_time: Some(time(view.created)),
         item_counts: view.item_counts.into_iter().map(|(class, count)| (class.as_str().to_owned(), count)).collect(),
         receipt_id: String::new(),
-    };
-    proto::GetSubjectResponse { subject: Some(subject) }
+    }
 }

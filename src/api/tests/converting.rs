@@ -46,11 +46,12 @@ fn item_view(class: &ClassDef, value: Option<ItemValue>, metadata: Option<model:
         etag: "etag".into(),
         created: Timestamp::from_millis(1_500),
         updated: Timestamp::from_millis(-1),
+        restricted: false,
         view: DomainView::Masked,
         value,
         metadata,
         masked: Vec::new(),
-        rule: None,
+        limit: None,
     }
 }
 

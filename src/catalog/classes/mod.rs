@@ -36,6 +36,14 @@ macro_rules! classes {
                 CLASSES.iter().find(|class| class.id == id).expect("every variant is in the list it is made from")
             }
 
+            /// A value of a class with nothing in it; none if there is no such class.
+            fn blank(class: ClassId) -> Option<Self> {
+                $(if class == $class::DEF.id {
+                    return Some(Self::$class($class::default()));
+                })*
+                None
+            }
+
             fn canonicalise(&mut self, check: &mut Check) {
                 match self { $(Self::$class(value) => value.canonicalise(check),)* }
             }
@@ -74,6 +82,16 @@ classes! {
 /// The class of that id, whether or not the registry enables it: for records that name their class.
 pub fn class_of(id: &str) -> Option<&'static ClassDef> {
     CLASSES.iter().find(|class| class.id.as_str() == id)
+}
+
+/// The fields that a view of a class does not show in full, whatever a value holds. `EXISTS` shows nothing and lists
+/// none.
+pub fn hidden_fields(class: ClassId, view: View) -> Vec<FieldPath> {
+    let mut masker = Masker::survey(view);
+    if let Some(blank) = ItemValue::blank(class).filter(|_| view > View::Exists) {
+        blank.masked(&mut masker);
+    }
+    masker.into_altered()
 }
 
 impl ItemValue {

@@ -10,7 +10,8 @@ use crate::catalog::classes::class_of;
 use crate::catalog::purpose::PurposeId;
 use crate::catalog::text::Text;
 use crate::gate::refusal::{Refusal, State, Unavailable};
-use crate::gate::txn::{Fault, Reads};
+use crate::gate::txn::{Fault, Reads, Txn};
+use crate::items::model::RestrictionGround;
 use crate::keys::envelope::{Envelope, Kind, Part, Place};
 use crate::keys::page::{Entry, Tree};
 use crate::policy::question::{Resource, Standing};
@@ -28,6 +29,15 @@ pub struct Objection {
     pub purpose: String,
     /// For this class only; none for all.
     pub class: Option<ClassId>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Objection {
+    /// Whether it is one to processing this class for this purpose.
+    pub fn covers(&self, purpose: &str, class: ClassId) -> bool {
+        self.purpose == purpose && self.class.is_none_or(|only| only == class)
+    }
 }
 
 /// The row of a subject.
@@ -38,6 +48,8 @@ pub struct SubjectRow {
     pub created: Timestamp,
     /// What access rules may know of it: labels, and whether its processing is restricted. In clear.
     pub standing: Standing,
+    /// Why its processing is restricted. INVARIANT: stated exactly if the standing says so.
+    ground: Option<RestrictionGround>,
     /// Purposes to which the person objects: for one class, or for all. In clear.
     pub objections: Vec<Objection>,
     /// The caller's id, sealed.
@@ -45,6 +57,22 @@ pub struct SubjectRow {
 }
 
 impl SubjectRow {
+    /// Of a new subject.
+    pub fn new(position: u64, created: Timestamp, standing: Standing, external: Vec<u8>) -> Self {
+        Self { position, created, standing, ground: None, objections: Vec::new(), external }
+    }
+
+    /// Why its processing is restricted, if it is.
+    pub fn restriction(&self) -> Option<RestrictionGround> {
+        self.ground
+    }
+
+    /// Restricts its processing, or lifts that.
+    pub fn restrict(&mut self, ground: Option<RestrictionGround>) {
+        self.ground = ground;
+        self.standing.restricted = ground.is_some();
+    }
+
     /// The row, authenticated under the record key.
     pub fn encode(&self, vault: &VaultId, id: &SubjectId, record: &Entry) -> Vec<u8> {
         let clear = self.clear(record.extra);
@@ -60,9 +88,10 @@ impl SubjectRow {
             .u64(counter)
             .i64(self.created.as_millis())
             .list(self.standing.labels.iter(), |w, (name, value)| w.text(name).text(value))
-            .u8(self.standing.restricted.into())
+            .u8(self.ground.map_or(0, RestrictionGround::number))
             .list(self.objections.iter(), |w, objection| {
-                w.text(&objection.purpose).option(objection.class, |w, class| w.text(class.as_str()))
+                let w = w.text(&objection.purpose).option(objection.class, |w, class| w.text(class.as_str()));
+                w.i64(objection.since.as_millis())
             })
             .bytes(&self.external)
             .finish()
@@ -74,16 +103,21 @@ impl SubjectRow {
             return Err(Malformed);
         }
         let (position, counter) = (r.u64()?, r.u64()?);
+        let created = Timestamp::from_millis(r.i64()?);
+        let labels = r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?.into();
+        let ground = match r.u8()? {
+            0 => None,
+            number => Some(RestrictionGround::from_number(number).ok_or(Malformed)?),
+        };
         let row = Self {
             position,
-            created: Timestamp::from_millis(r.i64()?),
-            standing: Standing {
-                labels: r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?.into(),
-                restricted: r.u8()? == 1,
-            },
+            created,
+            standing: Standing { labels, restricted: ground.is_some() },
+            ground,
             objections: r.list(|r| {
                 let purpose = r.text()?.to_owned();
-                Ok(Objection { purpose, class: r.option(|r| class_of(r.text()?).map(|c| c.id).ok_or(Malformed))? })
+                let class = r.option(|r| class_of(r.text()?).map(|c| c.id).ok_or(Malformed))?;
+                Ok(Objection { purpose, class, since: Timestamp::from_millis(r.i64()?) })
             })?,
             external: r.bytes()?.to_vec(),
         };
@@ -111,11 +145,16 @@ impl OpenSubject {
 
     /// Items of a class of it, as access rules see them.
     pub fn data(&self, purpose: &PurposeId, class: ClassId) -> Resource {
-        let objects = |objection: &Objection| {
-            objection.purpose == purpose.as_str() && objection.class.is_none_or(|only| only == class)
-        };
-        let objected = self.row.objections.iter().any(objects);
+        let objected = self.row.objections.iter().any(|objection| objection.covers(purpose.as_str(), class));
         Resource::Data { class, standing: self.row.standing.clone(), objected, kept: false }
+    }
+
+    /// Stores its row as it is now, under the same key and with the next count.
+    pub fn store(&mut self, txn: &mut Txn<'_>, vault: &VaultId) -> Result<(), Refusal> {
+        self.record.extra += 1;
+        txn.set(self.tree(), RECORD_POSITION, &self.record)?;
+        txn.put(Space::Subject, *self.id.as_bytes(), self.row.encode(vault, &self.id, &self.record));
+        Ok(())
     }
 
     /// The keys of its entries in the log.

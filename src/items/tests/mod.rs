@@ -5,6 +5,7 @@ mod full;
 mod lists;
 mod records;
 mod repeats;
+mod rights;
 mod updates;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The shipped roles, the built-in rules, labels, and random policies against an evaluator of ten lines.
 
+mod cache;
 mod random;
 
 use std::sync::Arc;
@@ -147,6 +148,12 @@ fn what_does_not_fit_the_schema_is_refused_by_name() {
     refused("@id(\"a\") permit (principal == ?principal, action, resource);", "templates");
     assert!(load(DEFAULT).is_ok());
     assert!(matches!(load("?"), Err(RulesError::Policies(PolicyError::Syntax { .. }))));
+    refused("// one\n\n@id(\"a\")\npermit (principal, action, resource) when { ? };", "own.cedar, line 4");
+    refused(
+        "// one\n\n@id(\"a\")\npermit (principal in Lacuna::Role::\"boss\", action, resource);",
+        "own.cedar, line ",
+    );
+    refused("// one\n\npermit (principal, action, resource);", "own.cedar, line 3: every policy needs");
 }
 
 #[test]

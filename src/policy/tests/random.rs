@@ -1,5 +1,6 @@
 //! Random policies, decided by Cedar through the product's own path and by a reference evaluator that knows only what
-//! the documentation says: a permit must match, no forbid may, and the registry caps the view.
+//! the documentation says: a permit must match, no forbid may, the registry caps the view, and whatever the policies
+//! permit, what a person demanded and what is only kept come first.
 
 use proptest::prelude::*;
 
@@ -15,9 +16,11 @@ struct Rule {
     class: Option<&'static str>,
     view_max: Option<View>,
     region: Option<&'static str>,
+    ticket: Option<bool>,
+    restricted: Option<bool>,
 }
 
-const ROLES: [RoleId; 3] = [RoleId::Service, RoleId::Support, RoleId::Legal];
+const ROLES: [RoleId; 4] = [RoleId::Service, RoleId::Support, RoleId::Legal, RoleId::PrivacyOfficer];
 const ACTIONS: [Action; 3] = [Action::GetItem, Action::PutItem, Action::DeleteItem];
 const PURPOSES: [&str; 4] = ["service_delivery", "security", "improvement", "legal_compliance"];
 const CLASSES: [&str; 3] = ["contact", "government_id", "payment"];
@@ -38,6 +41,9 @@ impl Rule {
             self.region
                 .map(|region| format!("resource.hasTag(\"region\") && resource.getTag(\"region\") == \"{region}\"")),
         );
+        let flag = |name: &str, value: bool| if value { name.to_owned() } else { format!("!{name}") };
+        when.extend(self.ticket.map(|value| flag("context.ticket", value)));
+        when.extend(self.restricted.map(|value| flag("resource.restricted", value)));
         format!(
             "@id(\"r{number}\") {effect} ({principal}, {action}, resource is Lacuna::Data) when {{ {} }};",
             when.join(" && ")
@@ -51,6 +57,8 @@ impl Rule {
             && self.class.is_none_or(|class| class == asked.class)
             && self.view_max.is_none_or(|max| view <= max)
             && self.region.is_none_or(|region| Some(region) == asked.region)
+            && self.ticket.is_none_or(|ticket| ticket == asked.ticket)
+            && self.restricted.is_none_or(|restricted| restricted == asked.restricted)
     }
 }
 
@@ -61,12 +69,24 @@ struct Asked {
     purpose: &'static str,
     class: &'static str,
     region: Option<&'static str>,
+    ticket: bool,
+    restricted: bool,
+    objected: bool,
+    kept: bool,
+}
+
+/// What comes before all policies.
+fn is_guarded(asked: &Asked) -> bool {
+    let by_law = asked.purpose == "legal_compliance";
+    let meets_obligations = by_law && matches!(asked.role, RoleId::Legal | RoleId::PrivacyOfficer);
+    let settles_disputes = by_law && asked.role == RoleId::Legal && asked.action == Action::GetItem;
+    asked.objected || (asked.restricted && !meets_obligations) || (asked.kept && !settles_disputes)
 }
 
 fn reference(rules: &[Rule], cap: Option<View>, asked: &Asked) -> Option<View> {
     let permitted = |view: &View| {
         let matching = |permits: bool| rules.iter().any(|rule| rule.permits == permits && rule.matches(asked, *view));
-        matching(true) && !matching(false)
+        matching(true) && !matching(false) && !is_guarded(asked)
     };
     View::ALL.into_iter().rev().filter(|view| cap.is_some_and(|cap| *view <= cap)).find(permitted)
 }
@@ -80,8 +100,10 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         proptest::option::of(prop::sample::select(&CLASSES[..])),
         proptest::option::of(prop::sample::select(&View::ALL[..])),
         proptest::option::of(prop::sample::select(&REGIONS[..])),
+        proptest::option::weighted(0.2, any::<bool>()),
+        proptest::option::weighted(0.2, any::<bool>()),
     )
-        .prop_map(|(permits, role, action, purpose, class, view_max, region)| Rule {
+        .prop_map(|(permits, role, action, purpose, class, view_max, region, ticket, restricted)| Rule {
             permits,
             role,
             action,
@@ -89,6 +111,8 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             class,
             view_max,
             region,
+            ticket,
+            restricted,
         })
 }
 
@@ -99,9 +123,33 @@ fn any_asked() -> impl Strategy<Value = Asked> {
         prop::sample::select(&PURPOSES[..]),
         prop::sample::select(&CLASSES[..]),
         proptest::option::of(prop::sample::select(&REGIONS[..])),
+        (any::<bool>(), prop::bool::weighted(0.25), prop::bool::weighted(0.25), prop::bool::weighted(0.25)),
     )
-        .prop_map(|(role, action, purpose, class, region)| Asked { role, action, purpose, class, region })
+        .prop_map(|(role, action, purpose, class, region, (ticket, restricted, objected, kept))| Asked {
+            role,
+            action,
+            purpose,
+            class,
+            region,
+            ticket,
+            restricted,
+            objected,
+            kept,
+        })
 }
+
+/// A policy that permits everything to everybody.
+const EVERYTHING: Rule = Rule {
+    permits: true,
+    role: None,
+    action: None,
+    purpose: None,
+    class: None,
+    view_max: None,
+    region: None,
+    ticket: None,
+    restricted: None,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -109,22 +157,24 @@ proptest! {
     #[test]
     fn cedar_and_the_reference_agree(
         rules in prop::collection::vec(any_rule(), 0..8),
-        questions in prop::collection::vec(any_asked(), 16),
+        all in prop::bool::weighted(0.3),
+        questions in prop::collection::vec(any_asked(), 24),
     ) {
+        let rules: Vec<Rule> = rules.into_iter().chain(all.then_some(EVERYTHING)).collect();
         let text: Vec<String> = rules.iter().enumerate().map(|(number, rule)| rule.cedar(number)).collect();
         let loaded = Rules::load(registry::DEFAULT, &[("random.cedar".into(), text.join("\n"))]).expect("loads");
         for asked in questions {
             let labels = asked.region.map(|region| ("region".to_owned(), region.to_owned())).into_iter().collect();
-            let resource = data(asked.class, Standing { labels, restricted: false });
-            let question =
-                Question { resource, ..question(&loaded, asked.role, asked.purpose, asked.action) };
-            let purpose = question.purpose.clone();
-            let cap = loaded.registry().cap(&purpose, classes::class_of(asked.class).expect("a class").id);
-            let expected = reference(&rules, cap, &asked);
-            for _ in 0..2 { // decided, then found
-                let got = loaded.decide(&question).as_ref().as_ref().ok().map(|permit| permit.view());
-                prop_assert_eq!(got, expected, "{:?}", asked);
-            }
+            let standing = Standing { labels, restricted: asked.restricted };
+            let class = classes::class_of(asked.class).expect("a class").id;
+            let resource = Resource::Data { class, standing, objected: asked.objected, kept: asked.kept };
+            let general = question(&loaded, asked.role, asked.purpose, asked.action);
+            let question = Question { resource, ticket: asked.ticket, ..general };
+            let cap = loaded.registry().cap(&question.purpose, class);
+            let found = loaded.decide(&question).as_ref().as_ref().ok().map(|permit| permit.view());
+            prop_assert_eq!(found, reference(&rules, cap, &asked), "{:?}", asked);
+            let again = loaded.decide(&question).as_ref().as_ref().ok().map(|permit| permit.view());
+            prop_assert_eq!(again, found, "the same when it is found again");
         }
     }
 }

@@ -1,0 +1,123 @@
+//! To a role that may not know what exists, "denied" and "absent" look alike: in every byte, and in time.
+
+use std::time::{Duration, Instant};
+
+use lacuna::api::proto::*;
+use lacuna::base::limits::ABSENCE_BEAT;
+use tonic::Status;
+
+use crate::program::subject;
+use crate::vault::TestVault;
+
+/// Rounds of one call of each kind, in turns.
+const ROUNDS: usize = 300;
+
+/// What is asked for: what is there and not for this role; an item that never was; a person who never was.
+struct Case {
+    name: &'static str,
+    subject_id: String,
+    item_id: String,
+}
+
+async fn cases(vault: &TestVault) -> Vec<Case> {
+    let created = vault.create(&["government_id", "contact"]).await;
+    let deleted = &created.items[1].item_id;
+    vault.delete(&created.subject_id, deleted).await.expect("deletes");
+    let other = vault.create(&["government_id"]).await;
+    let case = |name, subject_id: &str, item_id: &str| Case {
+        name,
+        subject_id: subject_id.to_owned(),
+        item_id: item_id.to_owned(),
+    };
+    let nobody = format!("sub_{}", "a".repeat(26));
+    let nothing = format!("itm_{}", "a".repeat(26));
+    vec![
+        case("denied", &created.subject_id, &created.items[0].item_id),
+        case("never was", &created.subject_id, &nothing),
+        case("another's", &created.subject_id, &other.items[0].item_id),
+        case("deleted", &created.subject_id, deleted),
+        case("no such person", &nobody, &nothing),
+    ]
+}
+
+fn request(case: &Case) -> GetItemRequest {
+    GetItemRequest {
+        context: Some(CallContext { purpose: "service_delivery".into(), ..Default::default() }),
+        subject: subject(&case.subject_id),
+        item_id: case.item_id.clone(),
+        ..Default::default()
+    }
+}
+
+/// Everything a client sees of an error, but for the call's own id.
+fn seen(status: &Status) -> Vec<u8> {
+    let mut bytes = format!("{:?} {}", status.code(), status.message()).into_bytes();
+    bytes.extend(without_request(status.details()));
+    let mut headers: Vec<String> = status
+        .metadata()
+        .as_ref()
+        .iter()
+        .filter(|(name, _)| !["date", "grpc-status-details-bin"].contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value:?}"))
+        .collect();
+    headers.sort();
+    bytes.extend(headers.join("\n").into_bytes());
+    bytes
+}
+
+fn without_request(details: &[u8]) -> Vec<u8> {
+    let text: Vec<u8> = details.to_vec();
+    match text.windows(4).position(|window| window == b"req_") {
+        Some(at) => [&text[..at], &text[at + 30..]].concat(),
+        None => text,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_and_absent_are_the_same_bytes() {
+    let vault = TestVault::start();
+    let mut answers = Vec::new();
+    for case in cases(&vault).await {
+        let status = vault.client("support").get_item(request(&case)).await.err().expect("is refused");
+        assert!(status.details().windows(4).any(|window| window == b"req_"), "names the call");
+        answers.push((case.name, seen(&status)));
+    }
+    for (name, bytes) in &answers {
+        assert_eq!(bytes, &answers[0].1, "{name} differs from {}", answers[0].0);
+    }
+}
+
+/// Calls of each kind in turns, on one connection, so that whatever else goes on meets all alike. The medians must not
+/// differ by more than what one such call differs from the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_and_absent_take_the_same_time() {
+    let vault = TestVault::start();
+    let cases = cases(&vault).await;
+    let mut client = vault.client("support");
+    let mut times: Vec<Vec<Duration>> = cases.iter().map(|_| Vec::with_capacity(ROUNDS)).collect();
+    for round in 0..ROUNDS + 20 {
+        for step in 0..cases.len() {
+            let which = (round + step) % cases.len(); // no kind always follows the same other one
+            let request = request(&cases[which]);
+            let start = Instant::now();
+            client.get_item(request).await.err().expect("is refused");
+            if round >= 20 {
+                times[which].push(start.elapsed());
+            }
+        }
+    }
+    let quartiles = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        [times[ROUNDS / 4], times[ROUNDS / 2], times[ROUNDS * 3 / 4]]
+    };
+    let all: Vec<[Duration; 3]> = times.iter_mut().map(quartiles).collect();
+    for (case, quartiles) in cases.iter().zip(&all) {
+        println!("{:15} quartiles {quartiles:?}", case.name);
+    }
+    // Without the beat, the person who never was is answered a tenth of a millisecond sooner.
+    assert!(times.iter().flatten().all(|time| *time >= ABSENCE_BEAT), "every answer waits for the beat");
+    let spread = all.iter().map(|[low, _, high]| *high - *low).max().expect("cases");
+    let medians = || all.iter().map(|[_, median, _]| *median);
+    let apart = medians().max().expect("cases") - medians().min().expect("cases");
+    assert!(apart <= spread, "medians are {apart:?} apart, the middle half of calls {spread:?}");
+}
