@@ -119,7 +119,8 @@ fn large(c: &mut Criterion) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let engine = RocksEngine::open(&dir.path().join("db"), &RocksOptions::default()).expect("a store");
+    let engine = RocksEngine::open(&dir.path().join("db"), &RocksOptions { create: true, ..RocksOptions::default() })
+        .expect("a store");
     make_large(&engine);
     // As for two years: a token for each of 26 periods, one of which has all entries.
     let tokens = |subject: u64| (0..25).map(|n| token(SUBJECTS + n)).chain([token(subject)]).collect();
