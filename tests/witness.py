@@ -5,6 +5,8 @@
 LACUNA is the program, TREES what tests/it/witness.rs wrote, FOLDER an empty folder for a throw-away vault.
 """
 
+import base64
+import hashlib
 import json
 import pathlib
 import random
@@ -90,6 +92,18 @@ def grow(calls):
         vault.CreateSubject(vault_pb2.CreateSubjectRequest(context=types_pb2.CallContext(purpose="service_delivery")))
 
 
+def details(bundle):
+    """The details in an export: what tlog-tiles has no place for, see docs/audit-format.md."""
+    folder = export / "details"
+    path = next(path for path in (folder / f"{bundle:03}", *folder.glob(f"{bundle:03}.p/*")) if path.is_file())
+    data, found = path.read_bytes(), []
+    while data:
+        length = 5 + int.from_bytes(data[1:5]) if data[0] else 1
+        found.append(data[5:length])
+        data = data[length:]
+    return found
+
+
 def until_covered(size):
     while (now := tlog.open_checkpoint(source.get("checkpoint"), key)[0]) < size:
         time.sleep(0.05)
@@ -163,6 +177,31 @@ done = lacuna("audit", "export", str(export), "--dev", str(FOLDER), "--output", 
 assert done.returncode == 0 and json.loads(done.stdout)["new"] >= 300, done.stderr
 assert verify().returncode == 0, verify().stderr
 assert tlog.check_log(tlog.Source(str(export)), key, kept[2]) >= size + 300
+
+# Another key signs; the old one leads to it.
+keys = json.loads(lacuna("key", "list", "--dev", str(FOLDER), "--output", "json").stdout)["keys"]
+old = next(key_ for key_ in keys if key_["kind"] == "KEY_KIND_LOG_SIGNING")
+assert old["verifier_key"] == dev["audit_vkey"]
+done = lacuna("key", "rotate", old["key_id"], "--dev", str(FOLDER), "--output", "json")
+assert done.returncode == 0, done.stderr
+handover = json.loads(done.stdout)["rotation"]["proof"]["handover"]
+note = base64.b64decode(handover["checkpoint"]["note"])
+leaf, size = base64.b64decode(handover["leaf"]), int(handover["inclusion"]["tree_size"])
+time.sleep(1)
+new = tlog.Key(json.loads((FOLDER / "dev.json").read_text())["audit_vkey"])
+assert new.id != key.id and tlog.open_checkpoint(note, new)[0] == size
+tlog.check_inclusion(tlog.leaf_hash(leaf), int(handover["inclusion"]["leaf_index"]), size,
+                     [base64.b64decode(hash) for hash in handover["inclusion"]["path"]], tlog.open_checkpoint(note, new)[1])
+done = lacuna("audit", "export", str(export), "--dev", str(FOLDER))
+assert done.returncode == 0, done.stderr
+done = verify("--checkpoint", str(FOLDER / "checkpoints"), "--output", "json")
+assert done.returncode == 0 and len(json.loads(done.stdout)["handovers"]) == 1, done.stderr
+index = json.loads(done.stdout)["handovers"][0]["index"]
+signed = details(index // 256)[index % 256]
+for each in (key, new):
+    assert tlog.open_checkpoint(signed, each)[0] == index, "the note is signed by both"
+assert hashlib.sha256(signed).digest() in leaf
+say("witness: the log's new key is signed in by the old one")
 victim = export / "tile/entries/001"
 bytes_ = bytearray(victim.read_bytes())
 bytes_[100] ^= 1

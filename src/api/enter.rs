@@ -92,7 +92,8 @@ pub(super) async fn not_built_stream<M: Asked + 'static, R>(
 /// The answers of a streaming method that is not built yet: none.
 pub(super) type NoAnswers<R> = tokio_stream::Empty<Result<R, Status>>;
 
-async fn record_not_built(vault: &Vault, call: &Call) -> Status {
+/// Records and answers a call that this vault cannot carry out yet.
+pub(super) async fn record_not_built(vault: &Vault, call: &Call) -> Status {
     match vault.record_not_offered(call).await {
         Ok(()) => status::not_implemented(call.request()),
         Err(refusal) => status::of(&refusal, None),

@@ -1,12 +1,14 @@
-//! Key rotation and destruction. Not built yet.
+//! Keys: the ones that sign are listed, and the one that signs the log is replaced. The rest is not built yet.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::enter::{NoAnswers, not_built};
+use super::convert;
+use super::enter::{NoAnswers, enter, not_built, record_not_built, refuse};
 use super::proto::keys_server::Keys;
 use super::proto::*;
+use crate::gate::signing;
 use crate::gate::vault::Vault;
 
 /// The service `lacuna.v1.Keys`.
@@ -18,14 +20,20 @@ impl Keys for KeysService {
         &self,
         request: Request<GetKeyStatusRequest>,
     ) -> Result<Response<GetKeyStatusResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, wanted) = enter(&self.0, request).await?.convert(&self.0, convert::keys::wanted).await?;
+        let keys = signing::list(&self.0, &call).await.map_err(refuse(&call))?;
+        Ok(Response::new(convert::keys::listed(keys, &wanted)))
     }
 
     async fn start_rotation(
         &self,
         request: Request<StartRotationRequest>,
     ) -> Result<Response<StartRotationResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, key) = enter(&self.0, request).await?.convert(&self.0, convert::keys::start).await?;
+        match signing::replace(&self.0, &call, key).await.map_err(refuse(&call))? {
+            Some(replaced) => Ok(Response::new(convert::keys::replaced(replaced))),
+            None => Err(record_not_built(&self.0, &call).await),
+        }
     }
 
     type WatchRotationStream = NoAnswers<WatchRotationResponse>;

@@ -13,6 +13,7 @@ use super::sequence::{Error, Head};
 use super::stored::{CHECKPOINT, Rows, SignedCheckpoint, StoredLog, subject_key, tile_key};
 use super::tile::{ENTRY_BYTES_MAX, TILE_WIDTH, encode_tile, partial_tiles};
 use super::tree::leaf_hash;
+use crate::crypto::hash::Digest;
 use crate::crypto::sign::Signer;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
@@ -51,6 +52,11 @@ impl Integrator {
     /// How many leaves are integrated.
     pub fn size(&self) -> u64 {
         self.edge.size()
+    }
+
+    /// The root over what is integrated.
+    pub fn root(&self) -> Digest {
+        self.edge.root()
     }
 
     /// Takes in whole rows, at least `leaves` leaves or up to `until`, and returns what becomes final by that.

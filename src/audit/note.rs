@@ -56,6 +56,11 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The public half.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
     /// The short number that tells keys of one name apart. Proves nothing.
     pub fn id(&self) -> [u8; 4] {
         let hash = sha256(&[self.name.as_bytes(), b"\n", &self.typed()]);

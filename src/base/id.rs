@@ -73,6 +73,10 @@ ids! {
     ApprovalId = "apr_";
     /// Two people's word that a slot is destroyed.
     AttestationId = "att_";
+    /// A key of the vault's that people refer to; derived from what is public about it.
+    KeyId = "key_";
+    /// The replacement of a key.
+    RotationId = "rot_";
 }
 
 fn write_text(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {

@@ -15,7 +15,7 @@ macro_rules! log_safe {
 
 log_safe!(bool, u8, u16, u32, u64, usize, i64);
 log_safe!(super::id::VaultId, super::id::InstanceId, super::id::SlotId, super::id::RequestId);
-log_safe!(super::id::SubjectId, super::id::ItemId, super::id::ReceiptId);
+log_safe!(super::id::SubjectId, super::id::ItemId, super::id::ReceiptId, super::id::KeyId, super::id::RotationId);
 log_safe!(super::time::Timestamp);
 
 /// Text that may be logged: a constant of the program, or the display of something [`LogSafe`].

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::base::time::{Clock as _, SystemClock};
 use crate::catalog::registry;
+use crate::gate::vault::Vault;
 use crate::keys::outer::file::KeyFile;
 use crate::policy::policies;
 use crate::server::assemble::{Mode, Service, StartError};
@@ -46,11 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
     config.listen.ops_address = arguments.ops_listen;
     super::serve::until_signal(&config, Mode::Dev, |service| {
         let description = describe(&dir, &config, service);
-        let text = serde_json::to_string_pretty(&description)?;
-        // Whoever waits for the file must never read half of it.
-        let unfinished = dir.join("dev.json.new");
-        std::fs::write(&unfinished, text)?;
-        std::fs::rename(&unfinished, &ready)?;
+        write(&ready, &description)?;
+        keep_right(&service.vault, ready.clone(), description)?;
         println!(
             "lacuna dev: grpc {}, operations {}, {}",
             service.api.address(),
@@ -60,6 +60,33 @@ pub fn run(arguments: &Arguments) -> Result<(), StartError> {
         Ok(())
     })
 }
+
+fn write(ready: &Path, description: &serde_json::Value) -> Result<(), StartError> {
+    // Whoever waits for the file must never read half of it.
+    let unfinished = ready.with_extension("json.new");
+    std::fs::write(&unfinished, serde_json::to_string_pretty(description)?)?;
+    Ok(std::fs::rename(&unfinished, ready)?)
+}
+
+/// Writes the description again whenever the log is signed by another key.
+fn keep_right(vault: &Arc<Vault>, ready: PathBuf, mut description: serde_json::Value) -> Result<(), StartError> {
+    let vault = Arc::downgrade(vault);
+    std::thread::Builder::new().name("dev.json".into()).spawn(move || {
+        while let Some(verifiers) = vault.upgrade().map(|vault| vault.verifiers()) {
+            if description["audit_vkey"] != *verifiers.audit {
+                description["audit_vkey"] = verifiers.audit.into();
+                if let Err(error) = write(&ready, &description) {
+                    tracing::warn!(%error, "dev.json names the log's old key");
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+    })?;
+    Ok(())
+}
+
+/// How often it is looked for another key.
+const LOOK: Duration = Duration::from_millis(250);
 
 fn make(dir: &Path) -> Result<(), StartError> {
     for name in ["tls", "slots", "data", "policies"] {

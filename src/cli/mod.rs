@@ -12,6 +12,7 @@ mod files;
 mod item;
 mod item_table;
 mod json;
+mod key;
 mod policy;
 mod remote;
 mod serve;
@@ -54,6 +55,9 @@ enum Command {
     /// Read, follow, export and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// List the keys that sign, and replace the one that signs the log.
+    #[command(subcommand)]
+    Key(key::Command),
     /// List, give and refuse approvals: what needs two people.
     #[command(subcommand)]
     Approval(approval::Command),
@@ -84,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Item(command) => item::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),
+        Command::Key(command) => key::run(&command),
         Command::Slot(command) => slot::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Config(command) => config::run(&command).map_err(Failure::from),

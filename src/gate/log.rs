@@ -4,16 +4,21 @@
 //! hands its rows to the committer like everybody else. What it holds in memory changes only once a checkpoint is
 //! durable, so that a refused commit or a crash costs nothing but the work.
 
+pub mod keys;
+mod rotate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::committer::{Committer, end_within};
 use super::open::{OpenError, Signing};
 use super::refusal::{Refusal, Unavailable};
+use super::slots::SlotSet;
 use crate::audit::check;
 use crate::audit::integrate::Integrator;
 use crate::audit::note::VerifierKey;
@@ -23,12 +28,15 @@ use crate::base::fault;
 use crate::base::limits::{
     CHECKPOINT_PERIOD, CHECKPOINT_WAIT_MAX, LOG_ROUND_LEAVES, LOG_STEP_LEAVES, SHUTDOWN_TIME_MAX,
 };
+use crate::crypto::sign::PublicKey;
 use crate::store::Engine;
+use keys::LogKeys;
 
 /// The audit log's checkpoints, and the way to what they cover.
 pub struct Log {
     engine: Arc<dyn Engine>,
-    key: VerifierKey,
+    origin: String,
+    keys: Arc<ArcSwap<LogKeys>>,
     shared: Arc<Shared>,
     known: watch::Receiver<Known>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -40,6 +48,8 @@ pub struct Log {
 pub struct Known {
     /// The newest checkpoint; none in the first moments of a new vault.
     pub newest: Option<Arc<SignedCheckpoint>>,
+    /// The last note by which one signing key hands over to the next, if that was since the start.
+    pub handover: Option<Arc<SignedCheckpoint>>,
     /// Why nothing is signed any more.
     pub ended: Option<Unavailable>,
 }
@@ -61,6 +71,8 @@ struct Shared {
 struct Asked {
     /// Somebody waits for a checkpoint over this many leaves.
     size: Option<u64>,
+    /// Somebody waits for another signing key.
+    rotations: Vec<rotate::Asked>,
     stopping: bool,
 }
 
@@ -69,19 +81,30 @@ impl Log {
     pub(super) fn start(
         engine: Arc<dyn Engine>,
         committer: Arc<Committer>,
-        signing: Signing,
+        slots: Arc<SlotSet>,
+        (signing, keys): (Signing, LogKeys),
         integrated: Integrator,
     ) -> Result<Self, OpenError> {
         let newest = StoredLog(&*engine).checkpoint()?.map(Arc::new);
-        let (tell, known) = watch::channel(Known { newest, ended: None });
+        let (tell, known) = watch::channel(Known { newest, ..Known::default() });
         let tell = Arc::new(tell);
         let told = tell.clone();
-        let (shared, key) = (Arc::new(Shared::default()), signing.key.clone());
-        let runner = Runner { engine: engine.clone(), committer, signing, integrated, shared: shared.clone(), tell };
+        let (shared, origin) = (Arc::new(Shared::default()), signing.key.name().to_owned());
+        let keys = Arc::new(ArcSwap::from_pointee(keys));
+        let runner = Runner {
+            engine: engine.clone(),
+            committer,
+            slots,
+            signing,
+            keys: keys.clone(),
+            integrated,
+            shared: shared.clone(),
+            tell,
+        };
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || runner.run());
         let thread = Mutex::new(Some(thread.map_err(|_| OpenError::Thread)?));
         let checker = Mutex::new(start_checker(engine.clone(), shared.clone(), told)?);
-        Ok(Self { engine, key, shared, known, thread, checker })
+        Ok(Self { engine, origin, keys, shared, known, thread, checker })
     }
 
     /// The log as it is stored.
@@ -89,9 +112,19 @@ impl Log {
         StoredLog(&*self.engine)
     }
 
-    /// The key that verifies its checkpoints.
-    pub fn key(&self) -> &VerifierKey {
-        &self.key
+    /// The key that verifies its checkpoints from now on.
+    pub fn key(&self) -> VerifierKey {
+        self.verifier(&self.keys.load().current().public)
+    }
+
+    /// Every key that has signed it.
+    pub fn keys(&self) -> Arc<LogKeys> {
+        self.keys.load_full()
+    }
+
+    /// What verifies the signatures of one of its keys.
+    pub fn verifier(&self, public: &PublicKey) -> VerifierKey {
+        keys::verifier(&self.origin, public).expect("it is the name of the key that the log was opened with")
     }
 
     /// How far the log is signed, now and from now on.
@@ -146,7 +179,9 @@ impl Log {
 struct Runner {
     engine: Arc<dyn Engine>,
     committer: Arc<Committer>,
+    slots: Arc<SlotSet>,
     signing: Signing,
+    keys: Arc<ArcSwap<LogKeys>>,
     integrated: Integrator,
     shared: Arc<Shared>,
     tell: Arc<watch::Sender<Known>>,
@@ -206,6 +241,7 @@ impl Runner {
             if self.shared.ended.load(Ordering::Acquire) {
                 return; // what the checker found is not to be signed for
             }
+            self.rotate_all();
             match self.catch_up() {
                 Ok(()) if stopping => return,
                 Ok(()) | Err(Cut::Refused) => {}
@@ -217,8 +253,11 @@ impl Runner {
     /// Waits until somebody asks for more than is signed, or a period is over. Whether to stop after this time.
     fn wait(&self) -> bool {
         let mut asked = self.shared.asked.lock();
-        let is_urgent =
-            |asked: &Asked| asked.stopping || asked.size.is_some_and(|size| !self.tell.borrow().covers(size));
+        let is_urgent = |asked: &Asked| {
+            asked.stopping
+                || !asked.rotations.is_empty()
+                || asked.size.is_some_and(|size| !self.tell.borrow().covers(size))
+        };
         if !is_urgent(&asked) {
             self.shared.wake.wait_for(&mut asked, CHECKPOINT_PERIOD);
         }

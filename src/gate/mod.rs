@@ -26,6 +26,7 @@ pub mod record;
 pub mod refusal;
 pub mod room;
 pub mod service_keys;
+pub mod signing;
 pub mod slot_changes;
 pub mod slots;
 pub mod standpoint;

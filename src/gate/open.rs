@@ -10,6 +10,7 @@ use super::committer::Committer;
 use super::epoch::{Epochs, STATE, Work};
 use super::former;
 use super::log::Log;
+use super::log::keys::{self as log_keys, LogKeys};
 use super::pages::StoredPages;
 use super::persons::Persons;
 use super::places::{self, Places};
@@ -20,7 +21,7 @@ use super::room::Room;
 use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
 use super::txn::{Ground, Txn};
-use super::vault::{Patience, Vault, Verifiers};
+use super::vault::{Patience, Vault};
 use crate::audit::integrate::Integrator;
 use crate::audit::note::VerifierKey;
 use crate::audit::sequence::{self, Head};
@@ -48,8 +49,9 @@ use crate::store::{self, Engine};
 
 /// The row that names the vault and its slots.
 pub(super) const VAULT: &[u8] = b"vault";
-const AUDIT_KEY: &[u8] = b"signing/audit";
-const RECEIPT_KEY: &[u8] = b"signing/receipt";
+/// The name and the row of the key that signs the log.
+pub(super) const AUDIT_KEY: &str = "signing/audit";
+const RECEIPT_KEY: &str = "signing/receipt";
 /// How a passphrase becomes the outer key; absent where the key is in a file.
 const OUTER_KDF: &[u8] = b"outer/kdf";
 
@@ -143,15 +145,16 @@ pub(super) struct Known {
     pub spare: Vec<Place>,
     pub state: State,
     pub outer: Key,
-    pub verifiers: Verifiers,
+    pub receipts: VerifierKey,
     pub signing: Signing,
+    pub log_keys: LogKeys,
     pub head: Head,
     pub integrated: Integrator,
 }
 
 /// The key of the audit log.
 pub(super) struct Signing {
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     pub key: VerifierKey,
 }
 
@@ -199,7 +202,11 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
     batch.put(Space::Meta, STATE, first.encode());
     for name in [AUDIT_KEY, RECEIPT_KEY] {
         let seed = rng::make_secret()?;
-        batch.put(Space::Meta, name, root::seal_signing(&outer, &identity.vault, text(name), &seed)?);
+        batch.put(Space::Meta, name, root::seal_signing(&outer, &identity.vault, name, &seed)?);
+        if name == AUDIT_KEY {
+            let keys = LogKeys::first(*Signer::from_seed(&seed).public(), parts.clock.now());
+            batch.put(Space::Meta, log_keys::ROW, keys.encode());
+        }
     }
     if let Some(kdf) = kdf {
         batch.put(Space::Meta, OUTER_KDF, kdf.encode());
@@ -217,7 +224,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let Known { identity, seats, spare, state, outer, verifiers, signing, head, integrated } = recognise(&parts)?;
+    let Known { identity, seats, spare, state, outer, receipts, signing, log_keys, head, integrated } =
+        recognise(&parts)?;
     let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
     slots.reload_former(&*engine)?;
     slots.set_spare(spare, parts.accepts_e0);
@@ -247,7 +255,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         patience: parts.patience,
     };
     let epochs = Epochs::start(work, pending, held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
-    let log = Log::start(engine.clone(), committer.clone(), signing, integrated)?;
+    let log = Log::start(engine.clone(), committer.clone(), slots.clone(), (signing, log_keys), integrated)?;
     Ok(Arc::new(Vault {
         id: identity.vault,
         engine,
@@ -267,7 +275,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         closing: std::sync::atomic::AtomicBool::new(false),
         clock: parts.clock,
         index_key,
-        verifiers,
+        receipts,
         store_bytes: parts.store_bytes,
         room,
         patience: parts.patience,
@@ -282,22 +290,28 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let state = State::decode(&row(STATE)?).map_err(|_| OpenError::Damaged("epoch"))?;
     let kdf = engine.get(Space::Meta, OUTER_KDF)?.map(|row| Kdf::decode(&row)).transpose();
     let outer = parts.outer.key(kdf.map_err(|_| OpenError::Damaged(text(OUTER_KDF)))?)?;
-    let signing = signing(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY)?)?;
-    let receipts = self::signing(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY)?)?;
-    let verifiers = Verifiers { audit: signing.key.to_string(), receipt: receipts.key.to_string() };
+    let signing = signing(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY.as_bytes())?)?;
+    let receipts = self::signing(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY.as_bytes())?)?;
+    let log_keys = LogKeys::decode(&row(log_keys::ROW)?).map_err(|_| OpenError::Damaged(text(log_keys::ROW)))?;
+    if log_keys.current().public != *signing.signer.public() {
+        return Err(OpenError::Damaged(text(log_keys::ROW)));
+    }
     let configured = parts.slots.len();
     let count = OpenError::SlotCount { known: identity.slots.len(), configured };
     let Places { seats, spare } =
         places::assign(places(parts), &identity.slots, &former::load(engine)?).ok_or(count)?;
     let head = Head::load(engine)?;
-    let integrated = Integrator::resume(StoredLog(engine), &signing.key, head)?;
-    Ok(Known { identity, seats, spare, state, outer, verifiers, signing, head, integrated })
+    let log = StoredLog(engine);
+    let signed_by = log_keys::verifier(signing.key.name(), &log_keys.at(log.integrated()?).public);
+    let signed_by = signed_by.map_err(|_| OpenError::Damaged("vault"))?;
+    let integrated = Integrator::resume(log, &signed_by, head)?;
+    Ok(Known { identity, seats, spare, state, outer, receipts: receipts.key, signing, log_keys, head, integrated })
 }
 
-fn signing(outer: &Key, vault: &VaultId, name: &'static [u8], sealed: &[u8]) -> Result<Signing, OpenError> {
-    let seed = root::open_signing(outer, vault, text(name), sealed).map_err(|_| OpenError::WrongOuterKey)?;
-    let purpose = text(name).rsplit('/').next().unwrap_or_default();
-    let signer = Signer::from_seed(&seed);
+fn signing(outer: &Key, vault: &VaultId, name: &'static str, sealed: &[u8]) -> Result<Signing, OpenError> {
+    let seed = root::open_signing(outer, vault, name, sealed).map_err(|_| OpenError::WrongOuterKey)?;
+    let purpose = name.rsplit('/').next().unwrap_or_default();
+    let signer = Arc::new(Signer::from_seed(&seed));
     let key = VerifierKey::new(&format!("{vault}/{purpose}"), *signer.public());
     Ok(Signing { signer, key: key.map_err(|_| OpenError::Damaged("vault"))? })
 }

@@ -144,10 +144,7 @@ impl Vault {
         if kind == Kind::Checkpoint {
             self.log().checkpoint(0).await?; // in the first second of a vault there is none yet
         }
-        self.file(resource).map_err(|error| match error {
-            sequence::Error::Damaged(_) => Unavailable::Damaged.into(),
-            sequence::Error::Store(error) => error.into(),
-        })
+        Ok(self.file(resource)?)
     }
 
     async fn record_reading(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::audit::sequence;
 use crate::base::id::{ApprovalId, PolicyVersion, ReceiptId, SlotId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
@@ -297,6 +298,15 @@ impl Fault {
     /// A fault that a value's validator found, below the field that holds the value.
     pub fn of_value(prefix: &str, path: &FieldPath, reason: validate::Reason) -> Self {
         Self { field: format!("{prefix}.{}", path.as_str()), reason: FaultReason::Value(reason) }
+    }
+}
+
+impl From<sequence::Error> for Refusal {
+    fn from(error: sequence::Error) -> Self {
+        match error {
+            sequence::Error::Damaged(_) => Unavailable::Damaged.into(),
+            sequence::Error::Store(error) => error.into(),
+        }
     }
 }
 

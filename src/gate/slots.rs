@@ -8,6 +8,7 @@ use super::former::{self, FormerSlot};
 use crate::base::fault;
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::secret::Key;
+use crate::crypto::rng::RandomFailed;
 use crate::keys::epoch::{self, Standing, State};
 use crate::keys::root;
 use crate::keys::slot::file::{FileSlot, Place};
@@ -118,6 +119,11 @@ struct Spare {
 }
 
 impl SlotSet {
+    /// Seals the seed of a signing key under the outer key.
+    pub fn seal_signing(&self, name: &str, seed: &Key) -> Result<Vec<u8>, RandomFailed> {
+        root::seal_signing(&self.outer, &self.vault, name, seed)
+    }
+
     /// Over slots that are not claimed yet.
     pub fn new(vault: VaultId, owner: InstanceId, outer: Key, places: Vec<(SlotId, Place)>) -> Self {
         let seats = places.into_iter().map(|(slot, place)| SlotSeat::new(slot, place)).collect();

@@ -22,6 +22,7 @@ use super::room::Room;
 use super::slots::SlotSet;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
+use crate::audit::note::VerifierKey;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
 use crate::base::log_safe::SafeText;
@@ -53,7 +54,7 @@ pub struct Vault {
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) index_key: Key,
-    pub(super) verifiers: Verifiers,
+    pub(super) receipts: VerifierKey,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) room: Arc<Room>,
     pub(super) patience: Patience,
@@ -173,9 +174,9 @@ impl Vault {
         &self.index_key
     }
 
-    /// The public keys.
-    pub fn verifiers(&self) -> &Verifiers {
-        &self.verifiers
+    /// The public keys, as they are now.
+    pub fn verifiers(&self) -> Verifiers {
+        Verifiers { audit: self.log.key().to_string(), receipt: self.receipts.to_string() }
     }
 
     /// The room on the store's volume.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lacuna::api::proto::keys_client::KeysClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use lacuna::server::certs::DEV_TRUST_DOMAIN;
@@ -200,8 +201,10 @@ const TABLE: &[Row] = &[
     closed("Holds/ReleaseHold"),
     closed("Holds/ListHolds"),
     closed("Holds/ListKeepReasons"),
-    closed("Keys/GetKeyStatus"),
-    closed("Keys/StartRotation"),
+    row("Keys/GetKeyStatus", Classless, KEY_ADMINS, |_, _| Vec::new()),
+    row("Keys/StartRotation", Classless, KEY_ADMINS, |f, _| {
+        StartRotationRequest { key_id: f.log_key.clone(), ..Default::default() }.encode_to_vec()
+    }),
     closed("Keys/WatchRotation"),
     closed("Keys/PauseRotation"),
     closed("Keys/ResumeRotation"),
@@ -278,6 +281,8 @@ fn refused_everywhere() -> Vec<(&'static str, Option<&'static str>, Option<CallC
 struct Fixture {
     created: CreateSubjectResponse,
     new_items: Arc<BTreeMap<&'static str, NewItem>>,
+    /// The key that signs the log.
+    log_key: String,
 }
 
 impl Fixture {
@@ -288,7 +293,11 @@ impl Fixture {
             ..Default::default()
         };
         let created = vault.client("service").create_subject(request).await.expect("creates").into_inner();
-        Arc::new(Self { created, new_items: new_items.clone() })
+        let mut keys = KeysClient::new(vault.service(Some("key-admin")));
+        let request = GetKeyStatusRequest { context: vault.context("security"), ..Default::default() };
+        let key = keys.get_key_status(request).await.expect("tells").into_inner().keys.remove(0);
+        assert_eq!(key.kind(), KeyKind::LogSigning);
+        Arc::new(Self { created, new_items: new_items.clone(), log_key: key.key_id })
     }
 
     fn subject(&self) -> Option<SubjectRef> {

@@ -15,6 +15,7 @@ mod hostile;
 mod leaks;
 mod oracle;
 mod program;
+mod published;
 mod random;
 mod raw;
 mod reliability;

@@ -14,13 +14,15 @@ use crate::cli::{Ran, run};
 use crate::program::Program;
 
 /// What `lacuna serve` needs, in a folder: certificates of an authority of its own, a passphrase, slots.
-struct Installation {
+pub struct Installation {
     dir: tempfile::TempDir,
     address: String,
+    /// Where it serves operations.
+    pub ops_address: String,
 }
 
 /// A running `lacuna serve`; killed when dropped.
-struct Serving(Child);
+pub struct Serving(Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
@@ -30,25 +32,31 @@ impl Drop for Serving {
 }
 
 impl Installation {
-    fn new() -> Self {
+    /// A new one, which has not been started.
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         // Both are held until both are known, so that they differ.
         let free = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let [address, ops] = free.map(|socket| socket.local_addr().expect("an address").to_string());
-        let installation = Self { dir, address };
+        let [address, ops_address] = free.map(|socket| socket.local_addr().expect("an address").to_string());
+        let installation = Self { dir, address, ops_address };
         installation.issue_certificates();
         installation.write_private("phrase", "correct horse battery staple\n");
         fs::write(installation.path("catalog.toml"), lacuna::catalog::registry::DEFAULT).expect("written");
         fs::create_dir(installation.path("policies")).expect("made");
         fs::write(installation.path("policies/roles.cedar"), lacuna::policy::policies::DEFAULT).expect("written");
-        let bindings = "[[binding]]\nidentity = \"dns:operator.example.com\"\nroles = [\"operator\"]\n";
+        let binding = |role| format!("[[binding]]\nidentity = \"dns:{role}.example.com\"\nroles = [\"{role}\"]\n");
+        let bindings = CLIENTS.map(binding).concat();
         fs::write(installation.path("bindings.toml"), bindings).expect("written");
-        let listen = format!("[listen]\naddress = \"{}\"\nops_address = \"{ops}\"\n", installation.address);
+        let listen = format!(
+            "[listen]\naddress = \"{}\"\nops_address = \"{}\"\n",
+            installation.address, installation.ops_address
+        );
         fs::write(installation.path("lacuna.toml"), format!("{listen}{CONFIG}")).expect("written");
         installation
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -65,22 +73,25 @@ impl Installation {
         let pem = authority.self_signed(&key).expect("a certificate").pem();
         fs::write(self.path("ca.pem"), pem).expect("written");
         let issuer = Issuer::new(authority, key);
-        for (file, name) in [("server", "localhost"), ("client", "operator.example.com")] {
+        let clients = CLIENTS.map(|role| (role, format!("{role}.example.com")));
+        for (file, name) in [("server", "localhost".to_owned())].into_iter().chain(clients) {
             let key = KeyPair::generate().expect("a key");
-            let params = CertificateParams::new([name.to_owned()]).expect("a name");
+            let params = CertificateParams::new([name]).expect("a name");
             let pem = params.signed_by(&key, &issuer).expect("a certificate").pem();
             fs::write(self.path(&format!("{file}.pem")), pem).expect("written");
             self.write_private(&format!("{file}.key"), &key.serialize_pem());
         }
     }
 
-    fn change_config(&self, from: &str, to: &str) {
+    /// Changes a text in its configuration.
+    pub fn change_config(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.path("lacuna.toml")).expect("is there");
         assert!(text.contains(from));
         fs::write(self.path("lacuna.toml"), text.replace(from, to)).expect("written");
     }
 
-    fn serve(&self) -> Serving {
+    /// Starts it, and waits until it serves.
+    pub fn serve(&self) -> Serving {
         let child = spawn(&["serve", "--config"], &self.path("lacuna.toml"));
         let serving = Serving(child);
         wait_until(|| self.status().code == 0);
@@ -88,16 +99,24 @@ impl Installation {
     }
 
     fn status(&self) -> Ran {
-        let file = |name: &str| self.path(name).to_str().expect("UTF-8").to_owned();
-        let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(file);
+        self.run("operator", &["status"])
+    }
+
+    /// Runs a command as one of [`CLIENTS`].
+    pub fn run(&self, role: &str, words: &[&str]) -> Ran {
+        let file = |name: String| self.path(&name).to_str().expect("UTF-8").to_owned();
+        let [ca, cert, key] = ["ca.pem".to_owned(), format!("{role}.pem"), format!("{role}.key")].map(file);
         let options = ["--address", &self.address, "--ca", &ca, "--cert", &cert, "--key", &key];
-        run(&[&["status", "--server-name", "localhost", "--output", "json"], &options[..]].concat(), "", &[])
+        run(&[words, &["--server-name", "localhost", "--output", "json"], &options].concat(), "", &[])
     }
 
     fn refused(&self, words: &str) {
         refuses(&["serve", "--config"], &self.path("lacuna.toml"), words);
     }
 }
+
+/// Who has a certificate, named like the one role it is bound to.
+const CLIENTS: [&str; 5] = ["operator", "auditor", "monitor", "service", "key-admin"];
 
 const CONFIG: &str = r#"
 [tls]

@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod audit;
 pub mod batch;
 pub mod item;
+pub mod keys;
 pub mod metadata;
 pub mod privacy;
 pub mod subject;

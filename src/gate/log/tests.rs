@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::audit::checkpoint::Checkpoint;
+use crate::audit::handover::Handover;
 use crate::audit::leaf::tests::sample;
+use crate::crypto::hash::sha256;
 use crate::gate::open::tests::{Bench, OURS};
 use crate::gate::open::{Parts, open};
 use crate::gate::vault::Vault;
@@ -137,4 +139,77 @@ async fn a_row_that_was_changed_long_before_the_end_is_noticed_soon_after_the_st
     let ended = tokio::time::timeout(Duration::from_secs(20), known.wait_for(|known| known.ended.is_some())).await;
     assert_eq!(ended.expect("in time").expect("told").ended, Some(Unavailable::Damaged));
     assert_eq!(vault.check(), Err(Unavailable::LogUnavailable));
+}
+
+#[tokio::test]
+async fn a_new_key_takes_over_with_the_word_of_the_old_one() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(); 300]).await.expect("recorded");
+    let (old, old_public) = (vault.log().key(), vault.log().keys().current().public);
+    let before = vault.log().checkpoint(300).await.expect("signed");
+    vault.record(vec![sample(); 5]).await.expect("recorded");
+    let index = vault.log().rotate(old_public, sample()).await.expect("carried out").expect("is the key");
+    assert_eq!(index, 305, "what was not signed yet is under the note too");
+    let new = vault.log().key();
+    assert_ne!(new, old);
+    let after = vault.log().checkpoint(index + 1).await.expect("signed");
+    assert_eq!(Checkpoint::open(before.note.as_bytes(), &[old.clone()]).as_ref(), Ok(&before.checkpoint));
+    assert_eq!(Checkpoint::open(after.note.as_bytes(), &[new.clone()]).as_ref(), Ok(&after.checkpoint));
+    assert!(Checkpoint::open(after.note.as_bytes(), &[old.clone()]).is_err());
+    assert_eq!(vault.verifiers().audit, new.to_string());
+    assert_eq!(vault.log().rotate(old_public, sample()).await, Ok(None), "it was replaced");
+
+    let log = vault.log().stored();
+    let entries: Vec<_> = log.entries(index).expect("reads").map(|entry| entry.expect("reads").1).collect();
+    let note = entries[0].1.clone().expect("the note");
+    let handover = Handover::open(&note).expect("by both");
+    assert_eq!((handover.old, handover.new, handover.before.size), (old, new, index));
+    let leaf = crate::audit::leaf::decode(&entries[0].0).expect("a leaf");
+    assert_eq!((leaf.operation.as_str(), leaf.detail_hash), ("LogKeyChanged", Some(sha256(&[&note]))));
+    assert_eq!(entries.len(), 2, "and the call's own entry");
+}
+
+#[tokio::test]
+async fn the_new_key_is_there_after_a_restart_also_before_it_has_signed() {
+    let bench = Bench::new();
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = fails.clone();
+    let moody = move |parts: &mut Parts| {
+        parts.engine = Arc::new(Moody { inner: parts.engine.clone(), pause: Duration::ZERO, fails: told });
+    };
+    let vault = start(&bench, moody).expect("opens");
+    vault.record(vec![sample(); 3]).await.expect("recorded");
+    vault.log().checkpoint(3).await.expect("signed");
+    let old = vault.log().keys().current().public;
+    vault.log().rotate(old, sample()).await.expect("carried out");
+    fails.store(true, Ordering::SeqCst); // perhaps before the first checkpoint of the new key
+    let new = vault.log().key();
+    vault.stop();
+    drop(vault);
+    let vault = start(&bench, |_| ()).expect("opens, whichever key signed last");
+    assert_eq!(vault.log().key(), new);
+    let signed = vault.log().checkpoint(5).await.expect("signed");
+    assert!(Checkpoint::open(signed.note.as_bytes(), &[new]).is_ok());
+    assert_eq!(vault.log().keys().all().len(), 2);
+    let retired = vault.log().keys().all()[0].retired;
+    assert!(retired.is_some());
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_written_leaves_the_old_key_in_place() {
+    let bench = Bench::new();
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = fails.clone();
+    let moody = move |parts: &mut Parts| {
+        parts.engine = Arc::new(Moody { inner: parts.engine.clone(), pause: Duration::ZERO, fails: told });
+    };
+    let vault = start(&bench, moody).expect("opens");
+    let (old, public) = (vault.log().key(), vault.log().keys().current().public);
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(vault.log().rotate(public, sample()).await, Err(Unavailable::StorageFailed.into()));
+    assert_eq!(vault.log().key(), old);
+    drop(vault);
+    let vault = start(&bench, |_| ()).expect("opens");
+    assert_eq!(vault.log().key(), old);
 }

@@ -68,7 +68,7 @@ fn each_role_gets_the_least_it_needs() {
 #[test]
 fn roles_that_run_the_vault_never_see_values() {
     let rules = Rules::shipped().expect("loads");
-    for role in [RoleId::KeyAdmin, RoleId::Auditor, RoleId::Operator, RoleId::Subject] {
+    for role in [RoleId::KeyAdmin, RoleId::Auditor, RoleId::Monitor, RoleId::Operator, RoleId::Subject] {
         for purpose in rules.registry().purposes() {
             for action in Action::ALL {
                 for rule in rules.registry().classes() {

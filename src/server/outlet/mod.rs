@@ -114,8 +114,15 @@ impl Outlets {
             let ((stop, stopped), (end, ended)) = (mpsc::channel(), mpsc::channel());
             let name = outlet.name();
             let label = OutletLabel { outlet: name };
-            let mut worker =
-                Worker { vault: vault.clone(), outlet, period, metrics: metrics.clone(), label, done: None };
+            let mut worker = Worker {
+                vault: vault.clone(),
+                outlet,
+                period,
+                metrics: metrics.clone(),
+                label,
+                done: None,
+                handed_over: None,
+            };
             std::thread::Builder::new().name(format!("outlet-{name}")).spawn(move || {
                 worker.run(&stopped);
                 let _ = end.send(());
@@ -144,6 +151,8 @@ struct Worker {
     label: OutletLabel,
     /// The size of the last checkpoint that was published.
     done: Option<u64>,
+    /// The size of the last note that was, by which the signing key changed.
+    handed_over: Option<u64>,
 }
 
 impl Worker {
@@ -167,16 +176,22 @@ impl Worker {
 
     /// Whether it could be published; none if there is nothing new.
     fn publish(&mut self) -> Option<bool> {
-        let newest = self.vault.log().known().borrow().newest.clone()?;
+        let known = self.vault.log().known().borrow().clone();
+        let newest = known.newest?;
         let size = newest.checkpoint.size;
         if self.done == Some(size) {
             return None;
         }
         let log = self.vault.log().stored();
         let root_at = |at| if at <= size { root(&TileHashes::new(&log), at).ok() } else { None };
-        match self.outlet.publish(&newest, SystemClock.now(), &root_at) {
+        // The note by which the signing key changed is what leads a reader from the old key to the new one.
+        let handover = known.handover.filter(|note| self.handed_over != Some(note.checkpoint.size));
+        let handover = handover.filter(|note| note.checkpoint.size < size);
+        let mut both = handover.iter().chain([&newest]);
+        match both.try_for_each(|signed| self.outlet.publish(signed, SystemClock.now(), &root_at)) {
             Ok(()) => {
                 self.done = Some(size);
+                self.handed_over = handover.as_ref().map(|note| note.checkpoint.size).or(self.handed_over);
                 self.metrics.published.get_or_create(&self.label).inc();
                 self.metrics.size.get_or_create(&self.label).set(size);
                 Some(true)
