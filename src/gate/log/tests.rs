@@ -154,9 +154,9 @@ async fn a_new_key_takes_over_with_the_word_of_the_old_one() {
     let new = vault.log().key();
     assert_ne!(new, old);
     let after = vault.log().checkpoint(index + 1).await.expect("signed");
-    assert_eq!(Checkpoint::open(before.note.as_bytes(), &[old.clone()]).as_ref(), Ok(&before.checkpoint));
-    assert_eq!(Checkpoint::open(after.note.as_bytes(), &[new.clone()]).as_ref(), Ok(&after.checkpoint));
-    assert!(Checkpoint::open(after.note.as_bytes(), &[old.clone()]).is_err());
+    assert_eq!(Checkpoint::open(before.note.as_bytes(), std::slice::from_ref(&old)).as_ref(), Ok(&before.checkpoint));
+    assert_eq!(Checkpoint::open(after.note.as_bytes(), std::slice::from_ref(&new)).as_ref(), Ok(&after.checkpoint));
+    assert!(Checkpoint::open(after.note.as_bytes(), std::slice::from_ref(&old)).is_err());
     assert_eq!(vault.verifiers().audit, new.to_string());
     assert_eq!(vault.log().rotate(old_public, sample()).await, Ok(None), "it was replaced");
 
