@@ -6,6 +6,7 @@ LACUNA is the program, TREES what tests/it/witness.rs wrote, FOLDER an empty fol
 """
 
 import base64
+import csv
 import hashlib
 import json
 import pathlib
@@ -178,6 +179,18 @@ assert done.returncode == 0 and json.loads(done.stdout)["new"] >= 300, done.stde
 assert verify().returncode == 0, verify().stderr
 assert tlog.check_log(tlog.Source(str(export)), key, kept[2]) >= size + 300
 
+# Lines: complete, and continued where they ended.
+for kind in ("jsonl", "csv"):
+    lines = FOLDER / ("log." + kind)
+    for calls in (0, 40):
+        grow(calls)
+        done = lacuna("audit", "export", str(lines), "--format", kind, "--dev", str(FOLDER), "--output", "json")
+        assert done.returncode == 0, done.stderr
+    rows = [json.loads(row) for row in lines.read_text().splitlines()] if kind == "jsonl" else list(
+        csv.DictReader(lines.open()))
+    assert [int(row.get("index", 0)) for row in rows] == list(range(json.loads(done.stdout)["size"]))
+    assert any(row["operation"].endswith("CreateSubject") and row["sealed_detail"] for row in rows)
+
 # Another key signs; the old one leads to it.
 keys = json.loads(lacuna("key", "list", "--dev", str(FOLDER), "--output", "json").stdout)["keys"]
 old = next(key_ for key_ in keys if key_["kind"] == "KEY_KIND_LOG_SIGNING")
@@ -201,7 +214,7 @@ signed = details(index // 256)[index % 256]
 for each in (key, new):
     assert tlog.open_checkpoint(signed, each)[0] == index, "the note is signed by both"
 assert hashlib.sha256(signed).digest() in leaf
-say("witness: the log's new key is signed in by the old one")
+say("witness: decoded lines are complete; the log's new key is signed in by the old one")
 victim = export / "tile/entries/001"
 bytes_ = bytearray(victim.read_bytes())
 bytes_[100] ^= 1

@@ -58,7 +58,6 @@ async fn who_read_this_is_answered_also_after_a_restart_and_by_the_callers_own_i
         context: vault.delivery(),
         subject: subject(&created.subject_id),
         item: Some(vault.item("government_id")),
-        ..Default::default()
     };
     let item_id = vault.client("service").put_item(put).await.expect("puts").into_inner().item.expect("one").item_id;
     let other = vault.create(&["contact"]).await;

@@ -50,6 +50,26 @@ fn auditors_and_monitors_read_the_log_and_nobody_else() {
     assert!(installation.path("whole/details").is_dir() && !installation.path("watched/details").exists());
     let plain = installation.run("auditor", &["audit", "export", "x"]);
     assert!(plain.code == 2 && plain.err.contains("--ops-address is required"), "{}", plain.err);
+
+    // Who read, and who was refused, is in the log: once each, however often they asked.
+    let lines = installation.path("log.jsonl");
+    let words = ["--format", "jsonl"];
+    assert_eq!(export(&installation, "auditor", "log.jsonl", &words).code, 0);
+    let text = fs::read_to_string(lines).expect("is written");
+    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let count = |actor: &str, operation: &str, outcome: &str| {
+        let is_it = |entry: &&Value| {
+            entry["actor"] == format!("dns:{actor}.example.com")
+                && entry["operation"] == operation
+                && entry["outcome"] == outcome
+        };
+        entries.iter().filter(is_it).count()
+    };
+    assert_eq!(count("operator", "read.checkpoint", "OUTCOME_REFUSED"), 1);
+    assert_eq!(count("monitor", "read.checkpoint", "OUTCOME_OK"), 1);
+    assert_eq!(count("monitor", "read.tiles", "OUTCOME_OK"), 1);
+    assert_eq!(count("monitor", "read.details", "OUTCOME_REFUSED"), 1);
+    assert_eq!(count("auditor", "read.checkpoint", "OUTCOME_OK"), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Keys and their replacement.
 
+use super::audit::checkpoint;
 use super::{At, Faults, time};
 use crate::api::proto;
 use crate::audit::tree::leaf_hash;
@@ -105,11 +106,5 @@ fn proven(proven: Proven) -> proto::ProvenLeaf {
         leaf_hash: leaf_hash(&proven.leaf).to_vec(),
         path: proven.path.iter().map(|hash| hash.to_vec()).collect(),
     };
-    let checkpoint = proto::Checkpoint {
-        note: signed.note.clone().into_bytes(),
-        origin: signed.checkpoint.origin.clone(),
-        tree_size: signed.checkpoint.size,
-        root_hash: signed.checkpoint.root.to_vec(),
-    };
-    proto::ProvenLeaf { leaf: proven.leaf, inclusion: Some(inclusion), checkpoint: Some(checkpoint) }
+    proto::ProvenLeaf { leaf: proven.leaf, inclusion: Some(inclusion), checkpoint: Some(checkpoint(signed)) }
 }

@@ -9,6 +9,7 @@ use super::super::remote::Remote;
 use super::super::show::{Format, out};
 use super::fetch::Fetcher;
 use super::folder::Folder;
+use super::lines::{Line, Lines};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::{self, VerifierKey};
 use crate::audit::tile::{
@@ -18,9 +19,12 @@ use crate::audit::tile::{
 /// What `audit export` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder to write to; made if missing, continued if an export is in it.
-    #[arg(value_name = "DIR")]
+    /// The folder to write to, for tiles, or the file, for lines; made if missing, continued if an export is in it.
+    #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// Tiles, which can be verified; or decoded entries, a JSON object or a CSV record each.
+    #[arg(long, value_enum, default_value_t = Kind::Tiles)]
+    format: Kind,
     /// Where the vault serves operations. Not needed with --dev.
     #[arg(long, value_name = "HOST:PORT", env = "LACUNA_OPS_ADDRESS")]
     ops_address: Option<String>,
@@ -34,6 +38,17 @@ pub struct Arguments {
     remote: Remote,
 }
 
+/// What an export is.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// A folder of the published files.
+    Tiles,
+    /// A file of JSON objects.
+    Jsonl,
+    /// A file of CSV records.
+    Csv,
+}
+
 /// Carries it out.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut fetcher = Fetcher::new(&arguments.remote, arguments.ops_address.as_deref())?;
@@ -41,33 +56,56 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if keys.is_empty() {
         keys.extend(fetcher.dev_key().and_then(|key| key.parse().ok()));
     }
+    match arguments.format {
+        Kind::Tiles => tiles(arguments, &mut fetcher, &keys),
+        Kind::Jsonl => lines(arguments, &mut fetcher, &keys, Line::Json),
+        Kind::Csv => lines(arguments, &mut fetcher, &keys, Line::Csv),
+    }
+}
+
+fn tiles(arguments: &Arguments, fetcher: &mut Fetcher, keys: &[VerifierKey]) -> Result<(), Failure> {
     let folder = Folder::new(&arguments.path);
     let before = match folder.newest()? {
         None => 0,
         Some(held) => claimed(&held.note, &[])?.size,
     };
-    let note = fetcher.read(Resource::Checkpoint)?;
-    let note = note.ok_or_else(|| Failure::failed("the vault has no checkpoint yet: try again in a second"))?;
-    let checkpoint = claimed(&note, &keys)?;
-    if checkpoint.size < before {
-        return Err(Failure::failed(format!(
-            "the log was cut: the vault's checkpoint covers {} entries, this export has {before}. Keep the export: it \
-             is the evidence",
-            checkpoint.size
-        )));
-    }
-    let mut copy = Copy { fetcher: &mut fetcher, folder: &folder, size: checkpoint.size, fetched: 0 };
+    let (note, checkpoint) = newest(fetcher, keys)?;
+    not_cut(before, checkpoint.size)?;
+    let mut copy = Copy { fetcher, folder: &folder, size: checkpoint.size };
     copy.carry_out(before, !arguments.leaves_only)?;
-    let fetched = copy.fetched;
     folder.finish(checkpoint.size, &note)?;
-    let Checkpoint { size, .. } = checkpoint;
+    told(arguments, checkpoint.size, checkpoint.size - before)
+}
+
+fn lines(arguments: &Arguments, fetcher: &mut Fetcher, keys: &[VerifierKey], line: Line) -> Result<(), Failure> {
+    let mut lines = Lines::open(&arguments.path, line)?;
+    let (_, checkpoint) = newest(fetcher, keys)?;
+    not_cut(lines.next, checkpoint.size)?;
+    let new = lines.append(fetcher, &arguments.path, checkpoint.size, !arguments.leaves_only)?;
+    told(arguments, checkpoint.size, new)
+}
+
+fn newest(fetcher: &mut Fetcher, keys: &[VerifierKey]) -> Result<(Vec<u8>, Checkpoint), Failure> {
+    let note = fetcher.read(Resource::Checkpoint)?;
+    let note = note.ok_or_else(|| Failure::failed("the vault shows no checkpoint"))?;
+    let checkpoint = claimed(&note, keys)?;
+    Ok((note, checkpoint))
+}
+
+fn not_cut(before: u64, size: u64) -> Result<(), Failure> {
+    if before <= size {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the log was cut: the vault's checkpoint covers {size} entries, this export has {before}. Keep the export: it is \
+         the evidence"
+    )))
+}
+
+fn told(arguments: &Arguments, size: u64, new: u64) -> Result<(), Failure> {
     match arguments.remote.format() {
-        Format::Table => out(&format!(
-            "{}: {size} entries, {} of them new; {fetched} files fetched",
-            folder.path().display(),
-            size - before
-        )),
-        Format::Json => out(&serde_json::json!({ "size": size, "new": size - before, "files": fetched }).to_string()),
+        Format::Table => out(&format!("{}: {size} entries, {new} of them new", arguments.path.display())),
+        Format::Json => out(&serde_json::json!({ "size": size, "new": new }).to_string()),
     }
 }
 
@@ -86,7 +124,6 @@ struct Copy<'c> {
     fetcher: &'c mut Fetcher,
     folder: &'c Folder,
     size: u64,
-    fetched: u64,
 }
 
 impl Copy<'_> {
@@ -140,7 +177,6 @@ impl Copy<'_> {
 
     fn fetch(&mut self, resource: Resource) -> Result<Vec<u8>, Failure> {
         let bytes = self.fetcher.read(resource)?;
-        self.fetched += 1;
         bytes.ok_or_else(|| unfit(resource, "is not served, although the vault's checkpoint covers it"))
     }
 }

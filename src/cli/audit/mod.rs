@@ -6,6 +6,7 @@ mod export;
 mod fetch;
 mod filter;
 mod folder;
+mod lines;
 mod list;
 mod tail;
 mod verify;
@@ -21,8 +22,8 @@ pub enum Command {
     Tail(Box<tail::Arguments>),
     /// Print the newest checkpoint: a signed note, to be kept elsewhere.
     Checkpoint(Box<checkpoint::Arguments>),
-    /// Copy the log out of a running vault: leaves, tiles, checkpoints and sealed details. Run again, it adds what is
-    /// new.
+    /// Copy the log out of a running vault: leaves, tiles, checkpoints and sealed details, or decoded entries as lines.
+    /// Run again, it adds what is new.
     Export(Box<export::Arguments>),
     /// Verify an export offline, against public keys and checkpoints that were kept elsewhere.
     Verify(verify::Arguments),
