@@ -246,7 +246,7 @@ pub fn tail_part(part: TailPart, wanted: Wanted) -> proto::TailEntriesResponse {
 /// An entry out of the published log, with its sealed detail.
 pub fn exported(index: u64, bytes: &[u8], leaf: Leaf, sealed: Option<&[u8]>) -> proto::AuditEntry {
     let hit = Hit { index, leaf, bytes: bytes.to_vec(), sealed: sealed.map(<[u8]>::to_vec) };
-    entry(Shown { hit, detail: None }, Wanted { leaf: false, sealed: true })
+    entry(Shown { hit, detail: None, operator: None }, Wanted { leaf: false, sealed: true })
 }
 
 fn entry(shown: Shown, wanted: Wanted) -> proto::AuditEntry {
