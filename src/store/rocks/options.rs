@@ -9,6 +9,9 @@ use crate::store::keyspace::Space;
 
 const MIB: usize = 1 << 20;
 
+/// Memory that a write buffer grows by.
+const ARENA_BLOCK_BYTES: usize = 64 << 10;
+
 /// The column family that RocksDB insists on.
 const DEFAULT: &str = rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
@@ -140,6 +143,8 @@ fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
     }
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(chosen.write_buffer_bytes / 4);
+    // The default of 1 MiB would count as unflushed for each kind of record that one change touches.
+    options.set_arena_block_size(ARENA_BLOCK_BYTES);
     options.set_max_write_buffer_number(2);
     options.set_target_file_size_base(16 * MIB as u64);
     options.set_max_bytes_for_level_base(64 * MIB as u64);
