@@ -80,15 +80,16 @@ ids! {
 }
 
 fn write_text(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
-    f.write_str(prefix)?;
     let value = u128::from_be_bytes(*bytes);
-    for i in 0..TEXT_LEN {
+    let mut digits = [0; TEXT_LEN];
+    for (i, digit) in digits.iter_mut().enumerate() {
         // 26 groups of 5 bits hold 130 bits: the last group carries two zero bits on the right.
         let shift = 128 - 5 * (i as i32 + 1);
         let group = if shift >= 0 { value >> shift } else { value << -shift };
-        f.write_str(char::from(ALPHABET[(group & 31) as usize]).encode_utf8(&mut [0; 4]))?;
+        *digit = ALPHABET[(group & 31) as usize];
     }
-    Ok(())
+    f.write_str(prefix)?;
+    f.write_str(std::str::from_utf8(&digits).expect("the alphabet is ASCII"))
 }
 
 fn parse_text(prefix: &str, text: &str) -> Result<[u8; 16], Malformed> {
@@ -97,16 +98,24 @@ fn parse_text(prefix: &str, text: &str) -> Result<[u8; 16], Malformed> {
     if digits.len() != TEXT_LEN {
         return Err(Malformed);
     }
-    let digit = |c: &u8| ALPHABET.iter().position(|a| a == c).map(|i| i as u128).ok_or(Malformed);
     let mut value: u128 = 0;
     for c in head {
-        value = value << 5 | digit(c)?;
+        value = value << 5 | digit(*c)?;
     }
-    let last = digit(last)?;
+    let last = digit(*last)?;
     if last & 3 != 0 {
         return Err(Malformed); // one text per identifier
     }
     Ok((value << 3 | last >> 2).to_be_bytes())
+}
+
+/// The place of a character in [`ALPHABET`].
+fn digit(c: u8) -> Result<u128, Malformed> {
+    match c {
+        b'a'..=b'z' => Ok(u128::from(c - b'a')),
+        b'2'..=b'7' => Ok(u128::from(c - b'2') + 26),
+        _ => Err(Malformed),
+    }
 }
 
 #[cfg(test)]
