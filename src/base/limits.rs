@@ -102,6 +102,8 @@ pub const ABSENCE_BEAT: Duration = Duration::from_millis(4);
 pub const DECISION_LABEL_BYTES_MAX: usize = 256;
 /// Access decisions kept in memory.
 pub const DECISIONS_MAX: usize = 64 * 1024;
+/// Answers kept in memory to what asks for no person's data: which methods are open to whom, who may know what.
+pub const ANSWERS_MAX: usize = 8 * 1024;
 /// Changes waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
 /// Changes the committer takes into one group.

@@ -3,18 +3,15 @@
 //! The policies say who; the registry caps every view by purpose and class. Answers are pure functions of the question
 //! and are kept as long as the rules stay the same.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use super::action::Action;
+use super::answers::Answers;
 use super::policies::blank_resources;
 use super::question::{Question, Resource};
 use super::rules::Rules;
 use super::schema::KNOWLEDGE;
-use crate::base::limits::{DECISION_LABEL_BYTES_MAX, DECISIONS_MAX};
+use crate::base::limits::{ANSWERS_MAX, DECISION_LABEL_BYTES_MAX, DECISIONS_MAX};
 use crate::base::log_safe::{LogSafe, SafeText};
 use crate::catalog::view::View;
 
@@ -71,11 +68,11 @@ pub enum Cause {
 /// The answer to a question.
 pub type Verdict = Result<Permit, Denial>;
 
-/// Answers that were given, by question. Dropped whole with the rules they were given under.
+/// Answers that were given. Dropped whole with the rules they were given under.
 pub struct Decisions {
-    shards: Vec<RwLock<HashMap<Question, Arc<Verdict>>>>,
-    known: RwLock<HashMap<Question, Knowledge>>,
-    hasher: RandomState,
+    verdicts: Answers<Arc<Verdict>>,
+    known: Answers<Knowledge>,
+    open: Answers<bool>,
 }
 
 /// What a role may be told beyond what it may see.
@@ -89,30 +86,11 @@ pub struct Knowledge {
     pub details: bool,
 }
 
-const SHARDS: usize = 16;
-
 impl Default for Decisions {
     fn default() -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { shards, known: RwLock::default(), hasher: RandomState::new() }
-    }
-}
-
-impl Decisions {
-    fn find(&self, question: &Question) -> Option<Arc<Verdict>> {
-        self.shard(question).read().get(question).cloned()
-    }
-
-    fn keep(&self, question: &Question, verdict: Arc<Verdict>) {
-        let mut shard = self.shard(question).write();
-        if shard.len() >= DECISIONS_MAX / SHARDS {
-            shard.clear(); // simpler than telling old from new, and as exact
-        }
-        shard.insert(question.clone(), verdict);
-    }
-
-    fn shard(&self, question: &Question) -> &RwLock<HashMap<Question, Arc<Verdict>>> {
-        &self.shards[self.hasher.hash_one(question) as usize % SHARDS]
+        let (verdicts, known, open) =
+            (Answers::new(DECISIONS_MAX), Answers::new(ANSWERS_MAX), Answers::new(ANSWERS_MAX));
+        Self { verdicts, known, open }
     }
 }
 
@@ -123,44 +101,33 @@ impl Rules {
         if !labels.is_empty() && !self.policies().read_labels() {
             return self.decide(&Question { resource: question.resource.without_labels(), ..question.clone() });
         }
-        if let Some(verdict) = self.decisions().find(question) {
-            return verdict;
-        }
-        let verdict = Arc::new(self.judge(question));
         // Labels are all that callers choose of a question: long ones are not worth the memory.
-        if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= DECISION_LABEL_BYTES_MAX {
-            self.decisions().keep(question, verdict.clone());
+        if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > DECISION_LABEL_BYTES_MAX {
+            return Arc::new(self.judge(question));
         }
-        verdict
+        self.decisions().verdicts.find_or(question, || Arc::new(self.judge(question)))
     }
 
     /// Whether the method is open to the caller at all, whatever it is about. Where only a person's labels can tell,
     /// it is: each item is decided about later.
     pub fn is_open(&self, question: &Question) -> bool {
-        let mut about = blank_resources(question.action, self.registry()).into_iter();
-        about.any(|resource| self.decide(&Question { resource, ..question.clone() }).is_ok())
-            || self.policies().depends_on_labels(question)
+        self.decisions().open.find_or(question, || {
+            let mut about = blank_resources(question.action, self.registry()).into_iter();
+            about.any(|resource| self.decide(&Question { resource, ..question.clone() }).is_ok())
+                || self.policies().depends_on_labels(question)
+        })
     }
 
     /// What the caller may be told, whatever the call is about.
     pub fn knowledge(&self, question: &Question) -> Knowledge {
         // One answer for all methods: these questions are about none of them.
         let question = Question { action: Action::GetStatus, resource: Resource::Vault, ..question.clone() };
-        if let Some(known) = self.decisions().known.read().get(&question) {
-            return *known;
-        }
         let may_know = |what| self.policies().may_know(&question, what);
-        let known = Knowledge {
+        self.decisions().known.find_or(&question, || Knowledge {
             existence: may_know(KNOWLEDGE[0]),
             rules: may_know(KNOWLEDGE[1]),
             details: may_know(KNOWLEDGE[2]),
-        };
-        let mut all = self.decisions().known.write();
-        if all.len() >= DECISIONS_MAX / SHARDS {
-            all.clear();
-        }
-        all.insert(question, known);
-        known
+        })
     }
 
     fn judge(&self, question: &Question) -> Verdict {

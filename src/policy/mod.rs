@@ -4,6 +4,7 @@
 //! token is read in this folder. INVARIANT: whoever and whatever is not named is refused.
 
 pub mod action;
+mod answers;
 pub mod bindings;
 pub mod caller;
 pub mod decide;
