@@ -19,7 +19,7 @@ const SUBJECTS: u64 = 10_000;
 struct Open(HashMap<(PageId, u64), Arc<Page>>);
 
 impl Pages for Open {
-    fn open(&self, id: PageId, generation: u64, _key: &Key) -> Result<Arc<Page>, Error> {
+    fn open(&self, id: PageId, generation: u64, _key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
         self.0.get(&(id, generation)).cloned().ok_or(Error::Missing)
     }
 }

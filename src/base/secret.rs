@@ -60,6 +60,11 @@ impl PlainValue {
         &self.0
     }
 
+    /// The buffer itself, still to be wiped when it is dropped.
+    pub fn into_exposed(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()

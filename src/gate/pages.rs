@@ -36,12 +36,12 @@ impl StoredPages {
 }
 
 impl Pages for StoredPages {
-    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
+    fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
         let stamp = match self.cache.look_up(id, generation) {
             Ok(page) => return Ok(page),
             Err(stamp) => stamp,
         };
-        let page = self.load(id, generation, key)?;
+        let page = self.load(id, generation, &key())?;
         self.cache.keep(id, generation, page.clone(), stamp);
         Ok(page)
     }
@@ -51,7 +51,7 @@ impl Pages for StoredPages {
 pub struct Uncached<'a>(pub &'a StoredPages);
 
 impl Pages for Uncached<'_> {
-    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
-        self.0.load(id, generation, key)
+    fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
+        self.0.load(id, generation, &key())
     }
 }

@@ -1,5 +1,6 @@
 //! A running vault: what the verbs and the wire hold on to.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
-use crate::keys::page::{Entry, Tree};
+use crate::keys::page::{Entry, FANOUT, Page, Tree};
 use crate::keys::tree::{self, Pages, Root};
 use crate::policy::bindings::Bindings;
 use crate::policy::caller::{Caller, ServiceName};
@@ -204,7 +205,7 @@ impl Vault {
         self.check()?;
         for attempt in 0..ATTEMPTS {
             let root = self.root.load_full();
-            let snapshot = Snapshot { vault: self, root: &root, cached: attempt == 0 };
+            let snapshot = Snapshot { vault: self, root: &root, cached: attempt == 0, last: RefCell::default() };
             match look(&snapshot) {
                 Err(Fault::Torn) => std::thread::yield_now(),
                 Ok(value) => return Ok(value),
@@ -272,7 +273,12 @@ struct Snapshot<'a> {
     vault: &'a Vault,
     root: &'a Root,
     cached: bool,
+    /// The leaf page looked at last: a subject's keys are mostly on one, and asked for one after another.
+    last: RefCell<Option<Leaf>>,
 }
+
+/// A leaf page, with the tree and the place among its leaves.
+type Leaf = (Tree, u64, Option<Arc<Page>>);
 
 impl Reads for Snapshot<'_> {
     fn row(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
@@ -284,7 +290,16 @@ impl Reads for Snapshot<'_> {
     }
 
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {
-        let find = |pages: &dyn Pages| tree::find(&pages, self.root, tree, position);
-        Ok(if self.cached { find(&*self.vault.pages)? } else { find(&Uncached(&self.vault.pages))? })
+        let place = position / FANOUT;
+        if let Some((last, at, leaf)) = &*self.last.borrow()
+            && (*last, *at) == (tree, place)
+        {
+            return Ok(leaf.as_deref().and_then(|leaf| tree::entry_of(leaf, position)));
+        }
+        let find = |pages: &dyn Pages| tree::leaf(&pages, self.root, tree, position);
+        let leaf = if self.cached { find(&*self.vault.pages)? } else { find(&Uncached(&self.vault.pages))? };
+        let entry = leaf.as_deref().and_then(|leaf| tree::entry_of(leaf, position));
+        self.last.replace(Some((tree, place, leaf)));
+        Ok(entry)
     }
 }

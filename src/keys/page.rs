@@ -103,6 +103,15 @@ pub struct Entry {
     pub key: Key,
 }
 
+/// An entry without its key: most lookups pass pages that are open already, and need no key for that.
+pub struct Pointer {
+    /// See [`Entry::generation`].
+    pub generation: u64,
+    /// See [`Entry::extra`].
+    pub extra: u64,
+    at: usize,
+}
+
 /// The clear content of a page.
 pub struct Page(Zeroizing<Vec<u8>>);
 
@@ -125,11 +134,22 @@ impl Page {
         Self(bytes)
     }
 
-    /// The child's entry.
-    pub fn entry(&self, child: u8) -> Option<Entry> {
+    /// What the page says of a child, without its key.
+    pub fn pointer(&self, child: u8) -> Option<Pointer> {
         let at = self.find(child).ok()?;
         let record = &self.0[at..at + RECORD];
-        Some(Entry { generation: number(&record[1..9]), extra: number(&record[9..17]), key: secret(&record[17..]) })
+        Some(Pointer { generation: number(&record[1..9]), extra: number(&record[9..17]), at })
+    }
+
+    /// The key that goes with a pointer of this page.
+    pub fn key(&self, pointer: &Pointer) -> Key {
+        secret(&self.0[pointer.at + RECORD - 32..pointer.at + RECORD])
+    }
+
+    /// The child's entry.
+    pub fn entry(&self, child: u8) -> Option<Entry> {
+        let pointer = self.pointer(child)?;
+        Some(Entry { generation: pointer.generation, extra: pointer.extra, key: self.key(&pointer) })
     }
 
     /// Adds a child or replaces it.
@@ -181,12 +201,11 @@ impl Page {
 
     /// Opens a page at its place.
     pub fn open(vault: &VaultId, id: PageId, generation: u64, key: &Key, sealed: &[u8]) -> Result<Self, OpenFailed> {
-        let plain = aead::open(key, &id.aad(vault, generation), sealed)?;
-        let bytes = plain.expose();
+        let bytes = aead::open(key, &id.aad(vault, generation), sealed)?.into_exposed();
         if bytes.len() < HEAD || bytes.len() > FULL || !(bytes.len() - HEAD).is_multiple_of(RECORD) {
             return Err(OpenFailed);
         }
-        Ok(Self(Zeroizing::new(bytes.to_vec())))
+        Ok(Self(bytes))
     }
 
     /// Whether the page's key has sealed so often that it must be replaced.

@@ -50,12 +50,12 @@ pub struct Root {
 
 /// Where pages come from: a cache, then the store.
 pub trait Pages {
-    /// Opens one generation of a page.
-    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error>;
+    /// Opens one generation of a page. Its key is asked for only if the page is not open already.
+    fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error>;
 }
 
 impl<P: Pages + ?Sized> Pages for &P {
-    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
+    fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
         (**self).open(id, generation, key)
     }
 }
@@ -65,28 +65,35 @@ impl<P: Pages + ?Sized> Pages for &P {
 /// # Errors
 /// [`Error::Missing`] also when the root was replaced meanwhile: the caller tries again with the current one.
 pub fn find(pages: &impl Pages, root: &Root, tree: Tree, position: u64) -> Result<Option<Entry>, Error> {
-    Ok(leaf(pages, root, tree, position)?.and_then(|page| page.entry(child(position, 0))))
+    Ok(leaf(pages, root, tree, position)?.and_then(|page| entry_of(&page, position)))
+}
+
+/// The entry of a position, in the leaf page that holds it.
+pub fn entry_of(leaf: &Page, position: u64) -> Option<Entry> {
+    leaf.entry(child(position, 0))
 }
 
 /// The leaf page that holds a position, if the tree has one.
 pub fn leaf(pages: &impl Pages, root: &Root, tree: Tree, position: u64) -> Result<Option<Arc<Page>>, Error> {
-    let pointer = match tree.parent() {
-        None => Some(root_pointer(root)),
-        Some((parent, at)) => find(pages, root, parent, at)?,
+    let Some((parent, at)) = tree.parent() else {
+        let page = pages.open(ROOT_PAGE, root.epoch, &|| root.key.duplicate())?;
+        return Ok((position < FANOUT).then_some(page));
     };
-    let Some(pointer) = pointer else { return Ok(None) };
-    let height = height(&pointer)?;
-    if position >= capacity(height) {
+    let Some(mut above) = leaf(pages, root, parent, at)? else { return Ok(None) };
+    let Some(mut pointer) = above.pointer(child(at, 0)) else { return Ok(None) };
+    let mut level = height(pointer.extra)?;
+    if position >= capacity(level) {
         return Ok(None);
     }
-    let mut step = Step::top(tree, height, pointer);
     loop {
-        let page = pages.open(step.id, step.generation, &step.key)?;
-        if step.id.level == 0 {
+        level -= 1;
+        let id = PageId { tree, level, index: position / capacity(level + 1) };
+        let page = pages.open(id, pointer.generation, &|| above.key(&pointer))?;
+        if level == 0 {
             return Ok(Some(page));
         }
-        let Some(entry) = page.entry(child(position, step.id.level)) else { return Ok(None) };
-        step = step.down(position, entry);
+        let Some(next) = page.pointer(child(position, level)) else { return Ok(None) };
+        (above, pointer) = (page, next);
     }
 }
 
@@ -237,7 +244,7 @@ impl<'a, P: Pages> Draft<'a, P> {
 
     fn path_to_level(&self, tree: Tree, position: u64, level: u8) -> Result<Option<Vec<Step>>, Error> {
         let Some(pointer) = self.pointer(tree)? else { return Ok(None) };
-        let height = height(&pointer)?;
+        let height = height(pointer.extra)?;
         if position >= capacity(height) {
             return Ok(None);
         }
@@ -267,7 +274,7 @@ impl<'a, P: Pages> Draft<'a, P> {
             Some(pointer) => pointer,
             None => self.new_top(tree, 1, None)?,
         };
-        let mut levels = height(&pointer)?;
+        let mut levels = height(pointer.extra)?;
         while position >= capacity(levels) {
             if tree == Tree::Root || levels == TREE_LEVELS_MAX {
                 return Err(Error::Full);
@@ -294,7 +301,7 @@ impl<'a, P: Pages> Draft<'a, P> {
     fn entry_at(&self, step: &Step, number: u8) -> Result<Option<Entry>, Error> {
         match self.nodes.get(&step.id).or_else(|| self.earlier.get(&step.id)) {
             Some(node) => Ok(node.page.entry(number)),
-            None => Ok(self.pages.open(step.id, step.generation, &step.key)?.entry(number)),
+            None => Ok(self.pages.open(step.id, step.generation, &|| step.key.duplicate())?.entry(number)),
         }
     }
 
@@ -306,7 +313,7 @@ impl<'a, P: Pages> Draft<'a, P> {
                 None => Node {
                     generation: step.generation,
                     key: step.key.duplicate(),
-                    page: self.pages.open(step.id, step.generation, &step.key)?.duplicate(),
+                    page: self.pages.open(step.id, step.generation, &|| step.key.duplicate())?.duplicate(),
                 },
             };
             self.nodes.insert(step.id, node);
@@ -358,7 +365,7 @@ impl<P: Pages> Draft<'_, P> {
     /// Gives a page a fresh key and tells its parent. Makes nothing unreadable. The parent's place.
     fn renew(&mut self, id: PageId) -> Result<PageId, Error> {
         let pointer = self.pointer(id.tree)?.ok_or(Error::Missing)?;
-        let levels = height(&pointer)?;
+        let levels = height(pointer.extra)?;
         let (parent, number) = parent_place(id, levels).ok_or(Error::Missing)?;
         let (tree, position) = match id.tree.parent() {
             Some(place) if parent.tree != id.tree => place,
@@ -445,8 +452,9 @@ fn capacity(levels: u8) -> u64 {
     FANOUT.saturating_pow(u32::from(levels))
 }
 
-fn height(pointer: &Entry) -> Result<u8, Error> {
-    u8::try_from(pointer.extra).ok().filter(|h| (1..=TREE_LEVELS_MAX).contains(h)).ok_or(Error::Damaged)
+/// Levels of a tree, as the pointer to its top says.
+fn height(extra: u64) -> Result<u8, Error> {
+    u8::try_from(extra).ok().filter(|h| (1..=TREE_LEVELS_MAX).contains(h)).ok_or(Error::Damaged)
 }
 
 fn root_pointer(root: &Root) -> Entry {

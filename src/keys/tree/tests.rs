@@ -15,10 +15,10 @@ struct Disk {
 }
 
 impl Pages for Disk {
-    fn open(&self, id: PageId, generation: u64, key: &Key) -> Result<Arc<Page>, Error> {
+    fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
         let rows = self.current.borrow();
         let row = rows.get(&(id, generation)).ok_or(Error::Missing)?;
-        Page::open(&VAULT, id, generation, key, row).map(Arc::new).map_err(|_| Error::Damaged)
+        Page::open(&VAULT, id, generation, &key(), row).map(Arc::new).map_err(|_| Error::Damaged)
     }
 }
 
