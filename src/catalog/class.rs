@@ -131,6 +131,10 @@ impl Selection {
     /// Every field.
     pub const ALL: Self = Self(None);
 
+    pub(super) fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(super) fn includes(&self, within: &str, name: &str) -> bool {
         let Some(fields) = &self.0 else { return true };
         fields.iter().any(|field| match field.split_once('.') {

@@ -34,6 +34,11 @@ impl Text {
         &self.0
     }
 
+    /// The clear text itself, for the message that reveals it; from then on nobody wipes it.
+    pub fn into_exposed(mut self) -> String {
+        std::mem::take(&mut *self.0)
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -64,7 +64,7 @@ pub fn show(
     let class = class_of(head.class.as_str()).ok_or(Fault::Torn)?;
     let value = CanonicalValue::decode(head.class, content.value.expose()).map_err(|_| Fault::Torn)?;
     let selection = class.select(fields.iter().map(String::as_str));
-    let (value, masked) = value.mask(view, &selection);
+    let (value, masked) = value.show(view, &selection);
     let metadata = match view {
         View::Exists | View::Last4 => None,
         View::Masked | View::Plain => Some(Metadata {

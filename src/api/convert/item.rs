@@ -140,7 +140,7 @@ pub fn item(view: ItemView) -> proto::Item {
         update_time: Some(time(view.updated)),
         expire_time: view.metadata.as_ref().and_then(|metadata| metadata.expires).map(time),
         metadata: view.metadata.map(metadata::metadata),
-        value: view.value.as_ref().map(value::shown),
+        value: view.value.map(value::shown),
         view: shown,
         masked_fields: view.masked.iter().map(|path| masked(path.as_str())).collect(),
         restricted: view.restricted,

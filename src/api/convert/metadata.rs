@@ -1,7 +1,7 @@
 //! The particulars of an item's processing.
 
 use super::super::proto;
-use super::{At, Faults, clear, time};
+use super::{At, Faults, moved, time};
 use crate::base::limits::{
     COUNTRY_BYTES_MAX, LOGIC_BYTES_MAX, RECIPIENT_BYTES_MAX, RECIPIENTS_MAX, REGISTRY_ID_BYTES_MAX, SOURCE_BYTES_MAX,
 };
@@ -48,19 +48,19 @@ fn recipients(faults: &mut Faults, at: At<'_>, recipients: Vec<proto::Recipient>
 
 /// Metadata as stored.
 pub(super) fn metadata(metadata: Metadata) -> proto::ItemMetadata {
-    let recipient = |recipient: &Recipient| proto::Recipient {
-        name: clear(&recipient.name),
-        country_code: clear(&recipient.country_code),
-        safeguard: clear(&recipient.safeguard),
+    let recipient = |recipient: Recipient| proto::Recipient {
+        name: moved(recipient.name),
+        country_code: moved(recipient.country_code),
+        safeguard: moved(recipient.safeguard),
     };
     proto::ItemMetadata {
         purposes: metadata.purposes,
         legal_basis: metadata.legal_basis,
         expire_time: metadata.expires.map(time),
-        source: clear(&metadata.notes.source),
-        recipients: metadata.notes.recipients.iter().map(recipient).collect(),
+        source: moved(metadata.notes.source),
+        recipients: metadata.notes.recipients.into_iter().map(recipient).collect(),
         objections: metadata.objections,
         automated_decision: metadata.automated_decision,
-        automated_decision_logic: clear(&metadata.notes.automated_decision_logic),
+        automated_decision_logic: moved(metadata.notes.automated_decision_logic),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::proto;
-use super::{At, Faults, clear, item, time};
+use super::{At, Faults, item, moved, time};
 use crate::base::limits::{
     EXTERNAL_ID_BYTES_MAX, FIRST_ITEMS_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, REGISTRY_ID_BYTES_MAX,
 };
@@ -87,7 +87,7 @@ pub fn view(view: SubjectView) -> proto::Subject {
     };
     proto::Subject {
         subject_id: view.subject.to_string(),
-        external_id: clear(&view.external_id),
+        external_id: moved(view.external_id),
         labels: view.labels.into_iter().collect(),
         state: state.into(),
         objections: view.objections,

@@ -5,7 +5,7 @@
 
 use super::super::proto;
 use super::super::proto::item_value::Value;
-use super::{At, Faults, clear, time};
+use super::{At, Faults, moved, time};
 use crate::catalog::classes::contact::{EmailAddress, PhoneNumber};
 use crate::catalog::classes::government_id::GovernmentIdType;
 use crate::catalog::classes::payment::CardBrand;
@@ -129,7 +129,7 @@ fn date(date: &proto::Date) -> Date {
 }
 
 /// A value as a view shows it.
-pub(super) fn shown(value: &ItemValue) -> proto::ItemValue {
+pub(super) fn shown(value: ItemValue) -> proto::ItemValue {
     let value = match value {
         ItemValue::Contact(value) => Value::Contact(shown_contact(value)),
         ItemValue::GovernmentId(value) => Value::GovernmentId(shown_government_id(value)),
@@ -138,75 +138,75 @@ pub(super) fn shown(value: &ItemValue) -> proto::ItemValue {
     proto::ItemValue { value: Some(value) }
 }
 
-fn shown_contact(contact: &Contact) -> proto::Contact {
-    let email = |email: &EmailAddress| proto::EmailAddress {
-        address: clear(&email.address),
+fn shown_contact(contact: Contact) -> proto::Contact {
+    let email = |email: EmailAddress| proto::EmailAddress {
+        address: moved(email.address),
         kind: email.kind.code().into(),
-        label: clear(&email.label),
+        label: moved(email.label),
         primary: email.primary,
         verify_time: email.verify_time.map(time),
     };
-    let phone = |phone: &PhoneNumber| proto::PhoneNumber {
-        number: clear(&phone.number),
+    let phone = |phone: PhoneNumber| proto::PhoneNumber {
+        number: moved(phone.number),
         kind: phone.kind.code().into(),
-        label: clear(&phone.label),
+        label: moved(phone.label),
         primary: phone.primary,
-        extension: clear(&phone.extension),
+        extension: moved(phone.extension),
         verify_time: phone.verify_time.map(time),
     };
     proto::Contact {
-        full_name: clear(&contact.full_name),
-        given_name: clear(&contact.given_name),
-        family_name: clear(&contact.family_name),
-        emails: contact.emails.iter().map(email).collect(),
-        phones: contact.phones.iter().map(phone).collect(),
-        addresses: contact.addresses.iter().map(shown_address).collect(),
-        birth_date: contact.birth_date.as_ref().map(shown_date),
-        language_code: clear(&contact.language_code),
+        full_name: moved(contact.full_name),
+        given_name: moved(contact.given_name),
+        family_name: moved(contact.family_name),
+        emails: contact.emails.into_iter().map(email).collect(),
+        phones: contact.phones.into_iter().map(phone).collect(),
+        addresses: contact.addresses.into_iter().map(shown_address).collect(),
+        birth_date: contact.birth_date.map(shown_date),
+        language_code: moved(contact.language_code),
     }
 }
 
-fn shown_address(address: &PostalAddress) -> proto::PostalAddress {
+fn shown_address(address: PostalAddress) -> proto::PostalAddress {
     proto::PostalAddress {
-        country_code: clear(&address.country_code),
-        lines: address.lines.iter().map(clear).collect(),
-        sublocality: clear(&address.sublocality),
-        locality: clear(&address.locality),
-        administrative_area: clear(&address.administrative_area),
-        postal_code: clear(&address.postal_code),
-        recipient: clear(&address.recipient),
-        organization: clear(&address.organization),
+        country_code: moved(address.country_code),
+        lines: address.lines.into_iter().map(moved).collect(),
+        sublocality: moved(address.sublocality),
+        locality: moved(address.locality),
+        administrative_area: moved(address.administrative_area),
+        postal_code: moved(address.postal_code),
+        recipient: moved(address.recipient),
+        organization: moved(address.organization),
         kind: address.kind.code().into(),
-        label: clear(&address.label),
+        label: moved(address.label),
         primary: address.primary,
     }
 }
 
-fn shown_government_id(id: &GovernmentId) -> proto::GovernmentId {
+fn shown_government_id(id: GovernmentId) -> proto::GovernmentId {
     proto::GovernmentId {
         r#type: id.kind.code().into(),
-        country_code: clear(&id.country_code),
-        number: clear(&id.number),
-        issue_date: id.issue_date.as_ref().map(shown_date),
-        expiry_date: id.expiry_date.as_ref().map(shown_date),
-        issuing_authority: clear(&id.issuing_authority),
-        printed_name: clear(&id.printed_name),
+        country_code: moved(id.country_code),
+        number: moved(id.number),
+        issue_date: id.issue_date.map(shown_date),
+        expiry_date: id.expiry_date.map(shown_date),
+        issuing_authority: moved(id.issuing_authority),
+        printed_name: moved(id.printed_name),
     }
 }
 
-fn shown_payment(payment: &Payment) -> proto::Payment {
+fn shown_payment(payment: Payment) -> proto::Payment {
     proto::Payment {
-        processor: clear(&payment.processor),
-        token: clear(&payment.token),
+        processor: moved(payment.processor),
+        token: moved(payment.token),
         brand: payment.brand.code().into(),
-        last_four: clear(&payment.last_four),
+        last_four: moved(payment.last_four),
         expiry_month: payment.expiry_month,
         expiry_year: payment.expiry_year,
-        billing_address: payment.billing_address.as_ref().map(shown_address),
-        cardholder_name: clear(&payment.cardholder_name),
+        billing_address: payment.billing_address.map(shown_address),
+        cardholder_name: moved(payment.cardholder_name),
     }
 }
 
-fn shown_date(date: &Date) -> proto::Date {
+fn shown_date(date: Date) -> proto::Date {
     proto::Date { year: date.year, month: date.month, day: date.day }
 }

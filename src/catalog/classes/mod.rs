@@ -154,6 +154,12 @@ impl CanonicalValue {
         (Some(masked), masker.into_altered())
     }
 
+    /// As [`CanonicalValue::mask`], for a value that is not needed any more: where a view shows all of it, nothing is
+    /// copied.
+    pub fn show(self, view: View, selection: &Selection) -> (Option<ItemValue>, Vec<FieldPath>) {
+        if view == View::Plain && selection.is_all() { (Some(self.0), Vec::new()) } else { self.mask(view, selection) }
+    }
+
     /// Its identifiers, each once.
     pub fn identifiers(&self) -> Vec<Identifier> {
         let mut distinct: Vec<Identifier> = Vec::new();

@@ -23,6 +23,28 @@ fn exists_shows_nothing() {
 }
 
 #[test]
+fn a_value_is_shown_whole_under_plain_and_with_every_field_only() {
+    for value in samples::all() {
+        let value = samples::valid(value);
+        let bytes = samples::bytes(&value);
+        let (Some(plain), paths) = value.show(View::Plain, &Selection::ALL) else { panic!("shown") };
+        assert_eq!(samples::bytes(&samples::valid(plain)), bytes);
+        assert!(paths.is_empty());
+    }
+    let contact = || samples::valid(ItemValue::Contact(samples::contact()));
+    let part = contact().class().select(["full_name"]);
+    let (Some(ItemValue::Contact(part)), _) = contact().show(View::Plain, &part) else { panic!("a contact") };
+    assert_eq!(part.full_name.expose(), "Änne Großmüller");
+    assert!(part.given_name.is_empty() && part.emails.is_empty() && part.birth_date.is_none());
+    let (Some(ItemValue::Contact(masked)), paths) = contact().show(View::Masked, &Selection::ALL) else {
+        panic!("a contact")
+    };
+    assert_eq!(masked.full_name.expose(), "Ä*** G*********");
+    assert!(!paths.is_empty());
+    assert!(contact().show(View::Exists, &Selection::ALL).0.is_none());
+}
+
+#[test]
 fn plain_shows_everything() {
     for value in samples::all() {
         let value = samples::valid(value);
