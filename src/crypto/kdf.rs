@@ -2,6 +2,8 @@
 //!
 //! Built on [`super::mac`] because the ready-made crate leaves the extracted key on the stack.
 
+use std::sync::LazyLock;
+
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::label::Label;
@@ -25,8 +27,14 @@ pub fn derive<const N: usize>(salt: &[u8], ikm: &Key, label: Label, context: &[&
 
 fn hkdf<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Secret<N> {
     const { assert!(N <= 255 * 32) };
+    // The usual salt, worked in once.
+    static NO_SALT: LazyLock<Keyed> = LazyLock::new(|| Keyed::new(b""));
     let mut extracted = Zeroizing::new([0; 32]);
-    Keyed::new(salt).code(&[ikm], &mut *extracted);
+    if salt.is_empty() {
+        NO_SALT.code(&[ikm], &mut *extracted);
+    } else {
+        Keyed::new(salt).code(&[ikm], &mut *extracted);
+    }
     let expand = Keyed::new(&*extracted);
     let filled = Secret::filled(|output: &mut [u8; N]| {
         for i in 0..N.div_ceil(32) {
