@@ -118,7 +118,7 @@ async fn open<M: Asked>(
         idempotency_key: context.idempotency_key,
         request_digest: context.digest,
         approval: context.approval,
-        peer: peer.map(|peer| peer.address.to_string()).unwrap_or_default(),
+        peer: peer.map(|peer| peer.address.as_ref().to_owned()).unwrap_or_default(),
         deadline: Some(deadline),
         malformed: context.malformed,
     };

@@ -1,6 +1,5 @@
 //! Who is at the other end of a call, and how long it waits.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ pub struct PeerInfo {
     /// The verified caller with its roles; none if the connection proves no identity.
     pub caller: Option<Arc<Caller>>,
     /// Where the connection comes from. Not to be logged: it belongs into sealed detail only.
-    pub address: SocketAddr,
+    pub address: Arc<str>,
 }
 
 /// When a call must be answered. Whoever serves the connection puts one into each request's extensions, and ends the

@@ -98,7 +98,8 @@ pub struct Peer(Arc<PeerState>);
 
 struct PeerState {
     identity: Option<Identity>,
-    address: SocketAddr,
+    /// As text: every call records it.
+    address: Arc<str>,
     bound: ArcSwapOption<Bound>,
 }
 
@@ -111,6 +112,7 @@ struct Bound {
 impl Peer {
     /// A peer that presented a certificate, or none on a plain connection.
     pub fn new(address: SocketAddr, identity: Option<Identity>) -> Self {
+        let address = address.to_string().into();
         Self(Arc::new(PeerState { identity, address, bound: ArcSwapOption::empty() }))
     }
 
@@ -120,8 +122,8 @@ impl Peer {
     }
 
     /// Where the connection comes from. Not to be logged: it belongs into sealed detail only.
-    pub fn address(&self) -> SocketAddr {
-        self.0.address
+    pub fn address(&self) -> Arc<str> {
+        self.0.address.clone()
     }
 
     /// The caller with its roles under these bindings, remembered until other bindings come.
