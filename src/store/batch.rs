@@ -62,7 +62,11 @@ impl Batch {
 
     /// Appends another batch; its changes win.
     pub fn absorb(&mut self, later: Batch) {
-        self.changes.extend(later.changes);
+        if self.changes.is_empty() {
+            self.changes = later.changes;
+        } else {
+            self.changes.extend(later.changes);
+        }
         self.expectations.extend(later.expectations);
     }
 

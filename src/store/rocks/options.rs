@@ -74,7 +74,8 @@ pub(super) fn log_bytes_max(chosen: &RocksOptions) -> u64 {
 /// recovers from a full medium only when its largest write buffer fits); and any that a newer release added, so that
 /// such a store can be opened and its format refused by name.
 pub(super) fn column_families(chosen: &RocksOptions, present: &[String]) -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(chosen.block_cache_bytes);
+    // Looked up several times per read: this one takes no lock and keeps no list for that. It sizes its own table.
+    let cache = Cache::new_hyper_clock_cache(chosen.block_cache_bytes, 0);
     let ours = Space::ALL.iter().map(|space| (space.name(), read_by(*space)));
     let is_foreign = |name: &&str| *name != DEFAULT && Space::ALL.iter().all(|space| space.name() != *name);
     let foreign = present.iter().map(String::as_str).filter(is_foreign);
