@@ -20,6 +20,8 @@ pub enum Call {
     Echo,
     /// GetItem of an item, any of all.
     GetItem,
+    /// The same while the server leaves reads out of its log.
+    Unrecorded,
     /// BatchGetItems of [`BATCH`] items, any of all.
     BatchGetItems,
     /// PutItem for a subject, any of all.
@@ -43,6 +45,7 @@ impl fmt::Display for Load {
         let name = match self.call {
             Call::Echo => "echo",
             Call::GetItem => "GetItem",
+            Call::Unrecorded => "GetItem without the log",
             Call::BatchGetItems => "BatchGetItems of 100",
             Call::PutItem => "PutItem",
         };
@@ -135,7 +138,7 @@ impl Caller {
                 return Ok(times);
             }
             match call {
-                Call::Echo | Call::GetItem => self.get().await?,
+                Call::Echo | Call::GetItem | Call::Unrecorded => self.get().await?,
                 Call::BatchGetItems => self.get_batch().await?,
                 Call::PutItem => self.put().await?,
             }

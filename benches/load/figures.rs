@@ -1,6 +1,7 @@
 //! The figures: one entry each. To add one, add it to [`FIGURES`].
 
 use super::Error;
+use super::decision;
 use super::drive::{Call, Load};
 use super::rounds::Round;
 
@@ -33,6 +34,7 @@ pub enum Better {
 
 const ECHO_64: Load = Load { call: Call::Echo, callers: 64 };
 const GET_64: Load = Load { call: Call::GetItem, callers: 64 };
+const UNRECORDED_64: Load = Load { call: Call::Unrecorded, callers: 64 };
 const ECHO_256: Load = Load { call: Call::Echo, callers: 256 };
 const GET_256: Load = Load { call: Call::GetItem, callers: 256 };
 const BATCH_16: Load = Load { call: Call::BatchGetItems, callers: 16 };
@@ -75,6 +77,33 @@ pub const FIGURES: &[Figure] = &[
         aim: 0.65,
         method: "server CPU time per call of the echo over that of GetItem, 256 callers",
         measure: |round| Ok(round.drive(ECHO_256)?.cpu_us() / round.drive(GET_256)?.cpu_us()),
+    },
+    Figure {
+        name: "audit_on_over_off",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.75,
+        aim: 0.90,
+        method: "GetItem calls/s over those of a server that leaves reads out of its log, 64 callers",
+        measure: |round| Ok(round.drive(GET_64)?.rate() / round.drive(UNRECORDED_64)?.rate()),
+    },
+    Figure {
+        name: "audit_on_over_off_cpu",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: 0.75,
+        aim: 0.90,
+        method: "server CPU time per GetItem without the log over that with it, 64 callers",
+        measure: |round| Ok(round.drive(UNRECORDED_64)?.cpu_us() / round.drive(GET_64)?.cpu_us()),
+    },
+    Figure {
+        name: "decision_cached_us",
+        unit: "us",
+        better: Better::Lower,
+        floor: 0.5,
+        aim: 0.1,
+        method: "putting a question about access together and finding the decision made before, in process",
+        measure: |_| Ok(decision::cached()?.as_secs_f64() * 1e6),
     },
     Figure {
         name: "get_p99_over_echo_64",

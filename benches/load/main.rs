@@ -4,6 +4,7 @@
 //! figure is measured once on a very small vault, so that CI sees that all of it still works.
 
 mod data;
+mod decision;
 mod drive;
 mod echo;
 mod figures;
@@ -98,6 +99,7 @@ fn run(command: Option<Command>) -> Result<(), Error> {
                 warm_up: Duration::ZERO,
                 time: Duration::from_millis(100),
                 pinned: false,
+                unrecorded: false,
             };
             let measured = rounds::measure(&server, &std::env::temp_dir(), &plan, "")?;
             println!("{} figures can be measured", measured.figures.len());

@@ -24,6 +24,8 @@ pub struct Plan {
     pub time: Duration,
     /// Whether the server has a CPU of its own.
     pub pinned: bool,
+    /// Whether the server can leave reads out of its log; else it records them in every load.
+    pub unrecorded: bool,
 }
 
 impl Plan {
@@ -34,6 +36,7 @@ impl Plan {
         warm_up: Duration::from_millis(500),
         time: Duration::from_secs(3),
         pinned: true,
+        unrecorded: true,
     };
     /// A direction.
     pub const QUICK: Self =
@@ -96,7 +99,9 @@ impl Round<'_> {
             return Ok(run.clone());
         }
         let server = if load.call == Call::Echo { self.echo } else { self.vault };
-        let run = drive(self.runtime, server, self.stored, load, self.plan.warm_up, self.plan.time)?;
+        let drive = || drive(self.runtime, server, self.stored, load, self.plan.warm_up, self.plan.time);
+        let run =
+            if load.call == Call::Unrecorded && self.plan.unrecorded { server.without_log(drive)? } else { drive()? };
         self.runs.push((load, run.clone()));
         Ok(run)
     }

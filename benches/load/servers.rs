@@ -1,6 +1,7 @@
 //! Server processes: started on a CPU of their own, connected to, accounted for, stopped.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ const SERVER_CPU: &str = "0";
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Bytes that the server may send ahead on one call and on one connection.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+/// How long metrics may take to show what is, and the switch to be seen.
+const METRICS_AGE_MAX: Duration = Duration::from_millis(400);
 /// Linux reports CPU time in hundredths of a second, on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -27,6 +30,8 @@ const TICKS_PER_SECOND: u64 = 100;
 pub struct Server {
     process: Process,
     clients: Vec<VaultClient<Channel>>,
+    /// Of a vault: where its operations are served, and the file that keeps reads out of its log.
+    operations: Option<(String, PathBuf)>,
 }
 
 impl Server {
@@ -35,7 +40,9 @@ impl Server {
         let ready = dir.join("dev.json");
         let _ = std::fs::remove_file(&ready);
         let mut command = command(program, pinned);
+        let unrecorded = dir.join("unrecorded");
         command.args(["dev", "--dir"]).arg(dir).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command.env("LACUNA_UNRECORDED", &unrecorded);
         let mut process = Process(command.spawn()?);
         let deadline = Instant::now() + START_TIME_MAX;
         while !ready.exists() {
@@ -44,8 +51,9 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let address = Dev::read(dir)?.text("address")?;
-        Ok(Self { process, clients: connect(runtime, dir, &address)? })
+        let dev = Dev::read(dir)?;
+        let clients = connect(runtime, dir, &dev.text("address")?)?;
+        Ok(Self { process, clients, operations: Some((dev.text("ops_address")?, unrecorded)) })
     }
 
     /// Starts the echo with the certificates of a vault's folder.
@@ -56,12 +64,26 @@ impl Server {
         let output = process.0.stdout.take().ok_or("no output")?;
         let mut address = String::new();
         BufReader::new(output).read_line(&mut address)?;
-        Ok(Self { process, clients: connect(runtime, dir, address.trim())? })
+        Ok(Self { process, clients: connect(runtime, dir, address.trim())?, operations: None })
     }
 
     /// The client of one of many callers.
     pub fn client(&self, caller: usize) -> VaultClient<Channel> {
         self.clients[caller % self.clients.len()].clone()
+    }
+
+    /// Does something while the vault leaves reads out of its log.
+    pub fn without_log<T>(&self, act: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let (address, switch) = self.operations.as_ref().ok_or("not a vault")?;
+        std::fs::write(switch, "")?;
+        std::thread::sleep(METRICS_AGE_MAX);
+        let before = log_entries(address)?;
+        let done = act();
+        std::thread::sleep(METRICS_AGE_MAX);
+        let after = log_entries(address);
+        std::fs::remove_file(switch)?;
+        std::thread::sleep(METRICS_AGE_MAX);
+        if after? == before { done } else { Err("the server records: build it with the feature `unrecorded`".into()) }
     }
 
     /// CPU time that the process has used so far, in user and in kernel mode.
@@ -87,6 +109,16 @@ impl Drop for Process {
         }
         let _ = self.0.wait();
     }
+}
+
+/// Entries of a vault's log, as its metrics say.
+fn log_entries(address: &str) -> Result<u64, Error> {
+    let mut connection = TcpStream::connect(address)?;
+    write!(connection, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let entries = answer.lines().find_map(|line| line.strip_prefix("lacuna_log_entries "));
+    Ok(entries.ok_or("no lacuna_log_entries among the metrics")?.trim().parse()?)
 }
 
 fn command(program: &Path, pinned: bool) -> Command {

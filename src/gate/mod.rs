@@ -33,4 +33,6 @@ pub mod standpoint;
 pub mod status;
 pub mod take_over;
 pub mod txn;
+#[cfg(feature = "unrecorded")]
+mod unrecorded;
 pub mod vault;

@@ -65,6 +65,9 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens the vault of a configuration. Creates it if the store is empty.
 pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError> {
+    if cfg!(feature = "unrecorded") && mode == Mode::Serve {
+        return Err("this program was built to measure reads without their record: it does not serve".into());
+    }
     let accepts_e0 = mode == Mode::Dev || !config.slots.accept_grades.is_empty();
     let vault = open(Parts { accepts_e0, ..parts(config, true)? })?;
     check_grades(&vault, config, mode)?;
