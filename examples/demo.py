@@ -1,7 +1,8 @@
 """The main job, as a calling service sees it: only the published contract, no code of the vault's own.
 
 Starts a throw-away vault, stores people from people.jsonl as one caller, reads them back as others, deletes an item,
-kills and restarts the vault, and looks for every sample value in every byte that the vault wrote.
+kills and restarts the vault, asks its audit log who read a passport and checks that log against what was signed, and looks
+for every sample value in every byte that the vault wrote.
 """
 
 import json
@@ -14,7 +15,10 @@ import time
 
 import grpc
 from google.protobuf import json_format
-from lacuna.v1 import system_pb2, system_pb2_grpc, types_pb2, vault_pb2, vault_pb2_grpc
+import tlog_client
+from lacuna.v1 import (
+    audit_pb2, audit_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2, vault_pb2, vault_pb2_grpc,
+)
 
 LACUNA, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 PEOPLE = pathlib.Path(__file__).with_name("people.jsonl")
@@ -166,6 +170,32 @@ operator = system_pb2_grpc.SystemStub(connect(dev, "operator"))
 status = operator.GetStatus(system_pb2.GetStatusRequest(context=context("security")))
 say(f"service: everybody is still there, the deleted passport is not; epoch {status.current_epoch}, "
     f"{status.log.entry_count} entries in the audit log")
+
+# An auditor: who read the second person's passport, and was it allowed? And is the log what was signed?
+kept = tlog_client.Source("http://" + dev["ops_address"]).get("checkpoint")  # as kept outside, from before
+reader, subject, items = stored[1]
+kyc = vault_pb2_grpc.VaultStub(connect(dev, "kyc"))
+support = vault_pb2_grpc.VaultStub(connect(dev, "support"))
+get(kyc, "legal_compliance", subject, items[1])
+refused(lambda: get(support, "service_delivery", subject, items[1]), grpc.StatusCode.NOT_FOUND)
+question = audit_pb2.ListEntriesRequest(
+    context=context("legal_compliance"), start_index=0,
+    filter=audit_pb2.AuditFilter(
+        subject=types_pb2.SubjectRef(external_id=reader["external_id"]), classes=["government_id"],
+        operations=["lacuna.v1.Vault/GetItem"]),
+)
+auditor = audit_pb2_grpc.AuditStub(connect(dev, "auditor"))
+say("auditor: who read the second person's passport, and was it allowed?")
+for answer in auditor.ListEntries(question):
+    for entry in answer.entries:
+        decided = audit_pb2.Decision.Name(entry.decision).removeprefix("DECISION_").lower()
+        rule = f" by rule {entry.rule_id}" if entry.rule_id else ""
+        say(f"    entry {entry.index}: {entry.role} for {entry.purpose}: {decided}{rule}")
+size = tlog_client.check_log(
+    tlog_client.Source("http://" + dev["ops_address"]), tlog_client.Key(dev["audit_vkey"]), kept)
+say(f"auditor: recomputed the log's tree over {size} entries with a client of the C2SP formats: as signed, and it "
+    "begins with the checkpoint that was kept")
+
 process.terminate()
 process.wait()
 

@@ -321,25 +321,6 @@ async fn the_commands_list_follow_and_print_a_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_auditors_manual_works_as_written() {
-    let vault = TestVault::start();
-    let created = vault.create(&["government_id"]).await;
-    vault.read(&created.subject_id, &created.items[0].item_id).await.expect("reads");
-    let (dir, mut count) = (vault.dir(), 0);
-    for command in include_str!("../../docs/auditors.md").lines().filter_map(|line| line.strip_prefix("    $ lacuna "))
-    {
-        let command = command.replace("sub_...", &created.subject_id);
-        if !command.starts_with("audit tail") {
-            let arguments: Vec<&str> = command.split(' ').chain(["--dev", dir.to_str().expect("UTF-8")]).collect();
-            let ran = run(&arguments, "", &[]);
-            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
-            count += 1;
-        }
-    }
-    assert!(count >= 6, "the manual has its commands");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_person_behind_an_actor_id_is_named_in_opened_details_only() {
     let vault = TestVault::start();
     let request = GetStatusRequest { context: vault.context("security") };

@@ -8,6 +8,7 @@ mod canary;
 mod cli;
 mod coverage;
 mod crash;
+mod docs;
 mod figures;
 mod full_disk;
 mod group_crash;
