@@ -2,9 +2,13 @@
 
 use crate::audit::detail::DetailKeys;
 use crate::audit::event::SubjectToken;
+use crate::audit::leaf;
 use crate::audit::query::Filter;
+use crate::audit::sequence::Error;
+use crate::audit::stored::StoredLog;
 use crate::base::id::SubjectId;
 use crate::base::secret::Key;
+use crate::base::time::Timestamp;
 use crate::crypto::rng;
 use crate::gate::call::Call;
 use crate::gate::readings::Reading;
@@ -77,7 +81,7 @@ impl Whose {
             }
         };
         let now = vault.now();
-        let oldest = vault.log().stored().bundle(0).map_err(unreadable)?.map_or(now, |bundle| bundle.oldest.min(now));
+        let oldest = first_time(vault.log().stored()).map_err(unreadable)?.map_or(now, |first| first.min(now));
         let first = filter.start.map_or(oldest, |start| start.max(oldest));
         let last = filter.end.map_or(now, |end| end.min(now));
         Ok(Some(keys.tokens(first, last)))
@@ -107,6 +111,13 @@ impl Whose {
             Self::Anyone | Self::Absent | Self::Denied(..) => None,
         }
     }
+}
+
+/// When the log began, whether or not its first entries are integrated.
+fn first_time(log: StoredLog<'_>) -> Result<Option<Timestamp>, Error> {
+    let Some((_, (first, _))) = log.entries(0)?.next().transpose()? else { return Ok(None) };
+    let leaf = leaf::decode(&first).map_err(|_| Error::Damaged("an entry is not in its place"))?;
+    Ok(Some(leaf.time))
 }
 
 /// Runs `work`, or gives up when the end of the subject cuts the reading.
