@@ -209,7 +209,8 @@ fn prepare(folder: &Path, vault: &Program) {
     let create = "lacuna subject create --dev vault --purpose service_delivery --value person.json --output json";
     let created: serde_json::Value = serde_json::from_str(&shell.run(create)).expect("JSON");
     let of = format!("--subject {} --item {}", text(&created["subject_id"]), text(&created["items"][0]["item_id"]));
-    let read = |client: &str, purpose: &str| format!("lacuna item get --dev vault --as {client} --purpose {purpose} {of}");
+    let read =
+        |client: &str, purpose: &str| format!("lacuna item get --dev vault --as {client} --purpose {purpose} {of}");
     let shown = shell.run(&read("kyc", "legal_compliance"));
     assert!(shown.contains("AA0000001"), "{shown}");
     for (client, purpose) in [("support", "service_delivery"), ("service", "improvement")] {
