@@ -23,6 +23,7 @@ use super::slots::{self, SeatError, SlotSet};
 use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault};
 use crate::audit::integrate::Integrator;
+use crate::audit::leaf;
 use crate::audit::note::VerifierKey;
 use crate::audit::sequence::{self, Head};
 use crate::audit::stored::StoredLog;
@@ -30,7 +31,7 @@ use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::limits::OPEN_PAGES_MAX;
 use crate::base::secret::Key;
-use crate::base::time::Clock;
+use crate::base::time::{Clock, Timestamp};
 use crate::crypto::rng::{self, RandomFailed};
 use crate::crypto::sign::Signer;
 use crate::keys::epoch::State;
@@ -282,6 +283,19 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     }))
 }
 
+/// The keys of the log. A vault that was made before its key could be replaced has no row of them: one key signed all.
+fn known_log_keys(engine: &dyn Engine, signing: &Signing) -> Result<LogKeys, OpenError> {
+    match engine.get(Space::Meta, log_keys::ROW)? {
+        Some(row) => LogKeys::decode(&row).map_err(|_| OpenError::Damaged(text(log_keys::ROW))),
+        None => {
+            let first = StoredLog(engine).entries(0)?.next().transpose()?;
+            let first = first.and_then(|(_, (leaf, _))| leaf::decode(&leaf).ok());
+            let made = first.map_or(Timestamp::from_millis(0), |leaf| leaf.time);
+            Ok(LogKeys::first(*signing.signer.public(), made))
+        }
+    }
+}
+
 /// Reads the rows that every vault has, and checks the outer key and the end of the log. Touches nothing.
 pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let engine = &*parts.engine;
@@ -292,7 +306,7 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let outer = parts.outer.key(kdf.map_err(|_| OpenError::Damaged(text(OUTER_KDF)))?)?;
     let signing = signing(&outer, &identity.vault, AUDIT_KEY, &row(AUDIT_KEY.as_bytes())?)?;
     let receipts = self::signing(&outer, &identity.vault, RECEIPT_KEY, &row(RECEIPT_KEY.as_bytes())?)?;
-    let log_keys = LogKeys::decode(&row(log_keys::ROW)?).map_err(|_| OpenError::Damaged(text(log_keys::ROW)))?;
+    let log_keys = known_log_keys(engine, &signing)?;
     if log_keys.current().public != *signing.signer.public() {
         return Err(OpenError::Damaged(text(log_keys::ROW)));
     }
