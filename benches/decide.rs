@@ -20,7 +20,11 @@ fn decisions(c: &mut Criterion) {
         ticket: false,
         resource: Resource::Data {
             class,
-            standing: Standing { labels: [("region".into(), region.to_string())].into(), restricted: false },
+            standing: Standing {
+                labels: [("region".into(), region.to_string())].into(),
+                restricted: false,
+                own: false,
+            },
             objected: false,
             kept: false,
         },

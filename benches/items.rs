@@ -13,6 +13,7 @@ use lacuna::base::time::SystemClock;
 use lacuna::catalog::classes::{Contact, ItemValue};
 use lacuna::catalog::text::Text;
 use lacuna::gate::call::{Call, CallRequest};
+use lacuna::gate::end_users::Presented;
 use lacuna::gate::open::{Parts, open};
 use lacuna::gate::room::Room;
 use lacuna::gate::vault::{Patience, Vault};
@@ -95,6 +96,8 @@ async fn begin(vault: &Vault, action: Action) -> Call {
         person: None,
     };
     let request = CallRequest {
+        token: Presented::Nothing,
+        find_person: lacuna::items::own::find_person,
         caller: Some(Arc::new(caller)),
         action,
         purpose: "service_delivery".into(),

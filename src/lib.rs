@@ -11,8 +11,9 @@ pub mod base;
 pub mod catalog;
 pub mod crypto;
 pub mod store;
-// T2: who may; the key tree; the record of it
+// T2: who may; people's tokens; the key tree; the record of it
 pub mod audit;
+pub mod bearer;
 pub mod keys;
 pub mod policy;
 // T3: decide, record, commit

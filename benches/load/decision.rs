@@ -29,7 +29,7 @@ pub fn cached() -> Result<Duration, Error> {
         resource: Resource::Vault,
     };
     let standing =
-        |region: u32| Standing { labels: [("region".into(), format!("r{region}"))].into(), restricted: false };
+        |region: u32| Standing { labels: [("region".into(), format!("r{region}"))].into(), ..Standing::default() };
     let people: Vec<Standing> = (0..REGIONS).map(standing).collect();
     let decide = |number: u32| {
         let standing = people[(number % REGIONS) as usize].clone();

@@ -6,7 +6,7 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::convert::{At, Faults};
 use super::proto::{self, ErrorReason};
-use super::{peer, status};
+use super::{bearer, peer, status};
 use crate::base::id::ApprovalId;
 use crate::base::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TICKET_BYTES_MAX};
 use crate::base::secret::PlainValue;
@@ -16,6 +16,7 @@ use crate::gate::approvals;
 use crate::gate::call::{Call, CallRequest, NotOpened};
 use crate::gate::refusal::{Access, FaultReason, Refusal};
 use crate::gate::vault::Vault;
+use crate::items;
 use crate::policy::action::Action;
 
 /// A request message: the method it belongs to, and where its context is. Implemented for all from the contract.
@@ -114,6 +115,8 @@ async fn open<M: Asked>(
         action: M::ACTION,
         purpose: context.purpose,
         role: context.role,
+        token: bearer::presented(metadata),
+        find_person: items::own::find_person,
         ticket: context.ticket,
         idempotency_key: context.idempotency_key,
         request_digest: context.digest,

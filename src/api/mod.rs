@@ -9,6 +9,7 @@
 
 mod approvals;
 mod audit;
+mod bearer;
 pub mod codec;
 pub mod convert;
 mod enter;

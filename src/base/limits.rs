@@ -92,6 +92,37 @@ pub const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 /// How long to wait before a retry where nothing better is known.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 
+// --- End-user tokens --------------------------------------------------------------------------------------------
+
+/// Bytes of one token; a call's headers have twice that.
+pub const END_USER_TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of the name of an issuer's key.
+pub const END_USER_KEY_ID_BYTES_MAX: usize = 256;
+/// How old a token may be, whatever its `exp` says.
+pub const END_USER_TOKEN_AGE_MAX: Duration = Duration::from_secs(15 * 60);
+/// How long ago the person may have signed in for what cannot be undone: erasure and export.
+pub const END_USER_FRESH_MAX: Duration = Duration::from_secs(5 * 60);
+/// How far an issuer's clock may run ahead of ours.
+pub const END_USER_SKEW_MAX: Duration = Duration::from_secs(30);
+/// Issuers that are trusted.
+pub const END_USER_ISSUERS_MAX: usize = 16;
+/// Bytes of an issuer's name, an audience or a URL.
+pub const END_USER_NAME_BYTES_MAX: usize = 1024;
+/// Keys of one issuer.
+pub const END_USER_KEYS_MAX: usize = 64;
+/// Bytes of an issuer's key set.
+pub const END_USER_KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// How often key sets are fetched again.
+pub const END_USER_KEYS_PERIOD: Duration = Duration::from_secs(5 * 60);
+/// How long fetched keys are good while their URL does not answer; then nobody of that issuer gets in.
+pub const END_USER_KEYS_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Time for one fetch of a key set.
+pub const END_USER_FETCH_TIME_MAX: Duration = Duration::from_secs(5);
+/// Shortest time between two fetches of one issuer's keys, however many tokens name a key that is not known.
+pub const END_USER_FETCH_PAUSE: Duration = Duration::from_secs(10);
+/// How long a call waits for a fetch that it caused.
+pub const END_USER_FETCH_WAIT_MAX: Duration = Duration::from_secs(2);
+
 // --- The committer and the log ----------------------------------------------------------------------------------
 
 /// Files of access policies.

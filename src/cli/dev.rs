@@ -16,6 +16,7 @@ use crate::policy::policies;
 use crate::server::assemble::{Mode, Service, StartError};
 use crate::server::certs::{DevClient, dev_clients, write_dev_files};
 use crate::server::config::Config;
+use crate::server::dev_issuer::write_issuer;
 
 /// What `dev` is told.
 #[derive(clap::Args)]
@@ -89,10 +90,11 @@ fn keep_right(vault: &Arc<Vault>, ready: PathBuf, mut description: serde_json::V
 const LOOK: Duration = Duration::from_millis(250);
 
 fn make(dir: &Path) -> Result<(), StartError> {
-    for name in ["tls", "slots", "data", "policies"] {
+    for name in ["tls", "slots", "data", "policies", "end-users"] {
         std::fs::create_dir_all(dir.join(name))?;
     }
     write_dev_files(&dir.join("tls"), SystemClock.now())?;
+    write_issuer(&dir.join("end-users"))?;
     let outer = dir.join("outer.key");
     if !outer.exists() {
         KeyFile::create(&outer)?;
@@ -124,6 +126,11 @@ catalog = "catalog.toml"
 policies = "policies"
 bindings = "tls/bindings.toml"
 
+[[end_users]]
+issuer = "https://dev.lacuna.invalid"
+audience = "lacuna-dev"
+jwks_file = "end-users/jwks.json"
+
 [log]
 level = "warn"
 
@@ -149,6 +156,15 @@ fn describe(dir: &Path, config: &Config, service: &Service) -> serde_json::Value
         "slot_paths": config.slots.list.iter().map(|slot| &slot.path).collect::<Vec<_>>(),
         "config": dir.join("lacuna.toml"),
         "clients": clients,
-        "subject_token_command": null,
+        "subject_token_command": token_command(dir),
     })
+}
+
+/// The command that prints a token for the person whose external id is put after it, as a shell takes it; none for a
+/// directory that an earlier release made, without an issuer.
+fn token_command(dir: &Path) -> Option<String> {
+    let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
+    let program = std::env::current_exe().ok()?;
+    let is_there = dir.join("end-users/issuer.key").exists();
+    is_there.then(|| format!("{} dev-token --dir {} --subject", quoted(&program), quoted(dir)))
 }

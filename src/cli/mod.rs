@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod config;
 mod dev;
+mod dev_token;
 mod failure;
 mod files;
 mod item;
@@ -41,8 +42,10 @@ struct Arguments {
 enum Command {
     /// Run a throw-away vault on loopback until SIGTERM or SIGINT.
     Dev(dev::Arguments),
-    /// Run the vault of a configuration until SIGTERM or SIGINT; SIGHUP reads certificates, bindings, catalog and
-    /// policies again.
+    /// Print a person's token for a throw-away vault.
+    DevToken(dev_token::Arguments),
+    /// Run the vault of a configuration until SIGTERM or SIGINT; SIGHUP reads certificates, bindings, keys of
+    /// people's issuers, catalog and policies again.
     Serve(serve::Arguments),
     /// Show how a running vault is.
     Status(status::Arguments),
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
     crate::base::fault::arm();
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(&arguments).map_err(Failure::from),
+        Command::DevToken(arguments) => dev_token::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments).map_err(Failure::from),
         Command::Status(arguments) => status::run(&arguments),
         Command::Subject(command) => subject::run(&command),

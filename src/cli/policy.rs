@@ -208,7 +208,8 @@ impl Sound {
             ticket: question.with_ticket,
         };
         let at = Standpoint::take(&stated, self.rules.clone())?;
-        let standing = Standing { labels: question.labels.clone().into(), restricted: question.restricted };
+        let labels = question.labels.clone().into();
+        let standing = Standing { labels, restricted: question.restricted, ..Standing::blank(at.role()) };
         let (objected, kept) = (question.objected, question.kept);
         let data = |class| Resource::Data { class, standing: standing.clone(), objected, kept };
         let data = class.map(|class| (class, data(class)));

@@ -1,17 +1,21 @@
 //! What every command on a running vault shares: where the vault is, who calls, and why.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use tonic::{Request, Status};
 
 use super::failure::{Failure, causes};
 use super::show::Format;
 use crate::api::proto::CallContext;
-use crate::server::file::{read_secret, read_text};
+use crate::base::limits::FILE_BYTES_MAX;
+use crate::base::secret::PlainValue;
+use crate::server::file::{FileError, read_secret, read_text};
 
 /// The options of a command on a running vault.
 #[derive(clap::Args)]
@@ -47,6 +51,9 @@ pub struct Remote {
     /// [env: LACUNA_ROLE].
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
+    /// A file with the token of the person for whom to act, in the role subject; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Your reference for this piece of work; kept sealed beside the audit entry.
     #[arg(long, value_name = "TEXT", env = "LACUNA_TICKET", hide_env_values = true)]
     ticket: Option<String>,
@@ -62,6 +69,8 @@ pub struct Remote {
     output: Format,
 }
 
+/// The client of dev.json that may act for people.
+const ACTING_FOR_PEOPLE: &str = "subject";
 /// Time for the vault's own answer at the deadline to arrive.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -91,6 +100,7 @@ pub struct Session {
     pub channel: Channel,
     context: CallContext,
     time: Duration,
+    token: Option<MetadataValue<Ascii>>,
 }
 
 impl Session {
@@ -103,6 +113,9 @@ impl Session {
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.time);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         request
     }
 }
@@ -123,13 +136,14 @@ impl Remote {
         act: impl AsyncFnOnce(Session) -> Result<tonic::Response<T>, Status>,
     ) -> Result<T, Failure> {
         let context = self.context(usually)?;
+        let token = self.token()?;
         let endpoint = self.endpoint(usually)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {}", error.kind())))?;
         let time = Duration::from_secs(self.timeout);
         let answer = async {
             let channel = endpoint.connect().await.map_err(|error| not_connected(endpoint.uri(), &error))?;
-            let answer = act(Session { channel, context, time }).await;
+            let answer = act(Session { channel, context, time, token }).await;
             answer.map(tonic::Response::into_inner).map_err(|status| Failure::of_status(&status, self.output))
         };
         // The vault keeps the deadline too, and its own answer says more: it comes first.
@@ -150,12 +164,13 @@ impl Remote {
         act: impl AsyncFnOnce(Session) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let context = self.context(usually)?;
+        let token = self.token()?;
         let endpoint = self.endpoint(usually)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {}", error.kind())))?;
         runtime.block_on(async {
             let channel = endpoint.connect().await.map_err(|error| not_connected(endpoint.uri(), &error))?;
-            act(Session { channel, context, time: Duration::from_secs(self.timeout) }).await
+            act(Session { channel, context, time: Duration::from_secs(self.timeout), token }).await
         })
     }
 
@@ -180,6 +195,21 @@ impl Remote {
             approval_id: String::new(),
             idempotency_key: self.idempotency_key.clone().unwrap_or_default(),
         })
+    }
+
+    /// The person's token, as metadata that no debug output shows.
+    fn token(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text = match path.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin().take(FILE_BYTES_MAX)).map_err(|_| FileError::NotText),
+            false => read_text(path),
+        };
+        let text = PlainValue::new(text.map_err(|error| about(path, error))?.into_bytes());
+        let bearer = PlainValue::new([b"Bearer ", text.expose().trim_ascii()].concat());
+        let value = MetadataValue::try_from(bearer.expose());
+        let mut value = value.map_err(|_| about(path, "holds no token: three parts of letters and dots"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     fn endpoint(&self, usually: Usually) -> Result<Endpoint, Failure> {
@@ -208,7 +238,10 @@ impl Remote {
     /// Missing options, or a dev.json that does not read.
     pub fn whereabouts(&self, usually: Usually) -> Result<Place, Failure> {
         match &self.dev {
-            Some(dir) => Place::of_dev(dir, self.client.as_deref().unwrap_or(usually.client)),
+            Some(dir) => {
+                let usual = if self.token_file.is_some() { ACTING_FOR_PEOPLE } else { usually.client };
+                Place::of_dev(dir, self.client.as_deref().unwrap_or(usual))
+            }
             None => self.place(),
         }
     }

@@ -10,5 +10,6 @@ pub mod kdf;
 pub mod label;
 pub mod mac;
 pub mod passphrase;
+pub mod public_key;
 pub mod rng;
 pub mod sign;

@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use super::approvals::Party;
 use super::days::Days;
+use super::end_users::Presented;
+use super::on_behalf::{FindPerson, Own};
 use super::once::Once;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
-use super::refusal::{Access, Approving, Refusal, Unavailable};
+use super::refusal::{Access, Approving, Denied, Refusal, Told, Unavailable};
 use super::standpoint::{Standpoint, Stated};
 use super::vault::Vault;
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
-use crate::base::id::{ActorId, ApprovalId, RequestId};
+use crate::base::id::{ActorId, ApprovalId, RequestId, SubjectId};
 use crate::base::limits::ABSENCE_BEAT;
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
@@ -21,6 +23,8 @@ use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::policy::action::Action;
 use crate::policy::caller::{Caller, PersonName, ServiceName};
+use crate::policy::decide::Cause;
+use crate::policy::policies::GUARD_OWN;
 use crate::policy::rules::Rules;
 
 /// A call as it arrives.
@@ -33,6 +37,10 @@ pub struct CallRequest {
     pub purpose: String,
     /// The role, as the caller wrote it.
     pub role: String,
+    /// What it carries to speak for a person.
+    pub token: Presented,
+    /// Finds the record of a person by the external id: what rows mean is for the verbs to say.
+    pub find_person: FindPerson,
     /// The caller's reference.
     pub ticket: Text,
     /// The caller's key for a repeatable change.
@@ -101,6 +109,7 @@ pub struct Call {
     request_digest: Digest,
     approval: Option<ApprovalId>,
     person: Option<PersonName>,
+    own: Option<Own>,
 }
 
 impl Call {
@@ -184,6 +193,21 @@ impl Call {
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
+
+    /// Whether a subject is the person for whom the call acts.
+    ///
+    /// # Errors
+    /// The call acts for another person: told as absence, whatever the rules say.
+    pub fn owns(&self, subject: SubjectId) -> Result<bool, Access> {
+        match self.own {
+            None => Ok(false),
+            Some(own) if own.subject == Some(subject) => Ok(true),
+            Some(_) => {
+                let rule = Some(SafeText::constant(GUARD_OWN));
+                Err(Denied { cause: Cause::Rules, rule, told: Told::Absent }.into())
+            }
+        }
+    }
 }
 
 /// A call decides as its caller stands.
@@ -214,25 +238,31 @@ impl Vault {
         let id = RequestId::from_bytes(id);
         let actor = self.actor(request.caller.as_deref()).await.map_err(not_recorded)?;
         let rules = self.rules();
-        let judged = match (Standpoint::take(&request.stated(), rules.clone()), &request.malformed) {
-            (Err(Access::Unauthenticated), _) => Err(Access::Unauthenticated.into()),
-            (_, Some(malformed)) => Err(malformed.clone()),
-            (judged, None) => judged.map_err(Refusal::from),
+        let (speaking, refused) = self.speaking(&request).await;
+        let judged = match (Standpoint::take(&request.stated(), rules.clone()), &request.malformed, refused) {
+            (Err(Access::Unauthenticated), _, _) => Err(Access::Unauthenticated.into()),
+            (_, Some(malformed), _) => Err(malformed.clone()),
+            (Err(access @ (Access::RoleRequired | Access::RoleNotHeld)), None, _) => Err(access.into()),
+            (_, None, Some(refusal)) => Err(refusal),
+            (judged, None, None) => judged.map_err(Refusal::from),
         };
+        let on_behalf = speaking.as_ref().and_then(|speaking| speaking.token);
         let recorder = Recorder {
             vault: self.id,
-            template: Arc::new(self.template(&request, &rules, id, actor)),
+            template: Arc::new(Event { on_behalf, ..self.template(&request, &rules, id, actor) }),
             chosen: Arc::new(Chosen { ticket: request.ticket, peer: Text::new(request.peer) }),
             days,
         };
         match judged {
             Ok(standpoint) => {
                 let identity = SafeText::of(&standpoint.question().caller);
-                let once = (!request.idempotency_key.is_empty())
-                    .then(|| Once::new(&recorder.days, &identity, &request.idempotency_key, request.request_digest));
+                let external_id = speaking.as_ref().map(|speaking| speaking.person.external_id());
+                let (key, digest) = (&request.idempotency_key, request.request_digest);
+                let once = (!key.is_empty()).then(|| Once::new(&recorder.days, (&identity, external_id), key, digest));
+                let own = speaking.map(|speaking| speaking.own);
                 let (deadline, request_digest, approval) = (request.deadline, request.request_digest, request.approval);
                 let person = request.caller.and_then(|caller| caller.person.clone());
-                Ok(Call { standpoint, began, deadline, once, recorder, request_digest, approval, person })
+                Ok(Call { standpoint, began, deadline, once, recorder, request_digest, approval, person, own })
             }
             Err(refusal) => match self.record_nobody(&recorder, Ended::Not(&refusal)).await {
                 Ok(()) => Err(NotOpened { refusal, request: Some(id) }),

@@ -74,9 +74,11 @@ pub struct MadeOf {
 }
 
 impl Once {
-    pub(super) fn new(days: &Days, caller: &SafeText, key: &Text, digest: Digest) -> Self {
+    /// A key is one caller's; where a person is acted for, that person's by that caller.
+    pub(super) fn new(days: &Days, (caller, person): (&SafeText, Option<&Text>), key: &Text, digest: Digest) -> Self {
         let name = |lookup: &Key| {
-            let parts = [caller.as_str().as_bytes(), key.expose().as_bytes()];
+            let mut parts = vec![caller.as_str().as_bytes(), key.expose().as_bytes()];
+            parts.extend(person.map(|person| person.expose().as_bytes()));
             mac::prf(lookup, label::IDEMPOTENCY_LOOKUP, &parts)
         };
         Self { names: days.each().map(|day| (day.day, name(&day.lookup))).collect(), part: 0, digest }

@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::advice;
 use super::committer::Committer;
+use super::end_users::EndUsers;
 use super::epoch::{Epochs, STATE, Work};
 use super::former;
 use super::log::Log;
@@ -280,6 +281,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         store_bytes: parts.store_bytes,
         room,
         patience: parts.patience,
+        end_users: EndUsers::default(),
     }))
 }
 

@@ -99,6 +99,11 @@ impl Recorder {
         at: (Timestamp, u64),
     ) -> Result<Event, Refusal> {
         let (now, epoch) = at;
+        // An erasure is not to be linked to the person's other entries: that the person asked for it is in the role.
+        let on_behalf = match whom {
+            Whom::Erasure { .. } => None,
+            Whom::Nobody | Whom::Subject(_) => self.template.on_behalf,
+        };
         let (keys, about, subject) = match whom {
             Whom::Nobody => (&self.days.today.detail, About::Nobody, None),
             Whom::Subject(keys) => (keys, About::Subject(keys.token(now)), None),
@@ -129,6 +134,7 @@ impl Recorder {
             epoch,
             about,
             detail: Some(detail),
+            on_behalf,
             ..(*self.template).clone()
         })
     }
@@ -168,7 +174,9 @@ fn denying_rule(ended: &Ended<'_>) -> Option<SafeText> {
 
 fn decision_of(refusal: &Refusal) -> Decision {
     match refusal {
-        Refusal::Access(Access::RoleRequired | Access::PurposeRequired) | Refusal::Invalid(_) => Decision::NotAsked,
+        Refusal::Access(Access::RoleRequired | Access::PurposeRequired)
+        | Refusal::Invalid(_)
+        | Refusal::Unavailable(Unavailable::IdentityProvider) => Decision::NotAsked,
         Refusal::Access(_) | Refusal::Approving(Approving::NoPerson | Approving::Own) => Decision::Denied,
         Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) | Refusal::Unavailable(_) => Decision::Permitted,
     }

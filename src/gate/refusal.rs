@@ -45,6 +45,9 @@ pub enum Access {
     /// The caller does not hold the role it named.
     #[error("the caller does not hold that role")]
     RoleNotHeld,
+    /// The person's token will not do.
+    #[error(transparent)]
+    EndUser(#[from] EndUserFault),
     /// No purpose was named.
     #[error("name the purpose")]
     PurposeRequired,
@@ -57,6 +60,26 @@ pub enum Access {
     /// The view asked for is above the one allowed.
     #[error("the view asked for is not allowed")]
     ViewNotAllowed,
+}
+
+/// What is wrong with a person's token, or with the lack of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndUserFault {
+    /// The acting role needs one.
+    #[error("the role acts for a person, whose token is missing")]
+    Required,
+    /// Its form, signature, issuer or audience is wrong, or its time has not come.
+    #[error("the person's token is not valid")]
+    Invalid,
+    /// It is past its time.
+    #[error("the person's token is past its time")]
+    Expired,
+    /// It is good, but too old for what cannot be undone.
+    #[error("the person's token is too old for this")]
+    Stale,
+    /// It came with a role that acts for nobody.
+    #[error("a person's token came with a role that acts for nobody")]
+    OtherRole,
 }
 
 /// A denial: why, and how much of that the caller is told. The log has all of it.
@@ -225,6 +248,9 @@ pub enum Unavailable {
     /// The vault is shutting down.
     #[error("shutting down")]
     Stopping,
+    /// The keys that verify people's tokens cannot be had.
+    #[error("the keys that verify people's tokens cannot be had")]
+    IdentityProvider,
     /// A stored record does not open.
     #[error("a stored record is damaged")]
     Damaged,
@@ -344,10 +370,23 @@ impl Access {
             Self::Unauthenticated => Reason::CallerUnknown,
             Self::RoleRequired => Reason::RoleRequired,
             Self::RoleNotHeld => Reason::RoleNotHeld,
+            Self::EndUser(fault) => fault.reason(),
             Self::PurposeRequired => Reason::PurposeRequired,
             Self::PurposeUnknown => Reason::PurposeUnknown,
             Self::Denied(denied) => denied.reason(),
             Self::ViewNotAllowed => Reason::ViewNotAllowed,
+        }
+    }
+}
+
+impl EndUserFault {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Required => Reason::EndUserTokenRequired,
+            Self::Invalid => Reason::EndUserTokenInvalid,
+            Self::Expired => Reason::EndUserTokenExpired,
+            Self::Stale => Reason::EndUserTokenStale,
+            Self::OtherRole => Reason::EndUserTokenNotAllowed,
         }
     }
 }
@@ -403,6 +442,7 @@ impl Unavailable {
             Self::Overloaded => Reason::Overloaded,
             Self::StreamsExhausted => Reason::StreamsExhausted,
             Self::Stopping => Reason::ShuttingDown,
+            Self::IdentityProvider => Reason::IdentityProviderUnavailable,
             Self::Damaged => Reason::DataCorrupt,
             Self::Internal => Reason::Internal,
         }

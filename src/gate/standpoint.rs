@@ -128,7 +128,8 @@ impl Standpoint {
     /// # Errors
     /// A denial.
     pub fn may_touch(&self, class: ClassId) -> Result<(), Access> {
-        let resource = Resource::Data { class, standing: Standing::default(), objected: false, kept: false };
+        let standing = Standing::blank(self.question.role);
+        let resource = Resource::Data { class, standing, objected: false, kept: false };
         let question = Question { resource, ..self.question.clone() };
         match &*self.rules.decide(&question) {
             Err(denial) if !self.rules.policies().depends_on_labels(&question) => {

@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::call::Call;
 use super::committer::Committer;
 use super::days::Days;
+use super::end_users::EndUsers;
 use super::epoch::Epochs;
 use super::held;
 use super::log::Log;
@@ -61,6 +62,7 @@ pub struct Vault {
     pub(super) patience: Patience,
     pub(super) started: Timestamp,
     pub(super) closing: AtomicBool,
+    pub(super) end_users: EndUsers,
 }
 
 /// The public keys by which outsiders check what the vault signs.
@@ -158,6 +160,11 @@ impl Vault {
     /// The audit log's checkpoints.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The issuers whose tokens for people are believed.
+    pub fn end_users(&self) -> &EndUsers {
+        &self.end_users
     }
 
     /// The epoch in force.

@@ -61,7 +61,11 @@ fn explain(vault: &Vault, call: &Call, supposed: &Supposition) -> Result<Explain
     };
     let target = supposed.subject.as_ref().map(|named| Target::of(vault.id(), vault.index_key(), named));
     let outcome = vault.read(|reads| {
-        let subject = target.as_ref().map(|target| target.open(reads, vault.id())).transpose()?;
+        let mut subject = target.as_ref().map(|target| target.open(reads, call)).transpose()?;
+        if let Some(subject) = &mut subject {
+            // A call that acts for people would carry this person's token.
+            subject.row.standing.own = Standing::blank(at.role()).own;
+        }
         let keys = subject.as_ref().map(|subject| subject.detail_keys(reads)).transpose()?;
         let judged = match judge(reads, &at, subject.as_ref(), class, supposed) {
             Ok(granted) => Ok(granted),
@@ -119,7 +123,7 @@ fn judge(
     }
     let data = |class| match subject {
         Some(subject) => subject.data(at.purpose(), class),
-        None => Resource::Data { class, standing: Standing::default(), objected: false, kept: false },
+        None => Resource::Data { class, standing: Standing::blank(at.role()), objected: false, kept: false },
     };
     let about = About {
         standing: subject.map(|subject| subject.row.standing.clone()),
@@ -148,7 +152,7 @@ impl About {
         let plain = |rule: &SafeText| Granted { rule: rule.clone(), shown: None };
         let (group, resources) = kind_of(action);
         let named = self.standing.is_some();
-        let person = Resource::Subject(self.standing.unwrap_or_default());
+        let person = Resource::Subject(self.standing.unwrap_or_else(|| Standing::blank(at.role())));
         let permit = match resources {
             Resources::Vault => return Ok(plain(at.permit(Resource::Vault)?.rule())),
             Resources::VaultAndSubject if !named => return Ok(plain(at.permit(Resource::Vault)?.rule())),

@@ -72,7 +72,7 @@ fn remove(
     delete: &Delete,
     receipt: ReceiptId,
 ) -> Result<u64, Refusal> {
-    let subject = target.open(txn, call.recorder().vault())?;
+    let subject = target.open(txn, call)?;
     let key = item_key(&subject.id, &delete.item);
     let row = txn.row(Space::Item, &key)?.ok_or(State::NotFound)?;
     let ItemRow::Live(item) = decode_item(delete.item, &row)? else { return Err(State::NotFound.into()) };

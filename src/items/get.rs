@@ -8,7 +8,7 @@ use crate::gate::refusal::{Refusal, State};
 use crate::gate::vault::Vault;
 
 use super::model::{ItemQuery, ItemView};
-use super::record::{Target, open_subject};
+use super::record::Target;
 use super::recorded::{refusal_entry, refuse};
 use super::show::{find, permit, show};
 
@@ -72,10 +72,7 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Seen, Refusal> 
     // Registered before any row that decides is read; see `gate::readings`.
     let reading = vault.readings().begin(id, Some(query.item));
     let (view, rule, keys) = vault.read(|reads| {
-        let subject = match &target {
-            Target::Id(id) => open_subject(reads, vault.id(), *id)?,
-            Target::Indexed(..) => target.open(reads, vault.id())?,
-        };
+        let subject = target.open(reads, call)?;
         let item = find(reads, &subject, query.item, query.version)?;
         let (permit, view) = permit(call, &subject, &item, query.view)?;
         let mut shown = show(reads, vault, &subject, &item, view, &query.fields)?;

@@ -60,7 +60,7 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
         size => size.min(PAGE_SIZE_MAX),
     };
     vault.read(|reads| {
-        let subject = target.open(reads, vault.id())?;
+        let subject = target.open(reads, call)?;
         let mut stored = items_of(reads, &subject.id)?;
         let may_know = |item: &StoredItem| call.permit(subject.data(call.purpose(), item.head.class)).is_ok();
         stored.retain(|item| is_wanted(&query.classes, item) && after < Some(place(item)) && may_know(item));

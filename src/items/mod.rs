@@ -12,6 +12,7 @@ pub mod get;
 pub mod list;
 pub mod model;
 pub mod object;
+pub mod own;
 pub mod page;
 pub mod person;
 pub mod put;

@@ -46,7 +46,7 @@ impl NewPerson {
             record: rng::make_secret().map_err(internal)?,
             external_id,
             index,
-            standing: Standing { labels: labels.into(), restricted: false },
+            standing: Standing { labels: labels.into(), restricted: false, own: false },
         })
     }
 

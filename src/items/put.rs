@@ -172,7 +172,7 @@ impl Unit {
             return Ok(answer);
         }
         let mut rule = None;
-        let (placed, created) = match (self.target.open(txn, vault), self.person) {
+        let (placed, created) = match (self.target.open(txn, call), self.person) {
             (Ok(subject), _) => {
                 for draft in &self.drafts {
                     rule = Some(permit_to_write(call, subject.data(call.purpose(), draft.class()))?);

@@ -52,7 +52,7 @@ pub fn refusal_entry(
 fn find(vault: &Vault, named: &SubjectRef, touched: &Touched) -> Option<(DetailKeys, Option<ClassId>)> {
     let target = Target::of(vault.id(), vault.index_key(), named);
     let read = vault.read(|reads| {
-        let subject = target.open(reads, vault.id())?;
+        let subject = target.open_unasked(reads, vault.id())?;
         let class = match touched.items.first() {
             None => None,
             Some((item, _)) => match reads.row(Space::Item, &item_key(&subject.id, item))? {

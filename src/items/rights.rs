@@ -32,7 +32,7 @@ pub fn change(
         record_repeat(txn, call, subject)?;
         return Ok(open_subject(txn, vault, subject)?);
     }
-    let mut subject = target.open(txn, vault)?;
+    let mut subject = target.open(txn, call)?;
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
     let Changed { row, touched } = apply(&mut subject.row)?;
     if row {

@@ -111,7 +111,7 @@ impl Correction {
 
     fn store(self, txn: &mut Txn<'_>, call: &Call) -> Result<Answer, Refusal> {
         let vault = call.recorder().vault();
-        let subject = self.target.open(txn, vault)?;
+        let subject = self.target.open(txn, call)?;
         let row = txn.row(Space::Item, &item_key(&subject.id, &self.item))?.ok_or(State::NotFound)?;
         let ItemRow::Live(old) = decode_item(self.item, &row)? else { return Err(State::NotFound.into()) };
         let class = old.head.class;

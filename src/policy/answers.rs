@@ -79,7 +79,10 @@ mod tests {
         let rules = Rules::shipped().expect("loads");
         let answers = Answers::new(1_000);
         let region = |region: &str, restricted| Question {
-            resource: data("contact", Standing { labels: [("region".into(), region.into())].into(), restricted }),
+            resource: data(
+                "contact",
+                Standing { labels: [("region".into(), region.into())].into(), restricted, own: false },
+            ),
             ..question(&rules, RoleId::Support, "service_delivery", Action::GetItem)
         };
         let mut asked = vec![question(&rules, RoleId::Service, "service_delivery", Action::GetItem)];
@@ -114,7 +117,7 @@ mod tests {
         let of = |region: u64| Question {
             resource: data(
                 "contact",
-                Standing { labels: [("region".into(), region.to_string())].into(), restricted: false },
+                Standing { labels: [("region".into(), region.to_string())].into(), restricted: false, own: false },
             ),
             ..question(&rules, RoleId::Support, "service_delivery", Action::GetItem)
         };

@@ -112,7 +112,7 @@ impl Rules {
     /// it is: each item is decided about later.
     pub fn is_open(&self, question: &Question) -> bool {
         self.decisions().open.find_or(question, || {
-            let mut about = blank_resources(question.action, self.registry()).into_iter();
+            let mut about = blank_resources(question.action, question.role, self.registry()).into_iter();
             about.any(|resource| self.decide(&Question { resource, ..question.clone() }).is_ok())
                 || self.policies().depends_on_labels(question)
         })

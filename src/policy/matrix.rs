@@ -33,8 +33,8 @@ pub fn rows(rules: &Rules) -> Vec<Row> {
             let row = Row {
                 role: role.name(),
                 purpose: purpose.id.to_string(),
-                classes: classes.iter().map(|class| (class.as_str(), data_cell(&asked, *class))).collect(),
-                person: methods(&asked, &Resource::Subject(Standing::default())),
+                classes: classes.iter().map(|class| (class.as_str(), data_cell(&asked, *role, *class))).collect(),
+                person: methods(&asked, &Resource::Subject(Standing::blank(*role))),
                 vault: methods(&asked, &Resource::Vault),
             };
             let cells = row.classes.iter().map(|(_, cell)| cell);
@@ -63,8 +63,8 @@ pub fn markdown(rules: &Rules) -> String {
     text
 }
 
-fn data_cell(asked: &impl Fn(Action, Resource) -> Option<View>, class: ClassId) -> String {
-    let data = || Resource::Data { class, standing: Standing::default(), objected: false, kept: false };
+fn data_cell(asked: &impl Fn(Action, Resource) -> Option<View>, role: RoleId, class: ClassId) -> String {
+    let data = || Resource::Data { class, standing: Standing::blank(role), objected: false, kept: false };
     let may = |action| asked(action, data());
     let mut words = Vec::new();
     words.extend(may(Action::GetItem).map(|view| format!("reads {view}")));

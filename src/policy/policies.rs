@@ -13,6 +13,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::action::Action;
+use super::caller::RoleId;
 use super::question::{Question, Resource, Standing};
 use super::schema;
 use crate::base::log_safe::SafeText;
@@ -21,6 +22,8 @@ use crate::catalog::view::View;
 
 /// The rules that hold whatever the operator's folder says.
 const GUARDS: &str = include_str!("guards.cedar");
+/// The built-in rule that keeps the role `subject` to the person's own record.
+pub const GUARD_OWN: &str = "guard-own";
 /// The rules that are used where the operator states none.
 pub const DEFAULT: &str = include_str!("../../examples/policies/roles.cedar");
 
@@ -244,7 +247,7 @@ fn resource(resource: &Resource) -> Option<Entity> {
     match resource {
         Resource::Vault => Some(Entity::new_no_attrs(uid("Vault", "vault"), HashSet::new())),
         Resource::Subject(standing) => {
-            let attributes = HashMap::from([flag("restricted", standing.restricted)]);
+            let attributes = HashMap::from([flag("restricted", standing.restricted), flag("own", standing.own)]);
             Entity::new_with_tags(uid("Subject", "subject"), attributes, [], tags(standing)).ok()
         }
         Resource::Data { class, standing, objected, kept } => {
@@ -252,6 +255,7 @@ fn resource(resource: &Resource) -> Option<Entity> {
             let attributes = HashMap::from([
                 ("class".to_owned(), class),
                 flag("restricted", standing.restricted),
+                flag("own", standing.own),
                 flag("objected", *objected),
                 flag("kept", *kept),
             ]);
@@ -271,8 +275,8 @@ fn uid(kind: &str, id: &str) -> EntityUid {
 }
 
 /// What a question without a person's data would be about, for a method: whether it is open to a role at all.
-pub fn blank_resources(action: Action, registry: &Registry) -> Vec<Resource> {
-    let standing = Standing::default;
+pub fn blank_resources(action: Action, role: RoleId, registry: &Registry) -> Vec<Resource> {
+    let standing = || Standing::blank(role);
     let data = |class| Resource::Data { class, standing: standing(), objected: false, kept: false };
     let classes = || registry.classes().map(|rule| data(rule.class.id));
     match schema::kind_of(action).1 {

@@ -56,7 +56,7 @@ impl Resource {
 
     /// The same of a person without labels.
     pub fn without_labels(&self) -> Self {
-        let bare = |standing: &Standing| Standing { restricted: standing.restricted, ..Standing::default() };
+        let bare = |standing: &Standing| Standing { labels: Arc::default(), ..*standing };
         match self {
             Self::Vault => Self::Vault,
             Self::Subject(standing) => Self::Subject(bare(standing)),
@@ -74,4 +74,13 @@ pub struct Standing {
     pub labels: Arc<[(String, String)]>,
     /// Whether processing is restricted.
     pub restricted: bool,
+    /// Whether the call acts for this very person, by their token.
+    pub own: bool,
+}
+
+impl Standing {
+    /// What is asked about where no person is known yet: for the role that acts for people, the person's own.
+    pub fn blank(role: RoleId) -> Self {
+        Self { own: role == RoleId::Subject, ..Self::default() }
+    }
 }

@@ -108,12 +108,18 @@ const HEAD: &str = r#"namespace Lacuna {
   entity Caller in [Role];
   entity Vault;
   // A person; tags are its labels.
-  entity Subject = { restricted: Bool } tags String;
+  entity Subject = {
+    restricted: Bool,
+    // The call acts for this very person, by their token.
+    own: Bool,
+  } tags String;
   // Items of one class of one person; tags are the person's labels.
   entity Data = {
     class: Class,
     // The person's data may only be stored.
     restricted: Bool,
+    // The call acts for this very person, by their token.
+    own: Bool,
     // The person objects to the purpose of the call.
     objected: Bool,
     // Its account reason ended; a hold or a statutory period keeps it.

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use super::accept::{LiveBindings, Security, live_bindings};
 use super::config::{Config, Files, OuterKeySource};
+use super::end_users::EndUserKeys;
 use super::file::{read_policies, read_text};
 use super::health::HealthService;
 use super::identity::Peer;
@@ -54,6 +55,7 @@ pub struct Service {
     files: Files,
     tls: Arc<LiveTls>,
     bindings: Arc<LiveBindings>,
+    end_users: EndUserKeys,
     readiness: Readiness,
     outlets: Outlets,
     numbers: VaultMetrics,
@@ -130,28 +132,31 @@ pub fn start(config: &Config, mode: Mode) -> Result<Service, StartError> {
     serve_vault(open_vault(config, mode)?, doors, config, mode)
 }
 
-/// What decides who gets in: certificates, and what identities are bound to.
+/// What decides who gets in: certificates, what identities are bound to, and whose tokens are believed.
 pub struct Doors {
     tls: Arc<LiveTls>,
     bindings: Arc<LiveBindings>,
+    end_users: EndUserKeys,
 }
 
 impl Doors {
-    /// Reads both from their files.
+    /// Reads all of it from files, and starts fetching the keys that are elsewhere.
     pub fn open(config: &Config, mode: Mode) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let dev = if mode == Mode::Dev { DevCertificates::Accepted } else { DevCertificates::Refused };
         let tls = Arc::new(Tls::live(config.tls.clone(), dev, clock)?);
         let bindings = live_bindings(config.files.bindings.clone());
         let bindings = Arc::new(bindings.map_err(|error| about(&config.files.bindings, error))?);
-        Ok(Self { tls, bindings })
+        let end_users = EndUserKeys::start(&config.end_users, dev)?;
+        Ok(Self { tls, bindings, end_users })
     }
 }
 
 /// Starts both listeners over an open vault.
 pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode) -> Result<Service, StartError> {
-    let Doors { tls, bindings } = doors;
+    let Doors { tls, bindings, end_users } = doors;
     vault.replace_bindings(bindings.current());
+    vault.end_users().trust(end_users.issuers());
     let readiness = Readiness::default();
     let hooks = Hooks {
         on_park: Arc::new({
@@ -191,12 +196,12 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     let (watched, looking) = (vault.clone(), numbers.clone());
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
     let files = config.files.clone();
-    Ok(Service { vault, api, ops, files, tls, bindings, readiness, numbers, outlets, _watcher: watcher })
+    Ok(Service { vault, api, ops, files, tls, bindings, end_users, readiness, numbers, outlets, _watcher: watcher })
 }
 
 impl Service {
-    /// Reads certificates, bindings, catalog and policies again; a bad new file keeps the old, and says so in the log
-    /// and as a metric.
+    /// Reads certificates, bindings, issuers' keys, catalog and policies again; a bad new file keeps the old, and says
+    /// so in the log and as a metric.
     pub fn reload(&self) {
         let rules = read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?));
         let bindings = self.bindings.reload();
@@ -205,6 +210,7 @@ impl Service {
             ("certificates", taken("certificates", self.tls.reload())),
             ("bindings", taken("bindings", bindings)),
             ("rules", taken("catalog and policies", rules)),
+            ("end_user_keys", self.end_users.reload()),
         ]);
     }
 

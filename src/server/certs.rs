@@ -201,7 +201,7 @@ fn write_issued(dir: &Path, name: &str, issued: &Issued) -> Result<(PathBuf, Pat
 }
 
 /// Refuses to overwrite: an existing file may be one that somebody needs, with other permissions.
-fn write(path: &Path, mode: u32, text: &str) -> Result<(), CertError> {
+pub(super) fn write(path: &Path, mode: u32, text: &str) -> Result<(), CertError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|e| CertError::Write { file: path.to_owned(), kind: e.kind() })

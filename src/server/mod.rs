@@ -13,6 +13,8 @@ pub mod certs;
 pub mod config;
 pub mod connection;
 mod deadline;
+pub mod dev_issuer;
+pub mod end_users;
 pub mod file;
 mod health;
 pub mod identity;

@@ -57,7 +57,7 @@ impl Whose {
         let id = vault.read(|reads| target.id(reads))?;
         let reading = vault.readings().begin_log(id);
         let (keys, standing) = vault.read(|reads| {
-            let subject = target.open(reads, vault.id())?;
+            let subject = target.open(reads, call)?;
             Ok((subject.detail_keys(reads)?, subject.row.standing.clone()))
         })?;
         let known = Known { id, keys, reading };

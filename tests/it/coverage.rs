@@ -39,6 +39,13 @@ const READERS: &[Grant] = &[
     ("billing", "service_delivery", "cp"),
     ("privacy-officer", "legal_compliance", "cgp"),
     ("legal", "legal_compliance", "cgp"),
+    ("subject", "service_delivery", "cgp"),
+];
+const CORRECTORS: &[Grant] = &[
+    ("service", "service_delivery", "cgp"),
+    ("kyc", "legal_compliance", "g"),
+    ("billing", "service_delivery", "p"),
+    ("subject", "service_delivery", "cgp"),
 ];
 const WRITERS: &[Grant] =
     &[("service", "service_delivery", "cgp"), ("kyc", "legal_compliance", "g"), ("billing", "service_delivery", "p")];
@@ -47,6 +54,7 @@ const DELETERS: &[Grant] = &[
     ("kyc", "legal_compliance", "g"),
     ("billing", "service_delivery", "p"),
     ("privacy-officer", "legal_compliance", "cgp"),
+    ("subject", "service_delivery", "cgp"),
 ];
 const WATCHERS: &[Grant] = &[
     ("operator", "security", ""),
@@ -154,7 +162,7 @@ const TABLE: &[Row] = &[
     row("Vault/ListItems", Classless, READERS, |f, _| {
         ListItemsRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
     }),
-    row("Vault/UpdateItem", Writes, WRITERS, |f, class| {
+    row("Vault/UpdateItem", Writes, CORRECTORS, |f, class| {
         let (item_id, value) = (f.item_id(class), f.new_item(class).value);
         UpdateItemRequest { subject: f.subject(), item_id, value, ..Default::default() }.encode_to_vec()
     }),
@@ -273,6 +281,7 @@ fn refused_everywhere() -> Vec<(&'static str, Option<&'static str>, Option<CallC
         ("no purpose",                      Some("service"), context("", ""),                        "PURPOSE_REQUIRED"),
         ("an unknown purpose",              Some("service"), context("curiosity", ""),               "PURPOSE_UNKNOWN"),
         ("an empty context",                Some("service"), Some(CallContext::default()),           "PURPOSE_REQUIRED"),
+        ("no person's token",              Some("subject"), context("service_delivery", ""),        "END_USER_TOKEN_REQUIRED"),
         ("no context",                      Some("service"), None,                                   "FIELD_REQUIRED"),
     ]
 }
@@ -280,6 +289,8 @@ fn refused_everywhere() -> Vec<(&'static str, Option<&'static str>, Option<CallC
 /// A subject with an item of each class, and items to be written.
 struct Fixture {
     created: CreateSubjectResponse,
+    /// A caller that acts for this very person.
+    own: Recorded,
     new_items: Arc<BTreeMap<&'static str, NewItem>>,
     /// The key that signs the log.
     log_key: String,
@@ -287,8 +298,11 @@ struct Fixture {
 
 impl Fixture {
     async fn make(vault: &TestVault, new_items: &Arc<BTreeMap<&'static str, NewItem>>) -> Arc<Self> {
+        let external_id = vault.canary();
+        let own = vault.acting_for(&external_id);
         let request = CreateSubjectRequest {
             context: vault.delivery(),
+            external_id,
             items: CLASSES.iter().map(|class| new_items[class].clone()).collect(),
             ..Default::default()
         };
@@ -297,7 +311,7 @@ impl Fixture {
         let request = GetKeyStatusRequest { context: vault.context("security"), ..Default::default() };
         let key = keys.get_key_status(request).await.expect("tells").into_inner().keys.remove(0);
         assert_eq!(key.kind(), KeyKind::LogSigning);
-        Arc::new(Self { created, new_items: new_items.clone(), log_key: key.key_id })
+        Arc::new(Self { created, own, new_items: new_items.clone(), log_key: key.key_id })
     }
 
     fn subject(&self) -> Option<SubjectRef> {
@@ -387,7 +401,8 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
                 let expected = expected(row, role, purpose, class);
                 let consumes = row.kind == Removes && expected == "OK";
                 let fixture = if consumes { Fixture::make(&vault, &new_items).await } else { shared.clone() };
-                let (service, context) = (services[role].clone(), vault.context(purpose));
+                let service = if role == "subject" { fixture.own.clone() } else { services[role].clone() };
+                let context = vault.context(purpose);
                 let (officer, supposed) =
                     (vault.client("privacy-officer"), supposed(row, &fixture, role, purpose, class));
                 let supposed = CheckAccessRequest { context: vault.context("legal_compliance"), ..supposed };

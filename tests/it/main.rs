@@ -9,6 +9,7 @@ mod cli;
 mod coverage;
 mod crash;
 mod docs;
+mod end_users;
 mod figures;
 mod full_disk;
 mod group_crash;

@@ -6,15 +6,17 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use lacuna::api::proto::system_client::SystemClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::base::time::{Clock as _, SystemClock};
 use lacuna::server::certs::{Authority, DEV_TRUST_DOMAIN};
+use lacuna::server::dev_issuer::make_token;
 use lacuna::store::rocks::{RocksEngine, RocksOptions};
 use tempfile::TempDir;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -140,7 +142,17 @@ impl TestVault {
 
     /// A connection with the certificate of that name, or with none; made at the first call.
     pub fn service(&self, name: Option<&str>) -> Recorded {
-        Recorded { channel: self.program().endpoint(name).connect_lazy(), traces: self.traces.clone() }
+        Recorded { channel: self.program().endpoint(name).connect_lazy(), traces: self.traces.clone(), token: None }
+    }
+
+    /// A connection of a caller that acts for the person with that external id.
+    pub fn acting_for(&self, external_id: &str) -> Recorded {
+        self.service(Some("subject")).with_token(&self.token(external_id, Duration::ZERO))
+    }
+
+    /// A token of the throw-away issuer, issued so long ago.
+    pub fn token(&self, external_id: &str, age: Duration) -> String {
+        make_token(&self.dir().join("end-users"), external_id, SystemClock.now(), age).expect("an issuer")
     }
 
     /// All messages of a streamed answer. An error among them is a trace too.
@@ -240,6 +252,15 @@ impl Traces {
 pub struct Recorded {
     channel: Channel,
     traces: Arc<Traces>,
+    token: Option<HeaderValue>,
+}
+
+impl Recorded {
+    /// The same with a person's token on every call.
+    pub fn with_token(self, token: &str) -> Self {
+        let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header");
+        Self { token: Some(value), ..self }
+    }
 }
 
 impl Service<Request<Body>> for Recorded {
@@ -251,7 +272,10 @@ impl Service<Request<Body>> for Recorded {
         self.channel.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(token) = &self.token {
+            request.headers_mut().insert("authorization", token.clone());
+        }
         let (answer, traces) = (self.channel.call(request), self.traces.clone());
         Box::pin(async move {
             let answer = answer.await?;

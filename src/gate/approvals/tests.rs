@@ -65,6 +65,8 @@ impl Bench {
         let bindings = Bindings::parse(PEOPLE).expect("bindings");
         let person = bindings.person_of(&identity).cloned();
         let request = CallRequest {
+            token: crate::gate::end_users::Presented::Nothing,
+            find_person: |_, _| Ok(None),
             caller: Some(Arc::new(Caller { identity, roles: vec![RoleId::KeyAdmin], person })),
             action,
             purpose: "security".into(),

@@ -112,7 +112,7 @@ impl SubjectRow {
         let row = Self {
             position,
             created,
-            standing: Standing { labels, restricted: ground.is_some() },
+            standing: Standing { labels, restricted: ground.is_some(), own: false }, // own: for the call to say
             ground,
             objections: r.list(|r| {
                 let purpose = r.text()?.to_owned();

@@ -6,6 +6,7 @@ use crate::base::id::{SubjectId, VaultId};
 use crate::base::secret::Key;
 use crate::catalog::text::Text;
 use crate::crypto::{aead, kdf, label, mac};
+use crate::gate::call::Call;
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::items::model::SubjectRef;
@@ -39,8 +40,16 @@ impl Target {
         }
     }
 
-    /// The subject.
-    pub fn open(&self, reads: &dyn Reads, vault: &VaultId) -> Result<OpenSubject, Fault> {
+    /// The subject, for a call that may reach it: one that acts for a person reaches that person alone, and finds
+    /// everybody else absent.
+    pub fn open(&self, reads: &dyn Reads, call: &Call) -> Result<OpenSubject, Fault> {
+        let mut subject = self.open_unasked(reads, call.recorder().vault())?;
+        subject.row.standing.own = call.owns(subject.id).map_err(Refusal::from)?;
+        Ok(subject)
+    }
+
+    /// The subject, whoever asks: for entries of the log, never for answers.
+    pub fn open_unasked(&self, reads: &dyn Reads, vault: &VaultId) -> Result<OpenSubject, Fault> {
         let subject = open_subject(reads, vault, self.id(reads)?)?;
         match self {
             Self::Id(_) => Ok(subject),

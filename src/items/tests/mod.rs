@@ -3,6 +3,7 @@
 mod frozen;
 mod full;
 mod lists;
+mod on_behalf;
 mod records;
 mod repeats;
 mod rights;
@@ -21,6 +22,7 @@ use crate::catalog::classes::ItemValue;
 use crate::catalog::classes::contact::Contact;
 use crate::catalog::text::Text;
 use crate::gate::call::{Call, CallRequest};
+use crate::gate::end_users::Presented;
 use crate::gate::open::{Parts, open};
 use crate::gate::refusal::Refusal;
 use crate::gate::room::{Marks, Room};
@@ -161,6 +163,8 @@ impl Bench {
     ) -> CallRequest {
         let identity = format!("spiffe://example.org/{caller}").parse().expect("an identity");
         CallRequest {
+            token: Presented::Nothing,
+            find_person: crate::items::own::find_person,
             caller: Some(Arc::new(Caller { identity, roles: vec![role], person: None })),
             action,
             purpose: purpose.into(),

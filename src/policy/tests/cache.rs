@@ -21,7 +21,7 @@ fn items(restricted: bool, objected: bool, kept: bool) -> Resource {
 
 fn labelled(region: &str) -> Resource {
     let labels: Arc<[(String, String)]> = [("region".to_owned(), region.to_owned())].into();
-    data("contact", Standing { labels, restricted: false })
+    data("contact", Standing { labels, restricted: false, own: false })
 }
 
 #[rustfmt::skip] // a table
@@ -31,6 +31,10 @@ const ATTRIBUTES: &[Attribute] = &[
         (of("contact"), of("payment"))
     }),
     ("Data.restricted", "resource.restricted", |rules| (asked(rules, items(false, false, false)), asked(rules, items(true, false, false)))),
+    ("Data.own", "resource.own", |rules| {
+        let of = |own| asked(rules, data("contact", Standing { own, ..Standing::default() }));
+        (of(false), of(true))
+    }),
     ("Data.objected", "!resource.objected", |rules| (asked(rules, items(false, true, false)), asked(rules, items(false, false, false)))),
     ("Data.kept", "resource.kept", |rules| (asked(rules, items(false, false, false)), asked(rules, items(false, false, true)))),
     ("Data tags", "resource.hasTag(\"region\") && resource.getTag(\"region\") == \"eu\"", |rules| {
@@ -43,10 +47,17 @@ const ATTRIBUTES: &[Attribute] = &[
         };
         (of(false), of(true))
     }),
+    ("Subject.own", "resource.own", |rules| {
+        let of = |own| {
+            let resource = Resource::Subject(Standing { own, ..Standing::default() });
+            Question { action: Action::RestrictSubject, ..asked(rules, resource) }
+        };
+        (of(false), of(true))
+    }),
     ("Subject tags", "resource.hasTag(\"region\") && resource.getTag(\"region\") == \"eu\"", |rules| {
         let of = |region: &str| {
             let labels: Arc<[(String, String)]> = [("region".to_owned(), region.to_owned())].into();
-            let resource = Resource::Subject(Standing { labels, restricted: false });
+            let resource = Resource::Subject(Standing { labels, restricted: false, own: false });
             Question { action: Action::RestrictSubject, ..asked(rules, resource) }
         };
         (of("us"), of("eu"))

@@ -123,7 +123,7 @@ fn rules_over_labels_decide_row_by_row() {
     assert!(!rules.is_open(&question(&rules, RoleId::Support, "service_delivery", Action::PutItem)));
     let of = |region: &str| {
         let labels: Arc<[(String, String)]> = [("region".to_owned(), region.to_owned())].into();
-        let resource = data("contact", Standing { labels, restricted: false });
+        let resource = data("contact", Standing { labels, restricted: false, own: false });
         rules.decide(&Question { resource, ..general.clone() }).is_ok()
     };
     assert!(of("eu") && !of("us") && !of(""));
@@ -210,4 +210,32 @@ fn what_a_role_may_be_told_is_a_policy_too() {
         assert_eq!(rules.knowledge(&asked("legal_compliance")).details, *role == RoleId::Auditor, "{role}");
         assert!(!rules.knowledge(&asked("security")).details, "{role}");
     }
+}
+
+#[test]
+fn the_role_of_a_person_reaches_the_own_record_alone() {
+    // Whatever the folder of policies says.
+    let generous = "@id(\"all\") permit (principal, action, resource);";
+    let everything = Rules::load(registry::DEFAULT, &[("all.cedar".into(), generous.into())]).expect("loads");
+    let shipped = Rules::shipped().expect("loads");
+    let own = Standing { own: true, ..Standing::default() };
+    for rules in [&everything, &shipped] {
+        let ask = |action, resource| {
+            let question = question(rules, RoleId::Subject, "service_delivery", action);
+            rules.decide(&Question { resource, ..question }).is_ok()
+        };
+        for action in [Action::GetItem, Action::ListItems, Action::UpdateItem, Action::DeleteItem] {
+            assert!(ask(action, data("contact", own.clone())), "{action}");
+            assert!(!ask(action, data("contact", Standing::default())), "{action}");
+        }
+        assert!(ask(Action::GetSubject, Resource::Subject(own.clone())));
+        assert!(!ask(Action::GetSubject, Resource::Subject(Standing::default())));
+        assert!(!ask(Action::GetStatus, Resource::Vault));
+    }
+    let denied = everything.decide(&Question {
+        resource: data("contact", Standing::default()),
+        ..question(&everything, RoleId::Subject, "service_delivery", Action::GetItem)
+    });
+    let denied = denied.as_ref().as_ref().expect_err("is denied");
+    assert_eq!(denied.rules.first().map(|rule| rule.as_str()), Some("guard-own"));
 }

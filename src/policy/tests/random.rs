@@ -165,7 +165,7 @@ proptest! {
         let loaded = Rules::load(registry::DEFAULT, &[("random.cedar".into(), text.join("\n"))]).expect("loads");
         for asked in questions {
             let labels = asked.region.map(|region| ("region".to_owned(), region.to_owned())).into_iter().collect();
-            let standing = Standing { labels, restricted: asked.restricted };
+            let standing = Standing { labels, restricted: asked.restricted, own: false };
             let class = classes::class_of(asked.class).expect("a class").id;
             let resource = Resource::Data { class, standing, objected: asked.objected, kept: asked.kept };
             let general = question(&loaded, asked.role, asked.purpose, asked.action);

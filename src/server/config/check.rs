@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Config;
 use crate::base::time::Clock;
 use crate::policy::bindings::Bindings;
+use crate::server::end_users;
 use crate::server::file::{read_policies, read_secret, read_text};
 use crate::server::tls::{DevCertificates, Tls};
 
@@ -63,6 +64,11 @@ impl Config {
         note("files.policies", &self.files.policies, policies);
         let bindings = |text: String| Bindings::parse(&text).map(|_| ()).map_err(|e| e.to_string());
         note("files.bindings", &self.files.bindings, text(&self.files.bindings).and_then(bindings));
+        for issuer in &self.end_users {
+            let path = issuer.jwks_file.as_ref().or(issuer.ca_file.as_ref());
+            let path = path.map_or(Path::new(""), PathBuf::as_path);
+            note("end_users", path, end_users::check(issuer, dev).map_err(|e| e.to_string()));
+        }
         problems
     }
 

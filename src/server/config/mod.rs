@@ -4,6 +4,7 @@
 //! looked at by [`Config::check`] and by those who use them.
 
 mod check;
+mod end_users;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ use crate::base::limits;
 use crate::policy::bindings::{Place, describe};
 
 pub use check::{Problem, RulesCheck};
+pub use end_users::EndUserIssuer;
 
 /// The process configuration, with absolute or working-directory paths.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +39,9 @@ pub struct Config {
     pub outer_key: OuterKeySource,
     /// Other configuration files.
     pub files: Files,
+    /// Issuers of people's tokens; without one, nobody acts for a person.
+    #[serde(default)]
+    pub end_users: Vec<EndUserIssuer>,
     /// Bounds an operator may choose.
     #[serde(default)]
     pub limits: Limits,
@@ -259,7 +264,9 @@ impl Config {
         let Files { catalog, policies, bindings } = &mut self.files;
         let files = [&mut self.store.dir, outer_key, catalog, policies, bindings];
         let slots = self.slots.list.iter_mut().map(|slot| &mut slot.path);
-        tls.into_iter().chain(files).chain(slots).chain(&mut self.audit.checkpoint_folder)
+        let issuers = self.end_users.iter_mut();
+        let keys = issuers.flat_map(|issuer| [issuer.jwks_file.as_mut(), issuer.ca_file.as_mut()]).flatten();
+        tls.into_iter().chain(files).chain(slots).chain(&mut self.audit.checkpoint_folder).chain(keys)
     }
 
     fn validate(&self) -> Result<(), ConfigFault> {
@@ -283,6 +290,7 @@ impl Config {
         if api == ops && api.port() != 0 {
             return Err(value("listen.ops_address", "is the same as listen.address; choose another port"));
         }
+        self.validate_end_users()?;
         self.validate_slots()
     }
 

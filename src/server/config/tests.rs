@@ -187,3 +187,53 @@ fn a_key_of_another_certificate_is_a_problem() {
     let found = problems(&config, DevCertificates::Accepted);
     assert!(found[0].starts_with("tls.client_ca: holds a certificate that is not an authority"), "{found:?}");
 }
+
+const ISSUER: &str = "\n[[end_users]]\nissuer = \"https://a\"\naudience = \"v\"\n";
+
+#[test]
+fn the_samples_of_the_documentation_for_end_users_are_sound() {
+    let text = include_str!("../../../docs/end-users.md");
+    let samples: Vec<&str> =
+        text.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(sample, _)| sample)).collect();
+    assert_eq!(samples.len(), 1);
+    let config = Config::parse(&format!("{SMALL}\n{}", samples[0]), Path::new("/etc/lacuna")).unwrap();
+    assert_eq!(config.end_users.len(), 2);
+    assert_eq!(config.end_users[0].ca_file.as_deref(), Some(Path::new("/etc/lacuna/id-ca.pem")));
+    assert_eq!(config.end_users[1].jwks_file.as_deref(), Some(Path::new("/etc/lacuna/sso-jwks.json")));
+    // What the commented sample says, too.
+    let (_, commented) = Config::sample().split_once("# [[end_users]]").unwrap();
+    let keys = commented.lines().skip(1).map_while(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+    let sample = format!("{SMALL}\n[[end_users]]\n{}", keys.collect::<Vec<_>>().join("\n"));
+    assert_eq!(Config::parse(&sample, Path::new("")).unwrap().end_users.len(), 1);
+}
+
+#[test]
+fn issuers_that_cannot_be_told_apart_or_asked_are_refused() {
+    let file = "jwks_file = \"jwks\"\n";
+    let prefixed = |issuer: &str, prefix: &str| {
+        format!("{}{file}subject_prefix = \"{prefix}\"\n", ISSUER.replace("https://a", issuer))
+    };
+    let two = |one: &str, other: &str| prefixed("https://a", one) + &prefixed("https://b", other);
+    for sound in [format!("{ISSUER}{file}"), two("a:", "b:"), two("ab", "ac")] {
+        Config::parse(&format!("{SMALL}{sound}"), Path::new("")).unwrap_or_else(|e| panic!("{sound}: {e}"));
+    }
+    let url = |url: &str| format!("{ISSUER}jwks_url = \"{url}\"\n");
+    for (text, expected) in [
+        (two("", "b:"), "end_users.subject_prefix: with several issuers each needs one"),
+        (two("a", "ab"), "end_users.subject_prefix: with several issuers each needs one"),
+        (two("ab", "a"), "end_users.subject_prefix: with several issuers each needs one"),
+        (two("a", "a"), "end_users.subject_prefix: with several issuers each needs one"),
+        (prefixed("https://a", &"x".repeat(65)), "end_users.subject_prefix: is longer than 64 bytes"),
+        (prefixed("https://a", "a:").repeat(2), "end_users.issuer: names one issuer twice"),
+        (prefixed("", ""), "end_users: names no issuer or no audience"),
+        (ISSUER.to_owned(), "end_users: needs exactly one of jwks_file and jwks_url"),
+        (url("https://a/keys") + file, "end_users: needs exactly one of jwks_file and jwks_url"),
+        (url("https://a/keys"), "end_users.ca_file: is needed with https"),
+        (url("http://127.0.0.1/keys") + "ca_file = \"ca\"\n", "end_users.ca_file: is of no use with http"),
+        (url("http://a/keys"), "end_users.jwks_url: write https://HOST/PATH"),
+        (format!("{ISSUER}{file}kid = \"1\"\n"), "unknown field `kid`"),
+    ] {
+        let error = Config::parse(&format!("{SMALL}{text}"), Path::new("")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error:?} should contain {expected:?}");
+    }
+}
