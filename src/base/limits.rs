@@ -303,6 +303,8 @@ pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(300);
 /// Time for calls to finish once the process is asked to stop.
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time for whatever still reads to let go of the store, once everything is stopped.
+pub const STORE_RELEASE_WAIT: Duration = Duration::from_secs(5);
 /// How often health and metrics look at the vault's state.
 pub const STATE_INTERVAL: Duration = Duration::from_millis(250);
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::server::assemble::{Mode, Service, StartError, start};
 use crate::server::config::Config;
-use crate::server::stop::Signals;
+use crate::server::stop::{self, Signals};
 use crate::server::telemetry;
 
 /// What `serve` is told.
@@ -32,9 +32,10 @@ pub fn until_signal(
     telemetry::forbid_core_dumps()?;
     let mut signals = Signals::take_over()?;
     let service = start(config, mode)?;
-    ready(&service)?;
-    tracing::info!("serving");
-    signals.wait(|| service.reload());
-    service.stop();
-    Ok(())
+    let outcome = ready(&service);
+    if outcome.is_ok() {
+        tracing::info!("serving");
+        signals.wait(|| service.reload());
+    }
+    if service.end() { outcome } else { Err(stop::at_once().into()) }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -26,7 +26,7 @@ use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
 use crate::audit::note::VerifierKey;
 use crate::base::id::{SlotId, VaultId};
-use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY};
+use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
@@ -240,12 +240,12 @@ impl Vault {
         let deadline = call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN));
         loop {
             // A slot that is out of reach may stay so: say so soon, rather than at the deadline.
-            let step = std::time::Instant::now() + EPOCH_RETRY;
+            let step = Instant::now() + EPOCH_RETRY;
             let until = Some(deadline.map_or(step, |deadline| deadline.min(step)));
             if let Some(epoch) = self.epochs.wait_for(intent, until).await {
                 return if is_held() { pending() } else { Awaited::Done { epoch } };
             }
-            let over = deadline.is_some_and(|deadline| deadline <= std::time::Instant::now());
+            let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
             if over || !self.epochs.waiting().is_empty() || self.committer.has_failed() {
                 return pending();
             }
@@ -267,6 +267,26 @@ impl Vault {
         self.epochs.stop();
         self.log.stop();
         self.committer.stop();
+    }
+
+    /// Stops, and waits until nothing holds the store any more, so that it is this thread that closes it. False if
+    /// that took too long: then a call that was cut off, or the medium, still keeps it open.
+    ///
+    /// A process whose `main` returns before that closes the store while the store's own globals are torn down.
+    #[must_use = "a store that is open at the end of the process aborts it"]
+    pub fn end(self: Arc<Self>) -> bool {
+        self.stop();
+        let engine = self.engine.clone();
+        drop(self);
+        let until = Instant::now() + STORE_RELEASE_WAIT;
+        // Nothing holds the engine weakly: once this is the only one, no other can come to be.
+        while Arc::strong_count(&engine) > 1 {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 }
 

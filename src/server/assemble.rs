@@ -129,7 +129,12 @@ pub fn read_rules(files: &Files) -> Result<Rules, StartError> {
 /// Opens the vault and starts both listeners. Where nobody could connect, no vault is created.
 pub fn start(config: &Config, mode: Mode) -> Result<Service, StartError> {
     let doors = Doors::open(config, mode)?;
-    serve_vault(open_vault(config, mode)?, doors, config, mode)
+    let vault = open_vault(config, mode)?;
+    let service = serve_vault(vault.clone(), doors, config, mode);
+    if service.is_err() && !vault.end() {
+        return Err("the vault does not serve, and its store does not close".into());
+    }
+    service
 }
 
 /// What decides who gets in: certificates, what identities are bound to, and whose tokens are believed.
@@ -222,6 +227,14 @@ impl Service {
         self.ops.stop();
         self.vault.stop();
         self.outlets.stop();
+    }
+
+    /// Stops, and closes the store. False if something still keeps that open.
+    #[must_use = "a store that is open at the end of the process aborts it"]
+    pub fn end(self) -> bool {
+        let vault = self.vault.clone();
+        self.stop();
+        vault.end()
     }
 }
 

@@ -125,6 +125,7 @@ impl Outlets {
             };
             std::thread::Builder::new().name(format!("outlet-{name}")).spawn(move || {
                 worker.run(&stopped);
+                drop(worker); // and with it what it holds of the vault, before it counts as ended
                 let _ = end.send(());
             })?;
             Ok(Running { name, stop, ended })

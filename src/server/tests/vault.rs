@@ -251,6 +251,20 @@ async fn draining_tells_those_who_watch_and_does_not_wait_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_store_is_closed_when_the_service_has_ended_whoever_else_held_it() {
+    let whole = Whole::new();
+    let service = whole.start();
+    let held = service.vault.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(held);
+    });
+    assert!(tokio::task::block_in_place(|| service.end()));
+    assert_eq!(Arc::strong_count(&whole.engine.is_broken), 1, "nothing else has the engine");
+    reading.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_never_becomes_a_call_has_a_reason_and_is_counted() {
     let whole = Whole::new();
     let service = whole.start();
