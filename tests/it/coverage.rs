@@ -64,7 +64,7 @@ const WATCHERS: &[Grant] = &[
 ];
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
 const REVIEWERS: &[Grant] = &[("auditor", "security", ""), ("auditor", "legal_compliance", "")];
-const OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", "")];
+const OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", ""), ("subject", "service_delivery", "")];
 const ASKERS: &[Grant] = &[
     ("service", "service_delivery", ""),
     ("auditor", "security", ""),

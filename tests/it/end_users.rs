@@ -183,6 +183,53 @@ async fn a_token_gives_a_service_no_right_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_restricts_and_objects_for_oneself_alone_and_reads_on() {
+    let vault = TestVault::start();
+    let (own, other) = (Person::make(&vault).await, Person::make(&vault).await);
+    let acting = vault.acting_for(&own.external_id);
+    let restrict = async |person: &Person, restricted: bool| {
+        let ground = if restricted { RestrictionGround::AccuracyContested } else { RestrictionGround::Unspecified };
+        let request = RestrictSubjectRequest {
+            context: vault.delivery(),
+            subject: subject(&person.subject_id),
+            restricted,
+            ground: ground.into(),
+            ..Default::default()
+        };
+        let mut privacy = PrivacyClient::new(acting.clone());
+        privacy.restrict_subject(request).await.map_or_else(|status| reason(&status), |_| "OK".into())
+    };
+    let object = async |person: &Person, objected: bool| {
+        let request = SetObjectionRequest {
+            context: vault.delivery(),
+            subject: subject(&person.subject_id),
+            objected_purpose: "improvement".into(),
+            objected,
+            ..Default::default()
+        };
+        let mut privacy = PrivacyClient::new(acting.clone());
+        privacy.set_objection(request).await.map_or_else(|status| reason(&status), |_| "OK".into())
+    };
+    for wanted in [true, false] {
+        assert_eq!(restrict(&other, wanted).await, "NOT_FOUND");
+        assert_eq!(object(&other, wanted).await, "NOT_FOUND");
+    }
+    assert!(vault.read(&other.subject_id, &other.item.item_id).await.is_ok(), "nothing of it is in force");
+
+    assert_eq!(restrict(&own, true).await, "OK");
+    let service = vault.read(&own.subject_id, &own.item.item_id).await.err().expect("is refused");
+    assert_eq!(reason(&service), "RESTRICTED");
+    for (what, outcome) in attempts(&vault, &acting, &own.refs()[0], &own.item.item_id).await {
+        assert_eq!(outcome == "OK", what != "update", "{what}: {outcome}");
+    }
+    assert_ne!(delete(&vault, &acting, &own.refs()[0], &own.item.item_id).await, "OK");
+    assert_eq!(object(&own, true).await, "OK");
+    assert_eq!(object(&own, false).await, "OK");
+    assert_eq!(restrict(&own, false).await, "OK");
+    assert!(vault.read(&own.subject_id, &own.item.item_id).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_is_one_persons() {
     let vault = TestVault::start();
     let (one, two) = (Person::make(&vault).await, Person::make(&vault).await);

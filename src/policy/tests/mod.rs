@@ -231,6 +231,22 @@ fn the_role_of_a_person_reaches_the_own_record_alone() {
         assert!(ask(Action::GetSubject, Resource::Subject(own.clone())));
         assert!(!ask(Action::GetSubject, Resource::Subject(Standing::default())));
         assert!(!ask(Action::GetStatus, Resource::Vault));
+        for action in [Action::RestrictSubject, Action::SetObjection] {
+            assert!(ask(action, Resource::Subject(own.clone())), "{action}");
+            assert!(!ask(action, Resource::Subject(Standing::default())), "{action}");
+        }
+        // A restriction keeps others away from the person's data, and the person from changing it.
+        let restricted = |own| Standing { own, restricted: true, ..Standing::default() };
+        for action in [Action::GetItem, Action::ListItems, Action::BatchGetItems] {
+            assert!(ask(action, data("contact", restricted(true))), "{action}");
+            assert!(!ask(action, data("contact", restricted(false))), "{action}");
+        }
+        for action in [Action::UpdateItem, Action::DeleteItem] {
+            assert!(!ask(action, data("contact", restricted(true))), "{action}");
+        }
+        let service = question(rules, RoleId::Service, "service_delivery", Action::GetItem);
+        let asked = |own| rules.decide(&Question { resource: data("contact", restricted(own)), ..service.clone() });
+        assert!(asked(false).is_err() && asked(true).is_err(), "whatever a rule makes of it");
     }
     let denied = everything.decide(&Question {
         resource: data("contact", Standing::default()),
