@@ -15,6 +15,7 @@ mod full_disk;
 mod group_crash;
 mod hostile;
 mod leaks;
+mod long_log;
 mod oracle;
 mod program;
 mod published;
