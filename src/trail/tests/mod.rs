@@ -7,6 +7,7 @@ use super::list::{self, List};
 use super::model::{ListPart, ListQuery, Query};
 use super::proofs;
 use crate::audit::event::{About, Decision, Outcome};
+use crate::audit::leaf::Leaf;
 use crate::audit::proof::{verify_consistency, verify_inclusion};
 use crate::audit::query::Filter;
 use crate::base::id::SubjectId;
@@ -69,6 +70,11 @@ fn naive(bench: &Bench, token_of: u64) -> Vec<u64> {
     leaves.iter().filter(|leaf| tokens.contains(&leaf.about)).map(|leaf| leaf.sequence).collect()
 }
 
+/// The newest entry of an operation. The vault writes entries of its own when the clock moves on.
+fn last_of(bench: &Bench, operation: &str) -> Leaf {
+    bench.leaves().into_iter().rfind(|leaf| leaf.operation == operation).expect("is recorded")
+}
+
 #[tokio::test]
 async fn a_query_about_a_subject_finds_its_entries_in_every_period_and_is_one_of_them() {
     let bench = Bench::new();
@@ -77,13 +83,13 @@ async fn a_query_about_a_subject_finds_its_entries_in_every_period_and_is_one_of
     let mut wanted = vec![0];
     for month in 1..=4 {
         bench.at(month * 30 * 24 * HOUR);
-        wanted.push(bench.leaves().len() as u64);
         bench.name(subject, items[0].item).await.expect("reads");
+        wanted.push(last_of(&bench, "GetItem").sequence);
         bench.name(other, others[0].item).await.expect("reads");
     }
     assert_eq!(listed(&bench, all(about(Some(subject)))).await, wanted);
-    let query = bench.last_leaf();
-    assert_eq!((query.operation.as_str(), query.outcome), ("ListEntries", Outcome::Done));
+    let query = last_of(&bench, "ListEntries");
+    assert_eq!(query.outcome, Outcome::Done);
     assert_eq!(query.rule, "auditor-reviews");
     assert!(matches!(query.about, About::Subject(_)));
     wanted.push(query.sequence);
