@@ -49,6 +49,7 @@ const KILLS: &[(&str, u32, Asked)] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("slot_take_over", "keys::slot::file::tests::crash"),
     ("log_round", "group_crash"),
+    ("log_key_changed", "group_crash"),
     ("slot_making", "approvals"),
     ("slot_made", "approvals"),
     ("slot_left", "approvals"),

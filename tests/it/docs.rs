@@ -148,7 +148,7 @@ fn kinds(text: &str) -> String {
     static KINDS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
             (r"\b([a-z]{3})_[a-z2-7]{26}", "${1}_*"),
-            (r"\b[A-Za-z0-9+/]{20,}={0,2}", "*"),
+            (r"[A-Za-z0-9+/]{20,}={0,2}", "*"),
             (r"\b[0-9a-f]{8,}\b", "*"),
             (r"\d+", "0"),
             (r"[-─━═╌]{2,}", "-"),

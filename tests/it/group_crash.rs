@@ -2,6 +2,7 @@
 //! what was signed before, each acknowledged call is in it once, and no change is there without its entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use lacuna::api::proto::*;
 use lacuna::audit::checkpoint::Checkpoint;
@@ -19,7 +20,8 @@ use lacuna::store::Engine;
 use lacuna::store::keyspace::Space;
 use tokio::task::JoinSet;
 
-use crate::program::{contact, context, subject};
+use crate::cli::run;
+use crate::program::{blocking, contact, context, subject};
 use crate::random::Random;
 use crate::vault::TestVault;
 
@@ -83,6 +85,37 @@ async fn a_crash_in_the_middle_of_a_group_leaves_all_of_it_or_nothing() {
         known = signed;
     }
     assert!(largest > 1, "no call shared a group with another: nothing was tested");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_once_its_key_has_changed_the_log_goes_on_under_the_new_one() {
+    let mut vault = TestVault::start();
+    let vkey = |vault: &TestVault| vault.program().description()["audit_vkey"].as_str().expect("a key").to_owned();
+    let old = vkey(&vault);
+    vault.create(&[]).await;
+    vault.stop();
+    vault.run("log_key_changed=return(kill)");
+    let (dir, export) = (vault.dir(), vault.dir().join("export"));
+    let (dir, export) = (dir.to_str().expect("UTF-8"), export.to_str().expect("UTF-8"));
+    let listed = run(&["key", "list", "--dev", dir, "--output", "json"], "", &[]);
+    let keys: serde_json::Value = serde_json::from_str(&listed.out).expect("JSON");
+    let key_id = keys["keys"][0]["key_id"].as_str().expect("an id");
+    assert_ne!(run(&["key", "rotate", key_id, "--dev", dir], "", &[]).code, 0, "it died meanwhile");
+    vault.wait_for_death();
+
+    vault.run("");
+    let new = vkey(&vault);
+    assert_ne!(new, old);
+    // Until the next checkpoint, the newest is one by the old key, over what was before.
+    let exported = || run(&["audit", "export", export, "--dev", dir], "", &[]).code == 0;
+    assert!((0..100).any(|attempt| {
+        blocking(|| std::thread::sleep(Duration::from_millis(attempt)));
+        exported()
+    }));
+    for key in [&old, &new] {
+        let verified = run(&["audit", "verify", export, "--key", key], "", &[]);
+        assert_eq!(verified.code, 0, "{}", verified.err);
+    }
 }
 
 /// One caller with a subject of its own, and what it was told.
