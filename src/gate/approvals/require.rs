@@ -19,7 +19,7 @@ use crate::policy::bindings::Bindings;
 
 /// The word of another person, given to this very request and used up by it.
 ///
-/// INVARIANT: only [`Dual::word`] makes one, in the transaction that marks the approval as used.
+/// INVARIANT: only `Dual::word` makes one, in the transaction that marks the approval as used.
 pub struct Approved {
     id: ApprovalId,
     requester: ActorId,
