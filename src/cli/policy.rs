@@ -147,7 +147,8 @@ impl Sound {
         let bound = self.bindings.as_ref().map(Bindings::len);
         match self.format {
             Format::Table => {
-                let bound = bound.map_or(String::new(), |count| format!(", {count} identities bound"));
+                let bound =
+                    bound.map_or(", no bindings were given".into(), |count| format!(", {count} identities bound"));
                 out(&format!("no problem found; policy version {version}{bound}\n\n{}", matrix.trim_end()))
             }
             Format::Json => {

@@ -206,6 +206,46 @@ fn a_command_line_that_cannot_be_carried_out_ends_with_2() {
 }
 
 #[test]
+fn policies_are_checked_and_asked_without_a_vault() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (catalog, policies) = (dir.path().join("catalog.toml"), dir.path().join("policies"));
+    std::fs::create_dir(&policies).expect("made");
+    std::fs::write(&catalog, lacuna::catalog::registry::DEFAULT).expect("written");
+    let write = |more: &str| {
+        let text = format!("{}{more}", lacuna::policy::policies::DEFAULT);
+        std::fs::write(policies.join("roles.cedar"), text).expect("written");
+    };
+    write("");
+    let check = |question: &str| {
+        let files = ["--catalog", catalog.to_str().expect("UTF-8"), "--policies", policies.to_str().expect("UTF-8")];
+        let question: Vec<&str> = question.split_whitespace().collect();
+        run(&[&["policy", "check"], &files[..], &question].concat(), "", &[])
+    };
+    let whole = done(check(""));
+    assert!(whole.starts_with("no problem found; policy version ") && whole.contains("no bindings were given"));
+    assert!(whole.contains("| support | service_delivery |"), "{whole}");
+    let version = done_json(check("--output json"))["policy_version"].clone();
+
+    let ask = "--operation Vault/GetItem --role support --purpose service_delivery --output json --class";
+    let allowed = done_json(check(&format!("{ask} contact")));
+    let told = (&allowed["allowed"], &allowed["view"], &allowed["rule_id"], &allowed["policy_version"]);
+    assert_eq!(told, (&json!(true), &json!("masked"), &json!("support-helps"), &version));
+    for (question, rule) in [("government_id", Value::Null), ("contact --restricted", json!("guard-restricted"))] {
+        let denied = check(&format!("{ask} {question}"));
+        let answer: Value = serde_json::from_str(&denied.out).expect("JSON");
+        assert_eq!((denied.code, &answer["allowed"], &answer["rule_id"]), (3, &json!(false), &rule), "{question}");
+        assert_eq!(answer["policy_version"], version);
+    }
+    assert_eq!(check("--operation Vault/Steal --role support --purpose security").code, 2);
+
+    let line = lacuna::policy::policies::DEFAULT.lines().count() + 2;
+    write("\n@id(\"bad\") permit (principal, action, resource) when { context.hour > 8 };\n");
+    let bad = check("");
+    let place = format!("roles.cedar, line {line}: for policy `bad`");
+    assert!(bad.code == 1 && bad.err.contains(&place), "{} {}", bad.code, bad.err);
+}
+
+#[test]
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = done(run(&["completions", shell], "", &[]));

@@ -11,6 +11,7 @@ use lacuna::server::certs::DEV_TRUST_DOMAIN;
 use prost::Message;
 use tokio::task::JoinSet;
 
+use crate::figures;
 use crate::program::subject;
 use crate::raw;
 use crate::samples::{CLASSES, reason};
@@ -420,6 +421,8 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
         count += calls.len();
         wrong.extend(calls.join_all().await.into_iter().flatten());
     }
+    let figures = serde_json::json!({ "requests": count, "ended_otherwise": wrong.len() });
+    figures::note(20, "every method, every kind of caller", None, figures);
     assert!(wrong.is_empty(), "{} of {count} calls ended otherwise:\n{:#?}", wrong.len(), wrong);
 }
 

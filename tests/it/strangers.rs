@@ -10,6 +10,7 @@ use lacuna::server::certs::{Authority, DEV_TRUST_DOMAIN, Issued};
 use prost::Message as _;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
 
+use crate::figures;
 use crate::program::blocking;
 use crate::raw;
 use crate::samples::reason;
@@ -130,7 +131,8 @@ async fn whoever_is_not_known_is_refused_before_any_call() {
     cases += 1;
     let plain = gate.answer(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     accepted.extend((!is_alert(&plain)).then_some("no TLS at all"));
-    println!("{}", serde_json::json!({ "row": 19, "cases": cases, "accepted": accepted.len() }));
+    let figures = serde_json::json!({ "cases": cases, "accepted": accepted.len() });
+    figures::note(19, "strangers knock", None, figures);
     assert!(accepted.is_empty(), "{accepted:?} of {cases}");
     assert_eq!(gate.recorded().await, before, "no call was opened");
     assert_eq!(gate.call(Some("sound")).await, Err("ACCESS_DENIED".into()), "and the sound one still is");
