@@ -4,12 +4,14 @@ use crate::audit::detail::DetailKeys;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::gate::call::Call;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Refusal, State};
+use crate::gate::refusal::{Access, Refusal, State};
 use crate::gate::vault::Vault;
+use crate::policy::action::Action;
+use crate::policy::question::Resource;
 
 use super::model::{ItemView, ListPage, ListQuery};
 use super::page::{Last, make_token, open_token};
-use super::record::{StoredItem, Target};
+use super::record::{OpenSubject, StoredItem, Target};
 use super::recorded::refuse;
 use super::show::{permit, show};
 use super::subject::items_of;
@@ -63,6 +65,9 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
         let subject = target.open(reads, call)?;
         let mut stored = items_of(reads, &subject.id)?;
         let may_know = |item: &StoredItem| call.permit(subject.data(call.purpose(), item.head.class)).is_ok();
+        if !stored.iter().any(may_know) {
+            know_of(call, &subject).map_err(Refusal::from)?;
+        }
         stored.retain(|item| is_wanted(&query.classes, item) && after < Some(place(item)) && may_know(item));
         stored.sort_by_key(place);
         let mut items: Vec<ItemView> = Vec::new();
@@ -81,6 +86,15 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
         let last = items.len().checked_sub(1).map(|at| place(&stored[at]));
         Ok(Seen { items, last, more, keys: subject.detail_keys(reads)? })
     })
+}
+
+/// Whether the caller may learn from an empty list that the person is there: to others nobody is.
+fn know_of(call: &Call, subject: &OpenSubject) -> Result<(), Access> {
+    let person = Resource::Subject(subject.row.standing.clone());
+    match call.permit_to(Action::GetSubject, person) {
+        Err(denied) if !call.may_know_existence() => Err(denied),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The order of creation; ids decide between what different calls created in one millisecond.

@@ -87,6 +87,47 @@ async fn denied_and_absent_are_the_same_bytes() {
     }
 }
 
+/// A support desk that knows of the people of its region, and of nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_of_another_region_is_absent_in_every_call() {
+    let here = r#"when { resource.hasTag("region") && resource.getTag("region") == "eu" };"#;
+    let role = r#"principal in Lacuna::Role::"support", action in Lacuna::Action::"read", resource is"#;
+    let vault = TestVault::start_with(|dir| {
+        let path = dir.join("policies/roles.cedar");
+        let text = std::fs::read_to_string(&path).expect("policies");
+        let from = text.find("@id(\"support-helps\")").expect("is there");
+        let to = text.find("@id(\"kyc-verifies\")").expect("is there");
+        let own = format!(
+            "@id(\"sees-own-region\")\npermit ({role} Lacuna::Data)\n{here}\n\
+             @id(\"knows-own-region\")\npermit ({role} Lacuna::Subject)\n{here}\n\n"
+        );
+        std::fs::write(&path, [&text[..from], &own, &text[to..]].concat()).expect("is written");
+    });
+    let mut people = vec![format!("sub_{}", "a".repeat(26))];
+    for region in ["us", "eu"] {
+        let request = CreateSubjectRequest {
+            context: vault.delivery(),
+            labels: [("region".to_owned(), region.to_owned())].into(),
+            items: vec![vault.item("contact")],
+            ..Default::default()
+        };
+        people.push(vault.client("service").create_subject(request).await.expect("creates").into_inner().subject_id);
+    }
+    let mut support = vault.client("support");
+    let mut answers = Vec::new();
+    for person in &people {
+        let (context, person) = (vault.delivery(), subject(person));
+        let listed = ListItemsRequest { context: context.clone(), subject: person.clone(), ..Default::default() };
+        let listed = support.list_items(listed).await.map(|page| page.into_inner().items.len());
+        let described = GetSubjectRequest { context, subject: person };
+        let described = support.get_subject(described).await.map(|found| found.into_inner().subject.is_some());
+        answers.push((listed.map_err(|status| seen(&status)), described.map_err(|status| seen(&status))));
+    }
+    assert_eq!(answers[0], answers[1], "nobody, and a person of another region");
+    assert!(answers[0].0.is_err() && answers[0].1.is_err());
+    assert_eq!(answers[2], (Ok(1), Ok(true)));
+}
+
 /// Calls of each kind in turns, on one connection, so that whatever else goes on meets all alike. The medians must not
 /// differ by more than what one such call differs from the next.
 #[tokio::test(flavor = "multi_thread")]
