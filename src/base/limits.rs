@@ -229,8 +229,8 @@ pub const ROOM_PROBE: Duration = Duration::from_secs(1);
 pub const TREE_LEVELS_MAX: u8 = 10;
 /// Seals under one page key, after which the page gets a new one.
 pub const PAGE_SEALS_MAX: u32 = 1 << 16;
-/// Open pages kept in memory.
-pub const OPEN_PAGES_MAX: usize = 32 * 1024;
+/// Memory for open pages: those of about 100,000 subjects with few items, beside what they take to be kept.
+pub const OPEN_PAGES_BYTES_MAX: usize = 64 << 20;
 /// Fewest root slots of one vault.
 pub const SLOTS_MIN: usize = 2;
 /// Root slots of one vault.

@@ -30,7 +30,7 @@ use crate::audit::sequence::{self, Head};
 use crate::audit::stored::StoredLog;
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{InstanceId, SlotId, VaultId};
-use crate::base::limits::OPEN_PAGES_MAX;
+use crate::base::limits::OPEN_PAGES_BYTES_MAX;
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
 use crate::crypto::rng::{self, RandomFailed};
@@ -236,7 +236,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
 
     let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
-    let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_MAX));
+    let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
     let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone() };
     let room = Arc::new(parts.room);
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());

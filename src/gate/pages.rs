@@ -18,9 +18,9 @@ pub struct StoredPages {
 }
 
 impl StoredPages {
-    /// Over an engine, keeping about `pages_max` pages open.
-    pub fn new(vault: VaultId, engine: Arc<dyn Engine>, pages_max: usize) -> Self {
-        Self { vault, engine, cache: OpenPages::new(pages_max) }
+    /// Over an engine, keeping `bytes_max` bytes of pages open.
+    pub fn new(vault: VaultId, engine: Arc<dyn Engine>, bytes_max: usize) -> Self {
+        Self { vault, engine, cache: OpenPages::new(bytes_max) }
     }
 
     /// The open pages.

@@ -252,6 +252,16 @@ impl Vault {
         }
     }
 
+    /// Rows by their keys, in one go, each with its key.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn rows(&self, space: Space, keys: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, Refusal> {
+        let wanted: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let values = self.engine.multi_get(space, &wanted)?;
+        Ok(keys.into_iter().zip(values).collect())
+    }
+
     /// Asks calls that would go on for ever to end: the vault is about to stop.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);

@@ -17,6 +17,7 @@ type PageMap = HashMap<PageKey, Arc<Page>, BuildHasherDefault<PlaceHasher>>;
 /// A bounded set of open pages, by place and generation.
 pub struct OpenPages {
     shards: Vec<Mutex<Shard>>,
+    /// Bytes of a young half.
     half: usize,
 }
 
@@ -24,6 +25,8 @@ pub struct OpenPages {
 struct Shard {
     young: PageMap,
     old: PageMap,
+    /// What the young half takes.
+    bytes: usize,
     /// Counts publications and removals, so that a slower reader cannot put back what they replaced.
     changes: u64,
 }
@@ -33,12 +36,14 @@ struct Shard {
 pub struct Stamp(u64);
 
 const SHARDS: usize = 16;
+/// What keeping a page takes beside its content: its place in a map that is partly empty, and its header.
+const BESIDE: usize = 192;
 
 impl OpenPages {
-    /// Room for about `pages_max` pages.
-    pub fn new(pages_max: usize) -> Self {
+    /// Room for pages that take so many bytes, with what it takes to keep them.
+    pub fn new(bytes_max: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, half: (pages_max / SHARDS / 2).max(1) }
+        Self { shards, half: bytes_max / SHARDS / 2 }
     }
 
     /// The page, or a stamp to hand in with what the store says.
@@ -77,7 +82,7 @@ impl OpenPages {
     pub fn remove(&self, id: PageId, generation: u64) {
         let mut shard = self.shard(id).lock();
         shard.changes += 1;
-        shard.young.remove(&(id, generation));
+        shard.remove_young(&(id, generation));
         shard.old.remove(&(id, generation));
     }
 
@@ -88,6 +93,7 @@ impl OpenPages {
             shard.changes += 1;
             shard.young.clear();
             shard.old.clear();
+            shard.bytes = 0;
         }
     }
 
@@ -100,10 +106,21 @@ impl OpenPages {
 
 impl Shard {
     fn insert(&mut self, key: PageKey, page: Arc<Page>, half: usize) {
-        if self.young.len() >= half {
-            self.old = std::mem::take(&mut self.young);
+        self.remove_young(&key);
+        let bytes = BESIDE + page.capacity();
+        if self.bytes + bytes > half {
+            let room = PageMap::with_capacity_and_hasher(self.young.len(), BuildHasherDefault::default());
+            self.old = std::mem::replace(&mut self.young, room);
+            self.bytes = 0;
         }
+        self.bytes += bytes;
         self.young.insert(key, page);
+    }
+
+    fn remove_young(&mut self, key: &PageKey) {
+        if let Some(page) = self.young.remove(key) {
+            self.bytes -= BESIDE + page.capacity();
+        }
     }
 }
 
@@ -150,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_slow_reader_cannot_put_back_an_older_page() {
-        let cache = OpenPages::new(100);
+        let cache = OpenPages::new(1 << 20);
         let Err(stamp) = cache.look_up(place(1), 1) else { panic!("empty") };
         let newer = Arc::new(Page::empty());
         cache.publish(place(1), 1, newer.clone());
@@ -160,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_removed_page_stays_away() {
-        let cache = OpenPages::new(100);
+        let cache = OpenPages::new(1 << 20);
         let Err(stamp) = cache.look_up(place(1), 1) else { panic!("empty") };
         cache.remove(place(1), 1);
         cache.keep(place(1), 1, Arc::new(Page::empty()), stamp);
@@ -168,13 +185,29 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_bounded_and_keeps_what_is_used() {
-        let cache = OpenPages::new(SHARDS * 8);
+    fn the_cache_is_bounded_in_bytes_and_keeps_what_is_used() {
+        let room = SHARDS * 32 * (BESIDE + Page::empty().capacity());
+        let cache = OpenPages::new(room);
         for index in 0..10_000 {
-            cache.publish(place(index), 1, Arc::new(Page::empty()));
+            let page = if index % 2 == 0 { Page::empty() } else { Page::empty().compact() };
+            cache.publish(place(index), 1, Arc::new(page));
             assert!(index == 0 || cache.look_up(place(0), 1).is_ok());
         }
-        let kept = (0..10_000).filter(|index| cache.look_up(place(*index), 1).is_ok()).count();
-        assert!(kept <= SHARDS * 8, "{kept}");
+        let sizes = |map: &PageMap| map.values().map(|page| BESIDE + page.capacity()).sum::<usize>();
+        let of_both = |shard: &Shard| sizes(&shard.young) + sizes(&shard.old);
+        let kept: usize = cache.shards.iter().map(|shard| of_both(&shard.lock())).sum();
+        assert!(kept <= room && kept > room / 4, "{kept} of {room}");
+    }
+
+    #[test]
+    fn what_is_replaced_or_removed_takes_no_room() {
+        let cache = OpenPages::new(1 << 20);
+        for _ in 0..10_000 {
+            cache.publish(place(1), 1, Arc::new(Page::empty()));
+            cache.publish(place(2), 1, Arc::new(Page::empty()));
+            cache.remove(place(2), 1);
+        }
+        let taken: usize = cache.shards.iter().map(|shard| shard.lock().bytes).sum();
+        assert_eq!(taken, BESIDE + Page::empty().capacity());
     }
 }

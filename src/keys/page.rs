@@ -134,6 +134,16 @@ impl Page {
         Self(bytes)
     }
 
+    /// The same page without room for more: what is kept for readers.
+    pub fn compact(self) -> Self {
+        if self.0.capacity() == self.0.len() { self } else { Self(Zeroizing::new(self.0.to_vec())) }
+    }
+
+    /// Bytes that the content takes in memory.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// What the page says of a child, without its key.
     pub fn pointer(&self, child: u8) -> Option<Pointer> {
         let at = self.find(child).ok()?;
@@ -290,6 +300,15 @@ mod tests {
             page.set(child, &entry(child));
         }
         assert_eq!(page.0.as_ptr(), start);
+    }
+
+    #[test]
+    fn a_compact_page_says_the_same_and_can_be_duplicated_to_grow() {
+        let mut page = Page::empty();
+        page.set(5, &entry(5));
+        let compact = page.compact();
+        assert!(compact.capacity() == HEAD + RECORD && compact.entry(5).is_some_and(|entry| entry.extra == 6));
+        assert_eq!(compact.duplicate().capacity(), FULL);
     }
 
     #[test]

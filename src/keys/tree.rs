@@ -356,7 +356,7 @@ pub fn seal_all<P: Pages>(vault: &VaultId, pages: &P, root: &Root, nodes: Nodes)
         }
         let mut node = draft.nodes.remove(&id).expect("listed from the draft");
         let bytes = node.page.seal(vault, id, node.generation, &node.key)?;
-        sealed.push(Sealed { id, generation: node.generation, bytes, page: Arc::new(node.page) });
+        sealed.push(Sealed { id, generation: node.generation, bytes, page: Arc::new(node.page.compact()) });
     }
     Ok(SealedPages { pages: sealed, obsolete })
 }
