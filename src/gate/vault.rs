@@ -98,6 +98,9 @@ pub struct Patience {
     pub epoch_delay: Duration,
 }
 
+/// A row's key and its value; none if there is no such row.
+pub type Row = (Vec<u8>, Option<Vec<u8>>);
+
 impl Vault {
     /// The vault's id.
     pub fn id(&self) -> &VaultId {
@@ -256,7 +259,7 @@ impl Vault {
     ///
     /// # Errors
     /// The store failed.
-    pub fn rows(&self, space: Space, keys: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, Refusal> {
+    pub fn rows(&self, space: Space, keys: Vec<Vec<u8>>) -> Result<Vec<Row>, Refusal> {
         let wanted: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let values = self.engine.multi_get(space, &wanted)?;
         Ok(keys.into_iter().zip(values).collect())

@@ -9,7 +9,7 @@ use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads};
-use crate::gate::vault::Vault;
+use crate::gate::vault::{Row, Vault};
 use crate::keys::page::{Entry, Tree};
 use crate::store::Record;
 use crate::store::keyspace::Space;
@@ -112,8 +112,6 @@ struct Ahead {
     subject: RefCell<Option<Row>>,
     item: RefCell<Option<Row>>,
 }
-
-type Row = (Vec<u8>, Option<Vec<u8>>);
 
 /// Reads, some rows of them ahead.
 struct ReadsAhead<'a> {
