@@ -131,6 +131,10 @@ impl Search {
 
     fn add_bytes(&mut self, part: &str, spelling: &'static str, bytes: &[u8]) {
         let start = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+        // Hexadecimal without letters is the same in upper case.
+        if self.by_start[start].iter().any(|number| self.needles[*number].bytes == bytes) {
+            return;
+        }
         self.by_start[start].push(self.needles.len());
         self.needles.push(Needle { bytes: bytes.to_owned(), part: part.to_owned(), spelling });
     }
