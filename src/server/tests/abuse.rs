@@ -200,10 +200,10 @@ async fn an_old_connection_that_does_not_go_is_closed() {
     let short = Duration::from_millis(200);
     let listener = fixture.listener_with(|times| (times.age, times.grace) = (short, short));
     let running = fixture.start(&listener);
+    let start = Instant::now(); // a connection's age counts from when it was accepted
     let mut client = connect(&running, fixture.client("kyc")).await.unwrap();
-    let start = Instant::now();
     assert!(check(&mut client, "30000").await.is_err());
-    assert!(start.elapsed() >= 2 * short && start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() >= 2 * short && start.elapsed() < Duration::from_secs(20));
     soon("it is closed", || listener.connections.open() == 0);
 }
 
