@@ -58,15 +58,31 @@ pub enum IdentifierField {
     Phone,
     /// A government document's type, country and number.
     DocumentNumber,
+    /// The caller's own id of a subject: part of no item.
+    ExternalId,
 }
 
 impl IdentifierField {
+    /// Every field.
+    pub const ALL: &[Self] = &[Self::Email, Self::Phone, Self::DocumentNumber, Self::ExternalId];
+
+    /// Its permanent number, in the rows of the index.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::ExternalId => 1,
+            Self::Email => 2,
+            Self::Phone => 3,
+            Self::DocumentNumber => 4,
+        }
+    }
+
     /// Its permanent name, for key labels and the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::Phone => "phone",
             Self::DocumentNumber => "document_number",
+            Self::ExternalId => "external_id",
         }
     }
 }
@@ -85,6 +101,13 @@ pub struct Identifier {
     pub field: IdentifierField,
     /// Its canonical form.
     pub value: Text,
+}
+
+impl Identifier {
+    /// The caller's own id of a subject, which is compared as it is.
+    pub fn external_id(id: &Text) -> Self {
+        Self { field: IdentifierField::ExternalId, value: id.duplicate() }
+    }
 }
 
 /// What a class is known by.

@@ -48,6 +48,8 @@ labels! {
     INDEX_TOKEN = "lacuna/1/index/token";
     /// The key that seals what an index row points at.
     INDEX_SEAL = "lacuna/1/index/seal";
+    /// The key that says which of an identifier's rows is an item version's.
+    INDEX_PLACE = "lacuna/1/index/place";
     /// Additional data of an index row.
     INDEX_ROW = "lacuna/1/index/row";
     /// The per-period subject token in audit leaves.

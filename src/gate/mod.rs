@@ -12,6 +12,7 @@ pub mod end_users;
 pub mod epoch;
 pub mod former;
 mod held;
+pub mod index;
 pub mod intents;
 pub mod log;
 pub mod on_behalf;

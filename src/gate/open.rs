@@ -10,6 +10,7 @@ use super::committer::Committer;
 use super::end_users::EndUsers;
 use super::epoch::{Epochs, STATE, Work};
 use super::former;
+use super::index::{self, Index};
 use super::log::Log;
 use super::log::keys::{self as log_keys, LogKeys};
 use super::pages::StoredPages;
@@ -19,9 +20,8 @@ use super::publication::Readers;
 use super::readings::Readings;
 use super::refusal::Refusal;
 use super::room::Room;
-use super::service_keys::{self, Name};
 use super::slots::{self, SeatError, SlotSet};
-use super::txn::{Ground, Txn};
+use super::txn::Ground;
 use super::vault::{Patience, Vault};
 use crate::audit::integrate::Integrator;
 use crate::audit::leaf;
@@ -237,12 +237,12 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
 
     let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
     let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
-    let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone() };
+    let index = Arc::new(Index::new(identity.vault));
+    let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone(), index: index.clone() };
     let room = Arc::new(parts.room);
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
-    let index = |txn: &mut Txn<'_>| service_keys::find_or_make(txn, Name::ExternalIdIndex(1));
-    let index_key = committer.commit_blocking(index, false)?;
+    index.put_live(committer.commit_blocking(index::load, false)?);
     let readings = Arc::new(Readings::default());
     let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
     let held = engine.scan(Space::Held, &[], &[], usize::MAX)?.len() as u64;
@@ -276,7 +276,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         started: parts.clock.now(),
         closing: std::sync::atomic::AtomicBool::new(false),
         clock: parts.clock,
-        index_key,
+        index,
         receipts,
         store_bytes: parts.store_bytes,
         room,

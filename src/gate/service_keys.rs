@@ -8,6 +8,7 @@ use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::secret::Key;
 use crate::base::time::Timestamp;
+use crate::catalog::class::IdentifierField;
 use crate::crypto::rng;
 use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
@@ -15,8 +16,8 @@ use crate::store::keyspace::Space;
 /// A key of the vault's own. The tags are on disk and permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
-    /// Tokenises callers' ids of subjects; counts its rotations.
-    ExternalIdIndex(u32),
+    /// Tokenises the identifiers of one field; counts its rotations.
+    Index(IdentifierField, u32),
     /// Names idempotency records and seals page tokens of one day.
     Lookup(i32),
     /// Seals the details of one day's entries that concern no subject.
@@ -34,7 +35,10 @@ const VERSION: u8 = 1;
 impl Name {
     fn parts(self) -> (u8, u32) {
         match self {
-            Name::ExternalIdIndex(number) => (1, number),
+            Name::Index(IdentifierField::ExternalId, number) => (1, number),
+            Name::Index(IdentifierField::Email, number) => (7, number),
+            Name::Index(IdentifierField::Phone, number) => (8, number),
+            Name::Index(IdentifierField::DocumentNumber, number) => (9, number),
             Name::Lookup(day) => (2, day as u32),
             Name::Detail(day) => (3, day as u32),
             Name::OperatorNames(period) => (4, period),

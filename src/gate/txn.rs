@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::index::Index;
 use super::pages::StoredPages;
 use super::refusal::{Refusal, Unavailable};
 use crate::audit::event::Event;
@@ -28,6 +29,9 @@ pub trait Reads {
 
     /// An entry of a tree.
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault>;
+
+    /// The blind index.
+    fn index(&self) -> &Index;
 }
 
 /// Why a read did not succeed.
@@ -91,6 +95,7 @@ pub(super) struct Ground {
     pub vault: VaultId,
     pub engine: Arc<dyn Engine>,
     pub pages: Arc<StoredPages>,
+    pub index: Arc<Index>,
 }
 
 /// What a commit group has gathered.
@@ -239,6 +244,10 @@ impl Reads for Txn<'_> {
 
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {
         Ok(self.draft.find(tree, position)?)
+    }
+
+    fn index(&self) -> &Index {
+        &self.ground.index
     }
 }
 

@@ -13,6 +13,7 @@ use super::days::Days;
 use super::end_users::EndUsers;
 use super::epoch::Epochs;
 use super::held;
+use super::index::Index;
 use super::log::Log;
 use super::pages::{StoredPages, Uncached};
 use super::persons::Persons;
@@ -28,7 +29,6 @@ use crate::audit::note::VerifierKey;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
-use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
 use crate::keys::page::{Entry, FANOUT, Page, Tree};
 use crate::keys::tree::{self, Pages, Root};
@@ -55,7 +55,7 @@ pub struct Vault {
     pub(super) persons: Persons,
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) index_key: Key,
+    pub(super) index: Arc<Index>,
     pub(super) receipts: VerifierKey,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) room: Arc<Room>,
@@ -180,9 +180,9 @@ impl Vault {
         self.clock.now()
     }
 
-    /// The key of the index of external ids.
-    pub fn index_key(&self) -> &Key {
-        &self.index_key
+    /// The blind index.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
     }
 
     /// The public keys, as they are now.
@@ -341,5 +341,9 @@ impl Reads for Snapshot<'_> {
         let entry = leaf.as_deref().and_then(|leaf| tree::entry_of(leaf, position));
         self.last.replace(Some((tree, place, leaf)));
         Ok(entry)
+    }
+
+    fn index(&self) -> &Index {
+        &self.vault.index
     }
 }

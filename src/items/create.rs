@@ -34,7 +34,7 @@ async fn try_create(vault: &Vault, call: &Call, new: NewSubject) -> Result<Answe
     for (i, item) in new.items.into_iter().enumerate() {
         drafts.push(Draft::check(call, item, now, &format!("items[{i}]"))?);
     }
-    let person = NewPerson::make(vault, new.external_id, new.labels)?;
+    let person = NewPerson::make(new.external_id, new.labels)?;
     let mut rule = call.permit(person.resource()).map_err(Access::openly)?.rule().clone();
     for draft in &drafts {
         rule = permit_to_write(call, person.data(draft.class())).map_err(Access::openly)?;

@@ -3,7 +3,7 @@
 use crate::base::id::{ReceiptId, SubjectId};
 use crate::crypto::rng;
 use crate::gate::call::Call;
-use crate::gate::intents::{DoomedRow, Intent, What};
+use crate::gate::intents::{Intent, What};
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -16,6 +16,7 @@ use super::model::{Delete, Erasure, Wait};
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
+use super::rows::doomed_rows;
 
 /// Deletes an item.
 ///
@@ -46,7 +47,7 @@ struct Lodged {
 
 async fn lodge(vault: &Vault, call: &Call, delete: Delete) -> Result<Lodged, Refusal> {
     let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
-    let target = Target::of(vault.id(), vault.index_key(), &delete.subject);
+    let target = Target::of(&delete.subject);
     let call = call.clone();
     let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
         Some(Repeated::Gone { subject, receipt }) => repeat(txn, &call, subject, receipt),
@@ -81,7 +82,8 @@ fn remove(
     if !delete.etag.is_empty() && delete.etag != item.head.etag() {
         return Err(State::EtagMismatch.into());
     }
-    txn.put(Space::Item, &key[..], tombstone(&receipt));
+    let rows = doomed_rows(txn, &subject, &item)?;
+    txn.put(Space::Item, key, tombstone(&receipt));
     once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;
     let intent = Intent {
         receipt,
@@ -90,7 +92,7 @@ fn remove(
         subject: Some(subject.id),
         item: Some(delete.item),
         targets: vec![(subject.tree(), item.head.position)],
-        rows: vec![DoomedRow { space: Space::Item, key, prefix: false }],
+        rows,
     };
     let number = intent.lodge(txn)?;
     if let Some(once) = call.once() {

@@ -5,7 +5,7 @@ use crate::base::limits::VALUE_BYTES_MAX;
 use crate::base::log_safe::SafeText;
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
-use crate::catalog::class::ClassId;
+use crate::catalog::class::{ClassId, Identifier};
 use crate::catalog::classes::ItemValue;
 use crate::catalog::registry::Registry;
 use crate::catalog::view::View;
@@ -21,6 +21,7 @@ use crate::store::keyspace::Space;
 
 use super::model::{NewItem, NewMetadata, Stamp};
 use super::record::{ItemHead, encode_item, encode_notes, item_key};
+use super::rows;
 
 /// A value that passed every check.
 pub struct Checked {
@@ -28,6 +29,8 @@ pub struct Checked {
     pub class: ClassId,
     /// The canonical value, encoded.
     pub value: PlainValue,
+    /// The identifiers in it.
+    pub identifiers: Vec<Identifier>,
 }
 
 /// Checks a value against its class and brings it to its canonical form. `prefix` names the field that holds it.
@@ -45,7 +48,7 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     if value.len() > VALUE_BYTES_MAX {
         return Err(Fault::new(prefix, FaultReason::TooLarge).into());
     }
-    Ok(Checked { class, value })
+    Ok(Checked { class, value, identifiers: canonical.identifiers() })
 }
 
 /// The rule that permits writing: whoever writes a value could read it back.
@@ -109,6 +112,7 @@ impl Draft {
         let order = u32::try_from(order).unwrap_or(u32::MAX);
         let head = details.head(ItemHead::first(checked.class, txn.now(), order));
         let notes = details.notes;
+        rows::put_index(txn, subject, (&self.id, head.version), &checked.identifiers)?;
         store_version(txn, vault, subject, tree, Version { id: self.id, head, value: checked.value, notes })
     }
 }

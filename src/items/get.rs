@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use crate::audit::event::Event;
 use crate::base::id::SubjectId;
 use crate::gate::call::Call;
+use crate::gate::index::Index;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Refusal, State};
@@ -80,10 +81,10 @@ struct Begun {
 }
 
 fn begin(vault: &Vault, query: &ItemQuery) -> Result<Begun, Refusal> {
-    let target = Target::of(vault.id(), vault.index_key(), &query.subject);
+    let target = Target::of(&query.subject);
     let id = match &target {
         Target::Id(id) => *id,
-        Target::Indexed(..) => vault.read(|reads| target.id(reads))?,
+        Target::External(_) => vault.read(|reads| target.id(reads))?,
     };
     // Registered before any row that decides is read; see `gate::readings`.
     let reading = vault.readings().begin(id, Some(query.item));
@@ -138,6 +139,10 @@ impl Reads for ReadsAhead<'_> {
 
     fn entry(&self, tree: Tree, position: u64) -> Result<Option<Entry>, Fault> {
         self.reads.entry(tree, position)
+    }
+
+    fn index(&self) -> &Index {
+        self.reads.index()
     }
 }
 

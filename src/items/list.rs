@@ -29,7 +29,7 @@ pub async fn list(vault: &Vault, call: &Call, query: ListQuery) -> Result<ListPa
 
 async fn try_list(vault: &Vault, call: &Call, query: &ListQuery) -> Result<ListPage, Refusal> {
     let after = open_token(call, query, vault.now())?;
-    let target = Target::of(vault.id(), vault.index_key(), &query.subject);
+    let target = Target::of(&query.subject);
     let id = vault.read(|reads| target.id(reads))?;
     let reading = vault.readings().begin(id, None);
     let Seen { items, last, more, keys } = look(vault, call, query, &target, after)?;

@@ -21,6 +21,7 @@ pub mod recorded;
 pub mod repeat;
 pub mod restrict;
 pub mod rights;
+pub mod rows;
 pub mod show;
 pub mod subject;
 pub mod update;

@@ -69,7 +69,7 @@ impl Checked {
         call: &Call,
         named: &super::model::SubjectRef,
     ) -> Result<Vec<ObjectionView>, Refusal> {
-        let target = Target::of(vault.id(), vault.index_key(), named);
+        let target = Target::of(named);
         let call = call.clone();
         let work = move |txn: &mut Txn<'_>| {
             let now = txn.now();

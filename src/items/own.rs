@@ -16,7 +16,7 @@ use super::record::Target;
 /// The vault cannot tell.
 pub fn find_person(vault: &Vault, external_id: &Text) -> Result<Option<(SubjectId, DetailKeys)>, Refusal> {
     let named = SubjectRef::External(external_id.duplicate());
-    let target = Target::of(vault.id(), vault.index_key(), &named);
+    let target = Target::of(&named);
     let found = vault.read(|reads| {
         let subject = target.open_unasked(reads, vault.id())?;
         Ok((subject.id, subject.detail_keys(reads)?))

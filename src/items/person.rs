@@ -3,17 +3,17 @@
 use crate::audit::detail::DetailKeys;
 use crate::base::id::SubjectId;
 use crate::base::secret::Key;
-use crate::catalog::class::ClassId;
+use crate::catalog::class::{ClassId, Identifier};
 use crate::catalog::text::Text;
 use crate::crypto::rng;
+use crate::gate::index;
 use crate::gate::refusal::{Refusal, State, Unavailable};
-use crate::gate::txn::{Reads as _, Txn};
-use crate::gate::vault::Vault;
+use crate::gate::txn::Txn;
 use crate::keys::page::{Entry, Tree};
 use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
-use super::record::{AUDIT_POSITION, IndexRow, RECORD_POSITION, SubjectRow, seal_external};
+use super::record::{AUDIT_POSITION, RECORD_POSITION, SubjectRow, seal_external};
 
 /// A subject, ready for the writer.
 pub struct NewPerson {
@@ -21,7 +21,6 @@ pub struct NewPerson {
     audit: Key,
     record: Key,
     external_id: Text,
-    index: Option<IndexRow>,
     standing: Standing,
 }
 
@@ -37,15 +36,13 @@ pub struct Placed {
 
 impl NewPerson {
     /// Makes its id and its keys.
-    pub fn make(vault: &Vault, external_id: Text, labels: Vec<(String, String)>) -> Result<Self, Refusal> {
+    pub fn make(external_id: Text, labels: Vec<(String, String)>) -> Result<Self, Refusal> {
         let internal = |_| Refusal::from(Unavailable::Internal);
-        let index = (!external_id.is_empty()).then(|| IndexRow::of(vault.id(), vault.index_key(), &external_id));
         Ok(Self {
             id: SubjectId::from_bytes(rng::make_bytes().map_err(internal)?),
             audit: rng::make_secret().map_err(internal)?,
             record: rng::make_secret().map_err(internal)?,
             external_id,
-            index,
             standing: Standing { labels: labels.into(), restricted: false, own: false },
         })
     }
@@ -65,11 +62,12 @@ impl NewPerson {
     /// # Errors
     /// [`State::AlreadyExists`] if the caller's id is taken.
     pub fn store(self, txn: &mut Txn<'_>, vault: &crate::base::id::VaultId) -> Result<Placed, Refusal> {
-        if let Some(index) = &self.index {
-            if txn.row(Space::Index, &index.key)?.is_some() {
+        if !self.external_id.is_empty() {
+            let identifier = Identifier::external_id(&self.external_id);
+            if index::find_one(txn, &identifier)?.is_some() {
                 return Err(State::AlreadyExists.into());
             }
-            txn.put(Space::Index, &index.key[..], index.seal(&self.id)?);
+            index::put(txn, &identifier, self.id, None)?;
         }
         let position = txn.claim_position(Tree::Subjects)?;
         let tree = Tree::Subject(self.id, position);

@@ -27,7 +27,7 @@ pub async fn put(vault: &Vault, call: &Call, named: SubjectRef, item: NewItem) -
     let stored = match Draft::check(call, item, vault.now(), "item") {
         Err(refusal) => Err(refusal),
         Ok(draft) => {
-            let target = Target::of(vault.id(), vault.index_key(), &named);
+            let target = Target::of(&named);
             let unit = Unit { target, person: None, drafts: vec![draft], once: call.once().cloned() };
             unit.commit(vault, call).await
         }
@@ -136,14 +136,14 @@ impl Unit {
     /// Checks the entries of a group. An error names the entry that is at fault, if it is one.
     fn check(vault: &Vault, call: &Call, number: usize, group: Group) -> Result<Self, (Option<usize>, Refusal)> {
         let (now, mut person, mut drafts, mut digests) = (vault.now(), None, Vec::new(), Vec::new());
-        let target = group.first().map(|(_, entry)| Target::of(vault.id(), vault.index_key(), &entry.subject));
+        let target = group.first().map(|(_, entry)| Target::of(&entry.subject));
         for (at, entry) in group {
             let fail = |refusal: Refusal| (Some(at), refusal);
             if entry.create_subject && person.is_none() {
                 let SubjectRef::External(id) = entry.subject else {
                     return Err(fail(Fault::new("create_subject", FaultReason::Conflict).into()));
                 };
-                person = Some(NewPerson::make(vault, id, entry.labels).map_err(fail)?);
+                person = Some(NewPerson::make(id, entry.labels).map_err(fail)?);
             }
             digests.extend_from_slice(&entry.digest);
             match entry.item {

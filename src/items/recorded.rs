@@ -50,7 +50,7 @@ pub fn refusal_entry(
 
 /// The subject's keys, and the class of the first item that is concerned.
 fn find(vault: &Vault, named: &SubjectRef, touched: &Touched) -> Option<(DetailKeys, Option<ClassId>)> {
-    let target = Target::of(vault.id(), vault.index_key(), named);
+    let target = Target::of(named);
     let read = vault.read(|reads| {
         let subject = target.open_unasked(reads, vault.id())?;
         let class = match touched.items.first() {

@@ -17,7 +17,7 @@ use super::subject::view_of;
 /// # Durability
 /// On `Ok` it survives power loss, and every call that starts from then on sees it.
 pub async fn restrict(vault: &Vault, call: &Call, wanted: Restriction) -> Result<SubjectView, Refusal> {
-    let target = Target::of(vault.id(), vault.index_key(), &wanted.subject);
+    let target = Target::of(&wanted.subject);
     let (ground, caller) = (wanted.ground, call.clone());
     let apply = move |row: &mut SubjectRow| {
         let changed = row.restriction() != ground;

@@ -31,7 +31,7 @@ pub async fn describe(vault: &Vault, call: &Call, named: SubjectRef) -> Result<S
 }
 
 fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, DetailKeys), Refusal> {
-    let target = Target::of(vault.id(), vault.index_key(), named);
+    let target = Target::of(named);
     vault.read(|reads| {
         let subject = target.open(reads, call)?;
         call.permit(Resource::Subject(subject.row.standing.clone())).map_err(Refusal::from)?;

@@ -7,7 +7,7 @@
 use crate::base::id::{ItemId, ReceiptId};
 use crate::crypto::{mac, rng};
 use crate::gate::call::Call;
-use crate::gate::intents::{Intent, What};
+use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -22,6 +22,7 @@ use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
 use super::repeat::{Answer, record_repeat, remember, repeated};
+use super::rows::{doomed_rows_of_version, put_index};
 
 /// Corrects an item.
 ///
@@ -31,7 +32,7 @@ use super::repeat::{Answer, record_repeat, remember, repeated};
 pub async fn update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp, Option<Erasure>), Refusal> {
     let touched = Touched { count: 1, items: vec![(update.item, 0)], ..Touched::default() };
     let (named, wait) = (update.subject.duplicate(), update.wait == Wait::Erased);
-    let stored = match Correction::check(vault, call, update) {
+    let stored = match Correction::check(call, update) {
         Ok(correction) => correction.commit(vault, call).await,
         Err(refusal) => Err(refusal),
     };
@@ -71,7 +72,7 @@ struct Correction {
 }
 
 impl Correction {
-    fn check(vault: &Vault, call: &Call, update: Update) -> Result<Self, Refusal> {
+    fn check(call: &Call, update: Update) -> Result<Self, Refusal> {
         let Update { subject, item, etag, value, metadata, wait: _ } = update;
         if value.is_none() && metadata.is_none() {
             return Err(Fault::new("value", FaultReason::Required).into());
@@ -83,7 +84,7 @@ impl Correction {
                 Some(check_value(value, "value")?)
             }
         };
-        let target = Target::of(vault.id(), vault.index_key(), &subject);
+        let target = Target::of(&subject);
         let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
         Ok(Self { target, item, etag, checked, metadata, receipt })
     }
@@ -171,6 +172,12 @@ impl Change {
         {
             return Ok((rewrite(txn, call, subject, old, details.head(head))?, None));
         }
+        let mut rows = Vec::new();
+        // Where only free text changes, the version stays, and its rows with it.
+        if let Some(checked) = &self.checked {
+            rows = doomed_rows_of_version(txn, old, Some(&content))?;
+            put_index(txn, &subject.id, (&old.id, version), &checked.identifiers)?;
+        }
         let (new, notes) = match self.details {
             Some(details) => (details.head(head), details.into_notes()),
             None => (head, content.notes),
@@ -179,7 +186,7 @@ impl Change {
         let stamp =
             store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
         once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
-        forget_version(subject, old, self.receipt).lodge(txn)?;
+        forget_version(subject, old, self.receipt, rows).lodge(txn)?;
         Ok((stamp, Some(self.receipt)))
     }
 }
@@ -200,7 +207,7 @@ fn rewrite(
     Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
 }
 
-fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId) -> Intent {
+fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId, rows: Vec<DoomedRow>) -> Intent {
     Intent {
         receipt,
         what: What::Version,
@@ -208,6 +215,6 @@ fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId) -
         subject: Some(subject.id),
         item: Some(old.id),
         targets: vec![(subject.tree(), old.head.position)],
-        rows: Vec::new(),
+        rows,
     }
 }

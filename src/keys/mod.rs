@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod envelope;
 pub mod epoch;
+pub mod index;
 pub mod outer;
 pub mod page;
 pub mod root;

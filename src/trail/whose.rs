@@ -53,7 +53,7 @@ impl Whose {
     }
 
     fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<Self, Refusal> {
-        let target = Target::of(vault.id(), vault.index_key(), named);
+        let target = Target::of(named);
         let id = vault.read(|reads| target.id(reads))?;
         let reading = vault.readings().begin_log(id);
         let (keys, standing) = vault.read(|reads| {

@@ -2,6 +2,7 @@
 
 mod frozen;
 mod full;
+mod indexed;
 mod lists;
 mod on_behalf;
 mod records;

@@ -1,0 +1,85 @@
+//! Which rows belong to what: the one place that knows, for those who store and for those who forget.
+//!
+//! A version of an item has its own blind index rows, under every index key in use, so that they can go with the
+//! version although the next one holds the same identifiers.
+
+use crate::base::id::{ItemId, SubjectId};
+use crate::catalog::class::{ClassId, Identifier};
+use crate::catalog::classes::{CanonicalValue, class_of};
+use crate::gate::index;
+use crate::gate::intents::DoomedRow;
+use crate::gate::refusal::Refusal;
+use crate::gate::txn::{Fault, Reads, Txn};
+use crate::store::keyspace::Space;
+
+use super::record::{Content, OpenSubject, StoredItem, item_key};
+
+/// All rows of an item, to go with its key.
+///
+/// An item that is damaged can be forgotten all the same; of its index rows only a rotation of the index keys rids us.
+pub fn doomed_rows(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem) -> Result<Vec<DoomedRow>, Fault> {
+    let mut rows = vec![whole(Space::Item, item_key(&subject.id, &item.id))];
+    match content_of_version(txn, subject, item) {
+        Ok(content) => rows.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
+        Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
+        Err(refused) => return Err(refused),
+    }
+    Ok(rows)
+}
+
+/// The rows of the version that an item has now, but for the item's own row. `content` is what it holds; it is needed
+/// only of a class with identifiers.
+pub fn doomed_rows_of_version(
+    reads: &dyn Reads,
+    item: &StoredItem,
+    content: Option<&Content>,
+) -> Result<Vec<DoomedRow>, Fault> {
+    let mut rows = Vec::new();
+    if let Some(content) = content {
+        for identifier in identifiers(item.head.class, content)? {
+            let keys = index::rows(reads, &identifier, Some((&item.id, item.head.version)));
+            rows.extend(keys.into_iter().map(|key| whole(Space::Index, key)));
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows of a subject itself: its own, and that of the caller's id.
+pub fn doomed_rows_of_subject(reads: &dyn Reads, subject: &OpenSubject) -> Result<Vec<DoomedRow>, Fault> {
+    let mut rows = vec![whole(Space::Subject, subject.id.as_bytes().to_vec())];
+    let external_id = subject.external_id(reads.index().vault())?;
+    if !external_id.is_empty() {
+        let keys = index::rows(reads, &Identifier::external_id(&external_id), None);
+        rows.extend(keys.into_iter().map(|key| whole(Space::Index, key)));
+    }
+    Ok(rows)
+}
+
+/// Writes the index rows of a version.
+pub fn put_index(
+    txn: &mut Txn<'_>,
+    subject: &SubjectId,
+    (item, version): (&ItemId, u64),
+    identifiers: &[Identifier],
+) -> Result<(), Refusal> {
+    identifiers.iter().try_for_each(|identifier| index::put(txn, identifier, *subject, Some((item, version))))
+}
+
+/// The identifiers in what an item holds.
+pub fn identifiers(class: ClassId, content: &Content) -> Result<Vec<Identifier>, Fault> {
+    let value = CanonicalValue::decode(class, content.value.expose()).map_err(|_| Fault::Torn)?;
+    Ok(value.identifiers())
+}
+
+/// What an item holds, if its class has identifiers.
+fn content_of_version(reads: &dyn Reads, subject: &OpenSubject, item: &StoredItem) -> Result<Option<Content>, Fault> {
+    let class = class_of(item.head.class.as_str()).ok_or(Fault::Torn)?;
+    if class.identifiers.is_empty() {
+        return Ok(None);
+    }
+    item.open(reads, reads.index().vault(), subject.tree()).map(Some)
+}
+
+fn whole(space: Space, key: Vec<u8>) -> DoomedRow {
+    DoomedRow { space, key, prefix: false }
+}
