@@ -59,7 +59,7 @@ fn explain(vault: &Vault, call: &Call, supposed: &Supposition) -> Result<Explain
         Ok(at) => at,
         Err(access) => return Ok((told(call, Err(access.into())), touched(supposed, class, rule), None)),
     };
-    let target = supposed.subject.as_ref().map(|named| Target::of(named));
+    let target = supposed.subject.as_ref().map(Target::of);
     let outcome = vault.read(|reads| {
         let mut subject = target.as_ref().map(|target| target.open(reads, call)).transpose()?;
         if let Some(subject) = &mut subject {
