@@ -18,6 +18,12 @@ use super::servers::Server;
 pub enum Call {
     /// GetItem of the bare echo.
     Echo,
+    /// GetItem of the least server.
+    Least,
+    /// The same without its log.
+    LeastUnrecorded,
+    /// BatchGetItems of the least server.
+    LeastBatch,
     /// GetItem of an item, any of all.
     GetItem,
     /// The same while the server leaves reads out of its log.
@@ -44,6 +50,9 @@ impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.call {
             Call::Echo => "echo",
+            Call::Least => "least",
+            Call::LeastUnrecorded => "least without the log",
+            Call::LeastBatch => "least, batches of 100",
             Call::GetItem => "GetItem",
             Call::Unrecorded => "GetItem without the log",
             Call::BatchGetItems => "BatchGetItems of 100",
@@ -117,7 +126,7 @@ pub fn drive(
             times.extend(caller.await??);
         }
         times.sort_unstable();
-        let items_per_call = if load.call == Call::BatchGetItems { BATCH } else { 1 };
+        let items_per_call = if matches!(load.call, Call::BatchGetItems | Call::LeastBatch) { BATCH } else { 1 };
         Ok(Run { elapsed, cpu, items_per_call, times })
     })
 }
@@ -138,8 +147,9 @@ impl Caller {
                 return Ok(times);
             }
             match call {
-                Call::Echo | Call::GetItem | Call::Unrecorded => self.get().await?,
-                Call::BatchGetItems => self.get_batch().await?,
+                Call::Echo | Call::Least | Call::GetItem | Call::Unrecorded => self.get(View::Unspecified).await?,
+                Call::LeastUnrecorded => self.get(View::Exists).await?,
+                Call::BatchGetItems | Call::LeastBatch => self.get_batch().await?,
                 Call::PutItem => self.put().await?,
             }
             let now = Instant::now();
@@ -149,12 +159,13 @@ impl Caller {
         }
     }
 
-    async fn get(&mut self) -> Result<(), Error> {
+    async fn get(&mut self, view: View) -> Result<(), Error> {
         let Pick { subject, item } = self.stored.pick(&mut self.random);
         let request = GetItemRequest {
             context: data::context(),
             subject: data::subject(subject),
             item_id: item.to_owned(),
+            view: view.into(),
             ..Default::default()
         };
         let item = self.client.get_item(request).await?.into_inner().item;

@@ -8,6 +8,7 @@ mod decision;
 mod drive;
 mod echo;
 mod figures;
+mod least;
 mod report;
 mod rounds;
 mod servers;
@@ -66,6 +67,15 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Serve the least that a vault has to do, likewise.
+    Least {
+        /// The folder of that vault.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Subjects to store.
+        #[arg(long)]
+        subjects: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -81,6 +91,7 @@ fn main() -> ExitCode {
 fn run(command: Option<Command>) -> Result<(), Error> {
     match command {
         Some(Command::Echo { dir }) => echo::run(&dir),
+        Some(Command::Least { dir, subjects }) => least::run(&dir, subjects),
         Some(Command::Figures { server, dir, out, quick, long, only }) => {
             let plan = match (quick, long) {
                 (true, _) => &Plan::QUICK,

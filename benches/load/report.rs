@@ -21,8 +21,8 @@ pub fn print(measured: &Measured) {
             Cell::new(figure.name),
             number(value, 2),
             Cell::new(figure.unit),
-            number(figure.floor, 2),
-            number(figure.aim, 2),
+            bound(figure.floor),
+            bound(figure.aim),
             Cell::new(verdict(figure, value)),
             Cell::new(rounds.join(" ")),
         ]);
@@ -67,16 +67,17 @@ fn entry(figure: &Figure, rounds: &[f64]) -> Value {
     })
 }
 
-/// `aim` or `floor`, whichever is reached, else `missed`.
+/// `aim` or `floor`, whichever is reached, else `missed`; `reference` where nothing is to be reached.
 fn verdict(figure: &Figure, value: f64) -> &'static str {
     let reaches = |bound: f64| match figure.better {
         Better::Higher => value >= bound,
         Better::Lower => value <= bound,
     };
-    match (reaches(figure.aim), reaches(figure.floor)) {
-        (true, _) => "aim",
-        (false, true) => "floor",
-        (false, false) => "missed",
+    match (figure.aim.map(reaches), figure.floor.map(reaches)) {
+        (Some(true), _) => "aim",
+        (_, Some(true)) => "floor",
+        (_, Some(false)) => "missed",
+        (_, None) => "reference",
     }
 }
 
@@ -105,6 +106,10 @@ fn plain_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     table
+}
+
+fn bound(value: Option<f64>) -> Cell {
+    value.map_or_else(|| Cell::new(""), |value| number(value, 2))
 }
 
 fn number(value: f64, digits: usize) -> Cell {

@@ -61,14 +61,15 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let vault = Server::vault(&runtime, program, dir.path(), plan.pinned)?;
     let echo = Server::echo(&runtime, dir.path(), plan.pinned)?;
+    let least = Server::least(&runtime, dir.path(), plan.pinned, plan.subjects)?;
     let stored = Stored::create(&runtime, &vault, plan.subjects)?;
     let wanted = FIGURES.iter().filter(|figure| figure.name.contains(only));
     let mut figures: Vec<(&Figure, Vec<f64>)> = wanted.map(|figure| (figure, Vec::new())).collect();
     let mut loads: Vec<(Load, Vec<Run>)> = Vec::new();
     for number in 1..=plan.rounds {
         eprintln!("round {number} of {}", plan.rounds);
-        let mut round =
-            Round { runtime: &runtime, vault: &vault, echo: &echo, stored: &stored, plan, runs: Vec::new() };
+        let servers = Servers { vault: &vault, echo: &echo, least: &least };
+        let mut round = Round { runtime: &runtime, servers, stored: &stored, plan, runs: Vec::new() };
         for (figure, values) in &mut figures {
             values.push((figure.measure)(&mut round)?);
         }
@@ -82,11 +83,17 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
     Ok(Measured { figures, loads, subjects: plan.subjects })
 }
 
+/// What is called.
+struct Servers<'a> {
+    vault: &'a Server,
+    echo: &'a Server,
+    least: &'a Server,
+}
+
 /// One round.
 pub struct Round<'a> {
     runtime: &'a Runtime,
-    vault: &'a Server,
-    echo: &'a Server,
+    servers: Servers<'a>,
     stored: &'a Arc<Stored>,
     plan: &'a Plan,
     runs: Vec<(Load, Run)>,
@@ -98,7 +105,11 @@ impl Round<'_> {
         if let Some((_, run)) = self.runs.iter().find(|(known, _)| *known == load) {
             return Ok(run.clone());
         }
-        let server = if load.call == Call::Echo { self.echo } else { self.vault };
+        let server = match load.call {
+            Call::Echo => self.servers.echo,
+            Call::Least | Call::LeastUnrecorded | Call::LeastBatch => self.servers.least,
+            Call::GetItem | Call::Unrecorded | Call::BatchGetItems | Call::PutItem => self.servers.vault,
+        };
         let drive = || drive(self.runtime, server, self.stored, load, self.plan.warm_up, self.plan.time);
         let run =
             if load.call == Call::Unrecorded && self.plan.unrecorded { server.without_log(drive)? } else { drive()? };

@@ -58,8 +58,18 @@ impl Server {
 
     /// Starts the echo with the certificates of a vault's folder.
     pub fn echo(runtime: &Runtime, dir: &Path, pinned: bool) -> Result<Self, Error> {
+        Self::own(runtime, dir, pinned, &["echo"])
+    }
+
+    /// Starts the least server in the same way, with so many subjects of its own.
+    pub fn least(runtime: &Runtime, dir: &Path, pinned: bool, subjects: usize) -> Result<Self, Error> {
+        Self::own(runtime, dir, pinned, &["least", "--subjects", &subjects.to_string()])
+    }
+
+    /// Starts a server of this program.
+    fn own(runtime: &Runtime, dir: &Path, pinned: bool, arguments: &[&str]) -> Result<Self, Error> {
         let mut command = command(&std::env::current_exe()?, pinned);
-        command.args(["echo", "--dir"]).arg(dir).stdout(Stdio::piped());
+        command.args(arguments).arg("--dir").arg(dir).stdout(Stdio::piped());
         let mut process = Process(command.spawn()?);
         let output = process.0.stdout.take().ok_or("no output")?;
         let mut address = String::new();
