@@ -55,8 +55,8 @@ pub const TOKEN_BYTES_MAX: usize = 1024;
 
 // --- Items ------------------------------------------------------------------------------------------------------
 
-/// Bytes of one encoded value, before sealing.
-pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one encoded value, before sealing: a message with a body of 256 KiB and 64 participants.
+pub const VALUE_BYTES_MAX: usize = 288 * 1024;
 /// Items one subject may have at a time.
 pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
 

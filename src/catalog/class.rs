@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::text::Text;
+use super::view::View;
 use crate::base::log_safe::LogSafe;
 
 /// The id of a class.
@@ -46,6 +47,33 @@ impl Sensitivity {
             Self::Personal => "personal",
             Self::High => "high",
         }
+    }
+}
+
+/// How values of a class are kept, and so which methods take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// One item per value: PutItem and its like.
+    Item,
+    /// Many small values: RecordEvents appends them to the item of their day.
+    Events,
+    /// Either of the two.
+    ItemOrEvents,
+    /// A description and a content of any size: UploadDocument.
+    Document,
+    /// One item per value that tests a secret and does not hold it: PutItem and its like, and VerifyPassword.
+    Verifier,
+}
+
+impl Form {
+    /// Whether PutItem and its like take values of it.
+    pub const fn takes_items(self) -> bool {
+        matches!(self, Self::Item | Self::ItemOrEvents | Self::Verifier)
+    }
+
+    /// Whether RecordEvents takes values of it.
+    pub const fn takes_events(self) -> bool {
+        matches!(self, Self::Events | Self::ItemOrEvents)
     }
 }
 
@@ -116,16 +144,28 @@ pub struct ClassDef {
     pub id: ClassId,
     /// How much harm a disclosure does.
     pub sensitivity: Sensitivity,
+    /// How its values are kept.
+    pub form: Form,
     /// The fields by which its subjects can be found.
     pub identifiers: &'static [IdentifierField],
     /// How long an item is kept where the registry does not say: an ISO 8601 duration; none for as long as the
     /// account lasts.
     pub keep_default: Option<&'static str>,
+    /// The purposes of an item whose writer states none, where the registry does not say either.
+    pub purposes_default: &'static [&'static str],
     /// The paths of its fields, in the order of the contract.
     pub fields: &'static [&'static str],
 }
 
 impl ClassDef {
+    /// The highest view of its values that there is. Whoever may have it may write them.
+    pub const fn view_max(&self) -> View {
+        match self.form {
+            Form::Verifier => View::Exists,
+            Form::Item | Form::Events | Form::ItemOrEvents | Form::Document => View::Plain,
+        }
+    }
+
     /// Whether the class has a field, or a part with fields, of that path.
     pub fn has_field(&self, path: &str) -> bool {
         self.fields.iter().any(|field| is_within(field, path))
@@ -183,8 +223,10 @@ mod tests {
     const DEF: ClassDef = ClassDef {
         id: ClassId::new("sample"),
         sensitivity: Sensitivity::Personal,
+        form: Form::Item,
         identifiers: &[],
         keep_default: None,
+        purposes_default: &[],
         fields: &["name", "emails.address", "emails.label", "email"],
     };
 

@@ -7,12 +7,15 @@
 //! | `Hidden` | nothing | no character |
 //! | `Initials` | nothing | the first character of each word of at least two |
 //! | `Mailbox` | nothing | the domain, and the first character before the `@` if there are at least two |
+//! | `Network` | nothing | of an IPv4 address three of four numbers, of an IPv6 address at most three of eight |
 //! | `Tail` | the last four characters, at most half of them | the same |
 //! | `Shown(view)` | everything if `view` is at most `LAST4` | everything |
 //!
 //! A masked text keeps its number of characters and its white space. INVARIANT: masking cannot fail and never falls
 //! back to clear text: a value is masked by building it anew, so that a field without a rule does not compile, and a
 //! text that a rule does not fit is hidden.
+
+use std::net::IpAddr;
 
 #[cfg(test)]
 use super::class::ClassDef;
@@ -32,6 +35,8 @@ pub(super) enum Rule {
     Initials,
     /// The domain of an email address and the first character before it.
     Mailbox,
+    /// The network of an IP address.
+    Network,
     /// The end of an identifying number.
     Tail,
     /// All of it, from that view up.
@@ -96,7 +101,7 @@ impl<'a> Masker<'a> {
         if absent { Vec::new() } else { texts.iter().map(|text| self.text(name, text, rule)).collect() }
     }
 
-    /// A choice, a flag or a number that identifies nobody: shown from `MASKED` up.
+    /// A choice, a flag, a number or a time that identifies nobody: shown from `MASKED` up.
     pub(super) fn keep<T: Copy + Default + PartialEq>(&mut self, name: &'static str, value: T) -> T {
         self.from(View::Masked, name, value)
     }
@@ -205,6 +210,7 @@ fn masked_text(text: &Text, rule: Rule, view: View) -> Text {
         (Rule::Tail, _) => tail(text),
         (Rule::Initials, View::Masked) => initials(text),
         (Rule::Mailbox, View::Masked) => mailbox(text),
+        (Rule::Network, View::Masked) => network(text),
         (Rule::Hidden | Rule::Shown(_), View::Masked) => hidden(text),
         (_, _) => Text::default(),
     }
@@ -248,6 +254,19 @@ fn mailbox(text: &Text) -> Text {
     Text::build(text.len(), local.chain(['@']).chain(domain.chars()))
 }
 
+fn network(text: &Text) -> Text {
+    let clear = text.expose();
+    let shown = match clear.parse() {
+        Ok(IpAddr::V4(_)) => clear.rfind('.').map_or(0, |dot| dot + 1),
+        Ok(IpAddr::V6(_)) => {
+            let before_zeros = clear.split("::").next().unwrap_or_default();
+            before_zeros.match_indices(':').nth(2).map_or(before_zeros.len(), |(colon, _)| colon)
+        }
+        Err(_) => 0,
+    };
+    Text::build(text.len(), clear.char_indices().map(|(at, c)| if at < shown { c } else { hide(c) }))
+}
+
 /// Checks that a class's list of fields is the list that its masker asks about.
 #[cfg(test)]
 pub(super) fn assert_fields_are_listed(class: &ClassDef, masker: &Masker<'_>) {
@@ -277,6 +296,9 @@ mod tests {
             ("a@example.com", Rule::Mailbox, "*@example.com"),
             ("\"ab\"@example.com", Rule::Mailbox, "****@example.com"),
             ("no address", Rule::Mailbox, "** *******"),
+            ("203.0.113.7", Rule::Network, "203.0.113.*"),
+            ("2001:db8:7:1::42", Rule::Network, "2001:db8:7******"),
+            ("203.0.113", Rule::Network, "*********"),
             ("+442079460958", Rule::Tail, "*********0958"),
             ("123456", Rule::Tail, "***456"),
             ("1", Rule::Tail, "*"),
@@ -291,7 +313,7 @@ mod tests {
     fn last_four_shows_ends_of_numbers_only() {
         assert_eq!(masked("C01X00T47", Rule::Tail, View::Last4), "*****0T47");
         assert_eq!(masked("4242", Rule::Shown(View::Last4), View::Last4), "4242");
-        for rule in [Rule::Hidden, Rule::Initials, Rule::Mailbox, Rule::Shown(View::Masked)] {
+        for rule in [Rule::Hidden, Rule::Initials, Rule::Mailbox, Rule::Network, Rule::Shown(View::Masked)] {
             assert_eq!(masked("ana@example.com", rule, View::Last4), "");
         }
     }
@@ -302,6 +324,13 @@ mod tests {
             Rule::Hidden => 0,
             Rule::Initials => text.split_whitespace().filter(|word| word.chars().nth(1).is_some()).count(),
             Rule::Mailbox => text.rsplit_once('@').map_or(0, |(_, domain)| 2 + domain.chars().count()),
+            Rule::Network => {
+                if text.parse::<IpAddr>().is_ok() {
+                    14
+                } else {
+                    0
+                }
+            }
             Rule::Tail => 4.min(text.chars().count() / 2),
             Rule::Shown(_) => usize::MAX,
         }
@@ -311,9 +340,11 @@ mod tests {
         /// A masked text has as many characters as the text, each a `*` or the one that was there; those that are
         /// left, white space apart, are at most what the rule allows; and a lower view leaves no more.
         #[test]
-        fn no_mask_shows_more_than_its_rule_allows(text in "\\PC{0,40}|[a-z]{0,3}@?[a-z. ]{0,9}") {
+        fn no_mask_shows_more_than_its_rule_allows(
+            text in "\\PC{0,40}|[a-z]{0,3}@?[a-z. ]{0,9}|[0-9]{1,2}(\\.[0-9]{1,2}){3}|[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}"
+        ) {
             let text = text.replace(STAR, "+");
-            for rule in [Rule::Hidden, Rule::Initials, Rule::Mailbox, Rule::Tail] {
+            for rule in [Rule::Hidden, Rule::Initials, Rule::Mailbox, Rule::Network, Rule::Tail] {
                 prop_assert_eq!(masked(&text, rule, View::Exists), "");
                 let middle = masked(&text, rule, View::Masked);
                 let left = |masked: &str| masked.chars().filter(|c| *c != STAR && !c.is_whitespace()).count();

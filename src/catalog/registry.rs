@@ -169,7 +169,7 @@ struct PurposeEntry {
 struct ClassEntry {
     enabled: bool,
     keep: Option<String>,
-    default_purposes: Vec<String>,
+    default_purposes: Option<Vec<String>>,
 }
 
 fn purpose(id: &str, entry: &PurposeEntry, known: &BTreeMap<String, ClassEntry>) -> Result<Purpose, RegistryError> {
@@ -187,6 +187,9 @@ fn purpose(id: &str, entry: &PurposeEntry, known: &BTreeMap<String, ClassEntry>)
             .ok_or_else(|| RegistryError::UnknownClass { at: at(), class: class.clone() })?;
         let view = View::parse(view)
             .ok_or_else(|| value_error(format!("{}.{class}", at()), "a view is exists, last4, masked or plain"))?;
+        if view > def.view_max() {
+            return Err(value_error(format!("{}.{class}", at()), "nobody can be shown more of this class than exists"));
+        }
         caps.insert(def.id, view);
     }
     Ok(Purpose {
@@ -206,9 +209,11 @@ fn class_rule(
     let keep = entry.keep.as_deref().or(class.keep_default);
     let keep_max = keep.map(|keep| period(keep, || format!("classes.{}.keep", class.id))).transpose()?;
     let mut default_purposes = Vec::new();
-    for id in &entry.default_purposes {
+    let stated = entry.default_purposes.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
+    let ids: Vec<&str> = stated.unwrap_or_else(|| class.purposes_default.to_vec());
+    for id in ids {
         let known = purposes.get(id).filter(|purpose| purpose.caps.contains_key(&class.id));
-        let purpose = known.ok_or_else(|| RegistryError::DefaultPurpose { class: class.id, purpose: id.clone() })?;
+        let purpose = known.ok_or_else(|| RegistryError::DefaultPurpose { class: class.id, purpose: id.to_owned() })?;
         default_purposes.push(purpose.id.clone());
     }
     if default_purposes.is_empty() {

@@ -2,6 +2,7 @@
 
 mod contact;
 mod encoding;
+mod events;
 mod government_id;
 mod masks;
 mod payment;

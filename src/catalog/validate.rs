@@ -5,6 +5,9 @@
 //! and paragraph separators, embedding, override and isolate controls, which reorder the text around them, the byte
 //! order mark, annotation controls and non-characters. White space at both ends is removed. Nothing else is changed,
 //! Unicode normalisation included: a name is kept as its bearer writes it.
+//!
+//! A text of several lines - the body of a message - may hold in addition line breaks, which become line feeds, tabs,
+//! and what mail programs put into it: direction controls of every kind and the byte order mark.
 
 use std::fmt;
 
@@ -112,6 +115,13 @@ impl Check {
         passed
     }
 
+    /// A text of several lines that may be absent.
+    pub(super) fn block(&mut self, at: &At<'_>, text: &mut Text, bytes_max: usize) {
+        if let Err(reason) = block(text, bytes_max) {
+            self.refuse(at, reason);
+        }
+    }
+
     /// Replaces a text that is there by its canonical form.
     pub(super) fn form(&mut self, at: &At<'_>, text: &mut Text, form: impl FnOnce(&str) -> Result<Text, Reason>) {
         if text.is_empty() {
@@ -169,11 +179,35 @@ fn line(text: &mut Text, bytes_max: usize) -> Result<(), Reason> {
     if text.expose().chars().any(refused_in_lines) { Err(Reason::Character) } else { Ok(()) }
 }
 
+/// Gives a text of several lines one kind of line end, and checks its length and its characters.
+fn block(text: &mut Text, bytes_max: usize) -> Result<(), Reason> {
+    if text.len() > bytes_max {
+        return Err(Reason::TooLong);
+    }
+    if text.expose().contains('\r') {
+        let mut after_return = false;
+        let chars = text.expose().chars().filter_map(|c| {
+            let ends_pair = std::mem::replace(&mut after_return, c == '\r') && c == '\n';
+            (!ends_pair).then_some(if c == '\r' { '\n' } else { c })
+        });
+        *text = Text::build(text.len(), chars);
+    }
+    if text.expose().chars().any(refused_in_blocks) { Err(Reason::Character) } else { Ok(()) }
+}
+
+fn refused_in_blocks(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t')) || is_no_character(c)
+}
+
 fn refused_in_lines(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fdd0}'..='\u{fdef}')
-        || u32::from(c) & 0xfffe == 0xfffe
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || is_no_character(c)
+}
+
+fn is_no_character(c: char) -> bool {
+    matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]
@@ -217,6 +251,28 @@ mod tests {
         for c in ['\u{feff}', '\u{fffe}', '\u{ffff}', '\u{fdd0}', '\u{10fffe}', '\u{fff9}'] {
             assert_eq!(checked(&format!("a{c}b"), 16), Err(Reason::Character), "{c:?}");
         }
+    }
+
+    #[test]
+    fn texts_of_several_lines_have_one_kind_of_line_end() {
+        let block = |text: &str| {
+            let mut text = Text::from(text);
+            block(&mut text, 64).map(|()| text.expose().to_owned())
+        };
+        for (given, stored) in [
+            ("a\r\nb\rc\nd", "a\nb\nc\nd"),
+            ("\r\r\n\n\r", "\n\n\n\n"),
+            (" \tx \n", " \tx \n"),
+            ("\u{feff}\u{202b}שלום\u{202c}\u{2028}", "\u{feff}\u{202b}שלום\u{202c}\u{2028}"),
+            ("", ""),
+        ] {
+            assert_eq!(block(given).as_deref(), Ok(stored), "{given:?}");
+            assert_eq!(block(stored).as_deref(), Ok(stored), "{stored:?}");
+        }
+        for c in ['\0', '\u{b}', '\u{c}', '\u{1b}', '\u{7f}', '\u{85}', '\u{fffe}', '\u{fdd0}'] {
+            assert_eq!(block(&format!("a{c}b")), Err(Reason::Character), "{c:?}");
+        }
+        assert_eq!(block(&"\r\n".repeat(33)), Err(Reason::TooLong));
     }
 
     #[test]

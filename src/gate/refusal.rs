@@ -295,6 +295,12 @@ pub enum FaultReason {
     ClassUnknown,
     /// The value's message does not fit the class.
     ClassMismatch,
+    /// The class is kept as events.
+    KeptAsEvents,
+    /// The class is not kept as events.
+    NotKeptAsEvents,
+    /// The class is kept as documents.
+    KeptAsDocuments,
     /// The page token is not one of this list's, or too old.
     PageToken,
     /// The resume token is not one of this stream's, or too old.
@@ -475,7 +481,9 @@ impl FaultReason {
             Self::ReadOnly => Reason::FieldReadOnly,
             Self::Conflict => Reason::FieldConflict,
             Self::ClassUnknown => Reason::ClassUnknown,
-            Self::ClassMismatch => Reason::ClassMismatch,
+            Self::ClassMismatch | Self::KeptAsEvents | Self::NotKeptAsEvents | Self::KeptAsDocuments => {
+                Reason::ClassMismatch
+            }
             Self::PageToken => Reason::PageTokenInvalid,
             Self::ResumeToken => Reason::ResumeTokenInvalid,
             Self::KeepTooLong => Reason::KeepTooLong,

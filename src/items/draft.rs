@@ -5,8 +5,8 @@ use crate::base::limits::VALUE_BYTES_MAX;
 use crate::base::log_safe::SafeText;
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
-use crate::catalog::class::{ClassId, Identifier};
-use crate::catalog::classes::ItemValue;
+use crate::catalog::class::{ClassDef, ClassId, Form, Identifier};
+use crate::catalog::classes::{ItemValue, class_of};
 use crate::catalog::registry::Registry;
 use crate::catalog::view::View;
 use crate::crypto::rng;
@@ -51,10 +51,21 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     Ok(Checked { class, value, identifiers: canonical.identifiers() })
 }
 
-/// The rule that permits writing: whoever writes a value could read it back.
+/// Refuses a class whose values other methods take, and says which.
+pub fn must_take_items(class: &ClassDef, field: &str) -> Result<(), Refusal> {
+    let reason = match class.form {
+        Form::Item | Form::ItemOrEvents | Form::Verifier => return Ok(()),
+        Form::Events => FaultReason::KeptAsEvents,
+        Form::Document => FaultReason::KeptAsDocuments,
+    };
+    Err(Fault::new(field, reason).into())
+}
+
+/// The rule that permits writing: whoever writes a value could read it back, as far as anybody can.
 pub fn permit_to_write(at: &Standpoint, data: Resource) -> Result<SafeText, Access> {
+    let needed = data.class().and_then(|class| class_of(class.as_str())).map_or(View::Plain, ClassDef::view_max);
     let permit = at.permit(data)?;
-    if permit.view() == View::Plain { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
+    if permit.view() >= needed { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
 }
 
 /// A new item, ready for the writer.
@@ -76,9 +87,11 @@ pub struct Details {
 impl Draft {
     /// Checks a new item. Whether it may be written is for whoever knows the subject to ask.
     pub fn check(call: &Call, item: NewItem, now: Timestamp, prefix: &str) -> Result<Self, Refusal> {
-        let registered = call.registry().class(&item.class).map(|rule| rule.class.id);
-        let class = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
+        let registered = call.registry().class(&item.class).map(|rule| rule.class);
+        let def = registered.ok_or_else(|| Fault::new(format!("{prefix}.class"), FaultReason::ClassUnknown))?;
+        let class = def.id;
         call.may_touch(class)?;
+        must_take_items(def, &format!("{prefix}.class"))?;
         if item.value.class().id != class {
             return Err(Fault::new(format!("{prefix}.value"), FaultReason::ClassMismatch).into());
         }

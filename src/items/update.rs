@@ -17,7 +17,7 @@ use crate::gate::vault::{Awaited, Vault};
 use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
-use super::draft::{Checked, Details, Version, check_value, permit_to_write, store_version};
+use super::draft::{Checked, Details, Version, check_value, must_take_items, permit_to_write, store_version};
 use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
@@ -81,6 +81,7 @@ impl Correction {
             None => None,
             Some(value) => {
                 call.may_touch(value.class().id)?;
+                must_take_items(value.class(), "value")?;
                 Some(check_value(value, "value")?)
             }
         };

@@ -4,7 +4,8 @@ use super::action::Action;
 use super::caller::RoleId;
 use super::question::{Question, Resource, Standing};
 use super::rules::Rules;
-use crate::catalog::class::ClassId;
+use crate::catalog::class::{ClassDef, ClassId};
+use crate::catalog::classes::class_of;
 use crate::catalog::purpose::Purpose;
 use crate::catalog::view::View;
 
@@ -68,7 +69,8 @@ fn data_cell(asked: &impl Fn(Action, Resource) -> Option<View>, role: RoleId, cl
     let may = |action| asked(action, data());
     let mut words = Vec::new();
     words.extend(may(Action::GetItem).map(|view| format!("reads {view}")));
-    words.extend(may(Action::PutItem).filter(|view| *view == View::Plain).map(|_| "writes".to_owned()));
+    let needed = class_of(class.as_str()).map_or(View::Plain, ClassDef::view_max);
+    words.extend(may(Action::PutItem).filter(|view| *view >= needed).map(|_| "writes".to_owned()));
     words.extend(may(Action::DeleteItem).map(|_| "deletes".to_owned()));
     words.join(", ")
 }

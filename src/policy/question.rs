@@ -46,6 +46,14 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// The class of the items it is about.
+    pub fn class(&self) -> Option<ClassId> {
+        match self {
+            Self::Vault | Self::Subject(_) => None,
+            Self::Data { class, .. } => Some(*class),
+        }
+    }
+
     /// The labels of the person it is about.
     pub fn labels(&self) -> &[(String, String)] {
         match self {

@@ -72,6 +72,10 @@ fn every_field_of_a_value_survives_the_way_in_and_out() {
         ("contact", Value::Contact(contact("täxt"))),
         ("government_id", Value::GovernmentId(government_id("täxt"))),
         ("payment", Value::Payment(payment("täxt"))),
+        ("communication", Value::Communication(communication("täxt"))),
+        ("access_event", Value::AccessEvent(access_event("täxt"))),
+        ("usage_event", Value::UsageEvent(usage_event("täxt"))),
+        ("document", Value::Document(document("täxt"))),
     ];
     for (id, sent) in values {
         let request = PutItemRequest { item: Some(new_item(id, sent.clone())), ..put_item() };
@@ -159,7 +163,7 @@ fn faults_name_the_field_in_the_request_and_are_all_found() {
 
 #[test]
 fn values_without_a_known_message_are_refused() {
-    use FaultReason::{ClassUnknown, EnumUnknown, Required};
+    use FaultReason::{ClassUnknown, EnumUnknown, IdMalformed, Malformed, Required};
     let put = |value| {
         let item = Some(NewItem { class: "contact".into(), value, metadata: None });
         fault(item::put(PutItemRequest { item, ..put_item() }))
@@ -167,8 +171,14 @@ fn values_without_a_known_message_are_refused() {
     is(put(None), "item.value", Required);
     is(put(Some(proto::ItemValue { value: None })), "item.value", Required);
     is(put(value(Value::Password(Password::default()))), "item.value.password", ClassUnknown);
-    is(put(value(Value::Document(Document::default()))), "item.value.document", ClassUnknown);
-    is(put(value(Value::UsageEvent(UsageEvent::default()))), "item.value.usage_event", ClassUnknown);
+    let scan = Document { sha256: vec![0; 31], ..document("x") };
+    is(put(value(Value::Document(scan))), "item.value.document.sha256", Malformed);
+    let scan = Document { related_item_id: subject_id(), ..document("x") };
+    is(put(value(Value::Document(scan))), "item.value.document.related_item_id", IdMalformed);
+    let message = Communication { direction: 3, ..communication("x") };
+    is(put(value(Value::Communication(message))), "item.value.communication.direction", EnumUnknown);
+    let visit = AccessEvent { time: at(0, 1_000_000_000), ..access_event("x") };
+    is(put(value(Value::AccessEvent(visit))), "item.value.access_event.time", Malformed);
     let id = GovernmentId { r#type: 7, ..government_id("x") };
     is(put(value(Value::GovernmentId(id))), "item.value.government_id.type", EnumUnknown);
     let unknown = Payment { brand: 256, ..payment("x") };

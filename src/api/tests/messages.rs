@@ -99,6 +99,53 @@ pub(super) fn payment(t: &str) -> Payment {
     }
 }
 
+pub(super) fn communication(t: &str) -> Communication {
+    Communication {
+        channel: CommunicationChannel::Chat.into(),
+        direction: Direction::Outbound.into(),
+        time: at(1_700_000_000, 0),
+        participants: vec![t.into(), t.into()],
+        subject: t.into(),
+        body: t.into(),
+        thread_id: t.into(),
+    }
+}
+
+pub(super) fn access_event(t: &str) -> AccessEvent {
+    AccessEvent {
+        time: at(1_700_000_000, 1_000_000),
+        ip_address: t.into(),
+        user_agent: t.into(),
+        browser: t.into(),
+        os: t.into(),
+        device_id: t.into(),
+        page: t.into(),
+        method: t.into(),
+        status: 404,
+    }
+}
+
+pub(super) fn usage_event(t: &str) -> UsageEvent {
+    UsageEvent {
+        time: at(-1, 999_000_000),
+        resource: t.into(),
+        quantity: t.into(),
+        unit: t.into(),
+        region: t.into(),
+        end_time: at(1, 0),
+    }
+}
+
+pub(super) fn document(t: &str) -> Document {
+    Document {
+        media_type: t.into(),
+        file_name: t.into(),
+        size_bytes: 7,
+        sha256: vec![9; 32],
+        related_item_id: item_id(),
+    }
+}
+
 pub(super) fn metadata(t: &str) -> ItemMetadata {
     let recipient = Recipient { name: t.into(), country_code: "DE".into(), safeguard: t.into() };
     ItemMetadata {

@@ -74,7 +74,7 @@ fn every_refusal_has_its_reason_and_its_code() {
     }
 }
 
-const FAULTS: [(FaultReason, &str); 26] = [
+const FAULTS: [(FaultReason, &str); 29] = [
     (FaultReason::Value(Reason::Required), "FIELD_REQUIRED"),
     (FaultReason::Value(Reason::TooLong), "FIELD_TOO_LONG"),
     (FaultReason::Value(Reason::TooMany), "FIELD_TOO_LONG"),
@@ -95,6 +95,9 @@ const FAULTS: [(FaultReason, &str); 26] = [
     (FaultReason::Conflict, "FIELD_CONFLICT"),
     (FaultReason::ClassUnknown, "CLASS_UNKNOWN"),
     (FaultReason::ClassMismatch, "CLASS_MISMATCH"),
+    (FaultReason::KeptAsEvents, "CLASS_MISMATCH"),
+    (FaultReason::NotKeptAsEvents, "CLASS_MISMATCH"),
+    (FaultReason::KeptAsDocuments, "CLASS_MISMATCH"),
     (FaultReason::PageToken, "PAGE_TOKEN_INVALID"),
     (FaultReason::KeepTooLong, "KEEP_TOO_LONG"),
     (FaultReason::Duplicate, "DUPLICATE_ENTRY"),

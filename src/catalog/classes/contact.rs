@@ -5,7 +5,7 @@ use super::{ClassValue, DecodeError};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
-use crate::catalog::class::{ClassDef, ClassId, Identifier, IdentifierField, Sensitivity};
+use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, IdentifierField, Sensitivity};
 use crate::catalog::fields::date::Date;
 use crate::catalog::fields::record::{self, DATE_BYTES, TIME_BYTES, bytes_of};
 use crate::catalog::fields::{ContactKind, email, language, phone};
@@ -81,8 +81,10 @@ impl ClassValue for Contact {
     const DEF: ClassDef = ClassDef {
         id: ClassId::new("contact"),
         sensitivity: Sensitivity::Personal,
+        form: Form::Item,
         identifiers: &[IdentifierField::Email, IdentifierField::Phone],
         keep_default: None,
+        purposes_default: &["service_delivery"],
         fields: &[
             "full_name",
             "given_name",

@@ -3,7 +3,7 @@
 use super::{ClassValue, DecodeError};
 use crate::base::codec::Reader;
 use crate::base::secret::PlainValue;
-use crate::catalog::class::{ClassDef, ClassId, Identifier, IdentifierField, Sensitivity};
+use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, IdentifierField, Sensitivity};
 use crate::catalog::fields::date::Date;
 use crate::catalog::fields::record::{self, DATE_BYTES, bytes_of};
 use crate::catalog::fields::{check_digit, choices, country, digits};
@@ -68,8 +68,10 @@ impl ClassValue for GovernmentId {
     const DEF: ClassDef = ClassDef {
         id: ClassId::new("government_id"),
         sensitivity: Sensitivity::High,
+        form: Form::Item,
         identifiers: &[IdentifierField::DocumentNumber],
         keep_default: Some("P5Y"),
+        purposes_default: &["service_delivery", "legal_compliance"],
         fields: &["type", "country_code", "number", "issue_date", "expiry_date", "issuing_authority", "printed_name"],
     };
 

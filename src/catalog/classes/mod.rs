@@ -1,17 +1,25 @@
 //! The classes: one file each.
 //!
-//! A new class is one file that implements `ClassValue`, and its two lines below. No file here uses another, but for
-//! the parts that several classes are made of (`postal_address`). INVARIANT: what is stored was canonical, so only
-//! `CanonicalValue` can be encoded.
+//! A new class is one file that implements `ClassValue`, and its three lines below; how its message becomes a value is
+//! one more file, in `api/convert/value`. No file here uses another, but for the parts that several classes are made of
+//! (`postal_address`). INVARIANT: what is stored was canonical, so only `CanonicalValue` can be encoded.
 
+pub mod access_event;
+pub mod communication;
 pub mod contact;
+pub mod document;
 pub mod government_id;
 pub mod payment;
 pub mod postal_address;
+pub mod usage_event;
 
+pub use access_event::AccessEvent;
+pub use communication::Communication;
 pub use contact::Contact;
+pub use document::Document;
 pub use government_id::GovernmentId;
 pub use payment::Payment;
+pub use usage_event::UsageEvent;
 
 use super::class::{ClassDef, ClassId, Identifier, Selection};
 use super::mask::Masker;
@@ -20,6 +28,7 @@ use super::validate::{Check, Violations};
 use super::view::View;
 use crate::base::codec::{Malformed, Reader};
 use crate::base::secret::PlainValue;
+use crate::base::time::Timestamp;
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $class:ident,)*) => {
@@ -48,7 +57,7 @@ macro_rules! classes {
                 match self { $(Self::$class(value) => value.canonicalise(check),)* }
             }
 
-            fn masked(&self, masker: &mut Masker<'_>) -> Self {
+            pub(super) fn masked(&self, masker: &mut Masker<'_>) -> Self {
                 match self { $(Self::$class(value) => Self::$class(value.masked(masker)),)* }
             }
 
@@ -58,6 +67,10 @@ macro_rules! classes {
 
             fn identifiers(&self) -> Vec<Identifier> {
                 match self { $(Self::$class(value) => value.identifiers(),)* }
+            }
+
+            fn time(&self) -> Option<Timestamp> {
+                match self { $(Self::$class(value) => value.time(),)* }
             }
 
             fn decode(class: ClassId, version: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -77,6 +90,14 @@ classes! {
     GovernmentId,
     /// A means of payment that a payment partner holds.
     Payment,
+    /// One exchange with a person.
+    Communication,
+    /// One visit of a person to a page or an interface.
+    AccessEvent,
+    /// One use of a metered resource.
+    UsageEvent,
+    /// The description of a stored file.
+    Document,
 }
 
 /// The class of that id, whether or not the registry enables it: for records that name their class.
@@ -160,6 +181,11 @@ impl CanonicalValue {
         if view == View::Plain && selection.is_all() { (Some(self.0), Vec::new()) } else { self.mask(view, selection) }
     }
 
+    /// When what it tells of took place; every value of a class that is kept as events says so.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.0.time()
+    }
+
     /// Its identifiers, each once.
     pub fn identifiers(&self) -> Vec<Identifier> {
         let mut distinct: Vec<Identifier> = Vec::new();
@@ -192,6 +218,11 @@ pub(super) trait ClassValue: Sized {
 
     /// The identifiers in the canonical value.
     fn identifiers(&self) -> Vec<Identifier>;
+
+    /// When what it tells of took place. A class that is kept as events requires it.
+    fn time(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// Why stored bytes are not a value.

@@ -7,7 +7,7 @@ use super::postal_address::PostalAddress;
 use super::{ClassValue, DecodeError};
 use crate::base::codec::Reader;
 use crate::base::secret::PlainValue;
-use crate::catalog::class::{ClassDef, ClassId, Identifier, Sensitivity};
+use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, Sensitivity};
 use crate::catalog::fields::record::{self, bytes_of};
 use crate::catalog::fields::{card_number, choices};
 use crate::catalog::mask::{Masker, Rule};
@@ -89,8 +89,10 @@ impl ClassValue for Payment {
     const DEF: ClassDef = ClassDef {
         id: ClassId::new("payment"),
         sensitivity: Sensitivity::High,
+        form: Form::Item,
         identifiers: &[],
         keep_default: Some("P3Y"),
+        purposes_default: &["service_delivery"],
         fields: &[
             "processor",
             "token",

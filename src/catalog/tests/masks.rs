@@ -1,6 +1,7 @@
 use super::samples;
 use crate::catalog::class::Selection;
-use crate::catalog::classes::{CLASSES, CanonicalValue, ClassValue, ItemValue};
+use crate::catalog::classes::access_event::AccessEvent;
+use crate::catalog::classes::{CLASSES, CanonicalValue, ItemValue};
 use crate::catalog::mask::{self, Masker};
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
@@ -155,12 +156,69 @@ fn only_the_fields_asked_for_are_shown() {
 #[test]
 fn every_class_lists_the_fields_it_masks() {
     for (value, class) in samples::all().iter().zip(CLASSES) {
+        assert_eq!(value.class().id, class.id, "a sample for each class, in order");
         let mut masker = Masker::new(View::Plain, &Selection::ALL);
-        match value {
-            ItemValue::Contact(value) => drop(value.masked(&mut masker)),
-            ItemValue::GovernmentId(value) => drop(value.masked(&mut masker)),
-            ItemValue::Payment(value) => drop(value.masked(&mut masker)),
-        }
+        value.masked(&mut masker);
         mask::assert_fields_are_listed(class, &masker);
     }
+}
+
+#[test]
+fn a_visit_shows_its_network_and_not_its_device() {
+    let value = samples::valid(ItemValue::AccessEvent(samples::access_event()));
+    let (ItemValue::AccessEvent(low), _) = shown(&value, View::Last4) else { panic!("still a visit") };
+    assert_eq!(low.device_id.expose(), "******a77c");
+    assert!(low.ip_address.is_empty() && low.time.is_none() && low.browser.is_empty() && low.status == 0);
+    let (ItemValue::AccessEvent(middle), paths) = shown(&value, View::Masked) else { panic!("still a visit") };
+    assert_eq!(middle.ip_address.expose(), "2001:db8:7******");
+    assert_eq!((middle.browser.expose(), middle.os.expose(), middle.method.expose()), ("Firefox 128", "Linux", "GET"));
+    assert_eq!(middle.user_agent.expose().replace([' ', '*'], ""), "");
+    assert_eq!(middle.page.expose(), "*".repeat(23));
+    assert_eq!((middle.time, middle.status), (samples::access_event().time, 200));
+    assert_eq!(paths, ["ip_address", "user_agent", "device_id", "page"]);
+}
+
+#[test]
+fn networks_are_shown_and_hosts_are_not() {
+    for (address, masked) in [
+        ("203.0.113.207", "203.0.113.***"),
+        ("::1", "***"),
+        ("2001:db8::1", "2001:db8***"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1**********"),
+        ("fe80::1:2:3:4", "fe80*********"),
+    ] {
+        let visit = AccessEvent { ip_address: address.into(), ..samples::access_event() };
+        let value = samples::valid(ItemValue::AccessEvent(visit));
+        let (ItemValue::AccessEvent(seen), _) = shown(&value, View::Masked) else { panic!("still a visit") };
+        assert_eq!(seen.ip_address.expose(), masked);
+    }
+}
+
+#[test]
+fn a_message_shows_when_and_how_and_nothing_that_was_said() {
+    let value = samples::valid(ItemValue::Communication(samples::communication()));
+    let (ItemValue::Communication(seen), paths) = shown(&value, View::Masked) else { panic!("still a message") };
+    assert_eq!((seen.channel.code(), seen.direction.code(), seen.time), (1, 1, samples::communication().time));
+    assert_eq!(lists(&seen.participants), ["*****************", "*******"]);
+    assert_eq!(seen.body.expose(), "***** ****\n\t*** ***** ****** ******\n");
+    assert_eq!(paths, ["participants", "subject", "body", "thread_id"]);
+    let (ItemValue::Communication(low), _) = shown(&value, View::Last4) else { panic!("still a message") };
+    assert!(low.time.is_none() && low.participants.is_empty() && low.body.is_empty() && low.channel.code() == 0);
+}
+
+#[test]
+fn a_metered_use_shows_how_much_and_not_of_what() {
+    let value = samples::valid(ItemValue::UsageEvent(samples::usage_event()));
+    let (ItemValue::UsageEvent(seen), paths) = shown(&value, View::Masked) else { panic!("still a use") };
+    assert_eq!((seen.quantity.expose(), seen.unit.expose(), seen.region.expose()), ("12.5", "GiB.h", "eu-central"));
+    assert_eq!(paths, ["resource"]);
+}
+
+#[test]
+fn a_document_shows_its_kind_and_size_and_not_what_it_is_named() {
+    let value = samples::valid(ItemValue::Document(samples::document()));
+    let (ItemValue::Document(seen), paths) = shown(&value, View::Masked) else { panic!("still a document") };
+    assert_eq!((seen.media_type.expose(), seen.size_bytes, seen.sha256), ("image/jpeg", 123_456, [0; 32]));
+    assert_eq!(seen.file_name.expose(), "**** ********");
+    assert_eq!(paths, ["file_name", "sha256"]);
 }

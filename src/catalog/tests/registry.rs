@@ -16,7 +16,10 @@ fn the_shipped_registry_enables_every_class() {
     let registry = shipped();
     assert_eq!(registry.version(), 1);
     let enabled: Vec<_> = registry.classes().map(|rule| rule.class.id.as_str()).collect();
-    assert_eq!(enabled, ["contact", "government_id", "payment"]);
+    assert_eq!(
+        enabled,
+        ["access_event", "communication", "contact", "document", "government_id", "payment", "usage_event"]
+    );
     assert_eq!(enabled.len(), CLASSES.len());
     let purposes: Vec<_> = registry.purposes().map(|purpose| purpose.id.as_str()).collect();
     assert_eq!(purposes, ["improvement", "legal_compliance", "security", "service_delivery"]);
@@ -55,7 +58,8 @@ fn a_class_that_is_not_enabled_has_no_cap() {
 #[test]
 fn a_purpose_that_a_reload_dropped_has_no_cap() {
     let old = shipped();
-    let new = Registry::parse(&DEFAULT.replace("purposes.security", "purposes.defence")).expect("valid");
+    let renamed = DEFAULT.replace("purposes.security", "purposes.defence").replace("\"security\"", "\"defence\"");
+    let new = Registry::parse(&renamed).expect("valid");
     let purpose = &old.purpose("security").expect("shipped").id;
     assert_eq!(new.cap(purpose, class_of("contact").expect("a class").id), None);
 }
@@ -86,8 +90,24 @@ fn wrong_files_are_refused_and_say_where() {
 }
 
 #[test]
+fn where_the_file_is_silent_the_class_decides() {
+    let section = |class: &str| DEFAULT.find(&format!("[classes.{class}]")).expect("a section");
+    for class in CLASSES {
+        let (head, rest) = DEFAULT.split_at(section(class.id.as_str()));
+        let rest: Vec<&str> = rest.lines().collect();
+        let end = rest.iter().position(|line| line.is_empty()).unwrap_or(rest.len());
+        let silent = format!("{head}[classes.{}]\nenabled = true\n{}", class.id, rest[end..].join("\n"));
+        let (silent, shipped) = (Registry::parse(&silent).unwrap_or_else(|e| panic!("{e}")), shipped());
+        let [silent, shipped] = [&silent, &shipped].map(|registry| registry.class(class.id.as_str()).expect("enabled"));
+        let keep = |rule: &crate::catalog::registry::ClassRule| rule.keep_max.map(|keep| keep.to_string());
+        assert_eq!(keep(silent), keep(shipped), "{}", class.id);
+        assert_eq!(silent.default_purposes, shipped.default_purposes, "{}", class.id);
+    }
+}
+
+#[test]
 fn a_class_that_purposes_name_needs_its_section() {
-    let text = DEFAULT.split("[classes.payment]").next().expect("the file before it");
+    let text = DEFAULT.split("[classes.document]").next().expect("the file before it");
     let said = error(text).to_string();
-    assert!(said.ends_with("unknown class payment"), "{said}");
+    assert!(said.ends_with("unknown class document"), "{said}");
 }

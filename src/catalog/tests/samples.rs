@@ -1,10 +1,15 @@
 //! Values to test with: each with every field given.
 
+use crate::base::id::ItemId;
 use crate::base::time::Timestamp;
+use crate::catalog::classes::access_event::AccessEvent;
+use crate::catalog::classes::communication::{Channel, Communication, Direction};
 use crate::catalog::classes::contact::{Contact, EmailAddress, PhoneNumber};
+use crate::catalog::classes::document::Document;
 use crate::catalog::classes::government_id::{GovernmentId, GovernmentIdType};
 use crate::catalog::classes::payment::{CardBrand, Payment};
 use crate::catalog::classes::postal_address::PostalAddress;
+use crate::catalog::classes::usage_event::UsageEvent;
 use crate::catalog::classes::{CanonicalValue, ItemValue};
 use crate::catalog::fields::ContactKind;
 use crate::catalog::fields::date::Date;
@@ -77,8 +82,64 @@ pub fn payment() -> Payment {
     }
 }
 
-pub fn all() -> [ItemValue; 3] {
-    [ItemValue::Contact(contact()), ItemValue::GovernmentId(government_id()), ItemValue::Payment(payment())]
+pub fn communication() -> Communication {
+    Communication {
+        channel: Channel::Email,
+        direction: Direction::Inbound,
+        time: Some(Timestamp::from_millis(1_700_000_000_000)),
+        participants: vec!["aenne@example.com".into(), "Hotline".into()],
+        subject: "Rechnung für März".into(),
+        body: "Guten Tag,\n\tdie Summe stimmt nicht.\n".into(),
+        thread_id: "T-1042".into(),
+    }
+}
+
+pub fn access_event() -> AccessEvent {
+    AccessEvent {
+        time: Some(Timestamp::from_millis(1_700_000_000_123)),
+        ip_address: "2001:db8:7:1::42".into(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".into(),
+        browser: "Firefox 128".into(),
+        os: "Linux".into(),
+        device_id: "d-81f2a77c".into(),
+        page: "/konto/rechnungen?nr=17".into(),
+        method: "GET".into(),
+        status: 200,
+    }
+}
+
+pub fn usage_event() -> UsageEvent {
+    UsageEvent {
+        time: Some(Timestamp::from_millis(1_700_000_000_000)),
+        resource: "vm-aenne".into(),
+        quantity: "12.5".into(),
+        unit: "GiB.h".into(),
+        region: "eu-central".into(),
+        end_time: Some(Timestamp::from_millis(1_700_003_600_000)),
+    }
+}
+
+pub fn document() -> Document {
+    Document {
+        media_type: "image/jpeg".into(),
+        file_name: "Pass Änne.jpg".into(),
+        size_bytes: 123_456,
+        sha256: [7; 32],
+        related_item: Some(ItemId::from_bytes([5; 16])),
+    }
+}
+
+/// One of each class, in the order of the list of classes.
+pub fn all() -> [ItemValue; 7] {
+    [
+        ItemValue::Contact(contact()),
+        ItemValue::GovernmentId(government_id()),
+        ItemValue::Payment(payment()),
+        ItemValue::Communication(communication()),
+        ItemValue::AccessEvent(access_event()),
+        ItemValue::UsageEvent(usage_event()),
+        ItemValue::Document(document()),
+    ]
 }
 
 pub fn valid(value: ItemValue) -> CanonicalValue {

@@ -23,7 +23,7 @@ struct Rule {
 const ROLES: [RoleId; 4] = [RoleId::Service, RoleId::Support, RoleId::Legal, RoleId::PrivacyOfficer];
 const ACTIONS: [Action; 3] = [Action::GetItem, Action::PutItem, Action::DeleteItem];
 const PURPOSES: [&str; 4] = ["service_delivery", "security", "improvement", "legal_compliance"];
-const CLASSES: [&str; 3] = ["contact", "government_id", "payment"];
+const CLASSES: [&str; 5] = ["contact", "government_id", "payment", "communication", "access_event"];
 const REGIONS: [&str; 2] = ["eu", "us"];
 
 impl Rule {
