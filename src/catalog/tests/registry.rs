@@ -68,7 +68,7 @@ fn a_purpose_that_a_reload_dropped_has_no_cap() {
 fn wrong_files_are_refused_and_say_where() {
     for (from, to, message) in [
         ("version = 1", "version = 0", "version must be at least 1"),
-        ("version = 1", "version = 1\nroles = []", "line 12: unknown field `roles`"),
+        ("version = 1", "version = 1\nroles = []", "line 13: unknown field `roles`"),
         ("keep = \"P10Y\"", "keep = \"10 years\"", "purposes.service_delivery.keep: an ISO 8601 duration"),
         ("keep = \"P10Y\"", "keeps = \"P10Y\"", "unknown field `keeps`"),
         ("keep = \"P5Y\"", "keep = \"PT5H\"", "classes.government_id.keep: an ISO 8601 duration"),
@@ -80,7 +80,7 @@ fn wrong_files_are_refused_and_say_where() {
         ("purposes.security", "purposes.Security", "purposes.Security: an id is a letter"),
         ("[\"service_delivery\"]", "[\"marketing\"]", "classes.contact.default_purposes: marketing is no purpose"),
         ("[\"service_delivery\"]", "[]", "classes.contact.default_purposes: at least one is needed"),
-        ("version = 1", "version = ", "line 11: "),
+        ("version = 1", "version = ", "line 12: "),
     ] {
         let text = DEFAULT.replacen(from, to, 1);
         assert_ne!(text, DEFAULT, "{from} is in the file");
