@@ -103,18 +103,11 @@ fn forget_before(txn: &mut Txn<'_>, oldest: i32) -> Result<bool, Refusal> {
             intent.rows.push(doomed.row);
         }
     }
-    if intent.targets.is_empty() || is_lodged(txn, &intent)? {
+    if intent.targets.is_empty() {
         return Ok(false);
     }
     intent.lodge(txn)?;
     Ok(true)
-}
-
-/// Whether an earlier intent, not yet carried out, already names the same keys.
-pub(super) fn is_lodged(txn: &Txn<'_>, intent: &Intent) -> Result<bool, Refusal> {
-    let rows = txn.rows(Space::Intent, &[], &[], usize::MAX)?;
-    let same = |row: &[u8]| Intent::decode(row).is_ok_and(|other| other.targets == intent.targets);
-    Ok(rows.iter().any(|(_, row)| same(row)))
 }
 
 /// Deletes idempotency rows that no key opens any more, some at a time. Whether there may be more.

@@ -2,7 +2,7 @@
 //!
 //! A row per name holds the position; the entry holds the name again, so that swapped rows are refused.
 
-use super::intents::DoomedRow;
+use super::intents::{DoomedRow, Intent};
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
@@ -83,14 +83,22 @@ impl Seat {
 /// The key of a name, if there is one.
 pub fn find(reads: &dyn Reads, name: Name) -> Result<Option<Key>, Fault> {
     let Some(seat) = seat(reads, name)? else { return Ok(None) };
-    let entry = reads.entry(Tree::Service, seat.position)?.ok_or(Fault::Torn)?;
-    if entry.extra == name.in_entry() { Ok(Some(entry.key)) } else { Err(Fault::Torn) }
+    match reads.entry(Tree::Service, seat.position)? {
+        Some(entry) if entry.extra == name.in_entry() => Ok(Some(entry.key)),
+        // An epoch that has forgotten the key and has not ended yet: the row goes with its end.
+        None if is_named(reads, seat.position)? => Ok(None),
+        Some(_) | None => Err(Fault::Torn),
+    }
 }
 
 /// The key of a name; made if there is none.
 pub fn find_or_make(txn: &mut Txn<'_>, name: Name) -> Result<Key, Refusal> {
     if let Some(key) = find(txn, name)? {
         return Ok(key);
+    }
+    if seat(txn, name)?.is_some() {
+        // The end of an epoch deletes that row by its name: a new key's place must not be in it.
+        return Err(Unavailable::Internal.into());
     }
     let key: Key = rng::make_secret().map_err(|_| Unavailable::Internal)?;
     let position = txn.claim_position(Tree::Service)?;
@@ -107,11 +115,23 @@ pub struct Doomed {
     pub row: DoomedRow,
 }
 
-/// What an intent must name so that the key of a name is forgotten; none if there is none.
+/// What an intent must name so that the key of a name is forgotten; none if there is none, or if an intent that is not
+/// carried out yet names it already.
+///
+/// INVARIANT: no key is named by two intents. The second would free a position that is free or, worse, forget the key
+/// that was put there in between.
 pub fn doomed(reads: &dyn Reads, name: Name) -> Result<Option<Doomed>, Fault> {
+    let Some(Seat { position, .. }) = seat(reads, name)? else { return Ok(None) };
     let row = DoomedRow { space: Space::ServiceKey, key: name.row(), prefix: false };
-    let seat = seat(reads, name)?;
-    Ok(seat.map(|seat| Doomed { target: (Tree::Service, seat.position), row }))
+    let target = (Tree::Service, position);
+    Ok(if is_named(reads, position)? { None } else { Some(Doomed { target, row }) })
+}
+
+/// Whether an intent that is not carried out yet names the key at a position.
+fn is_named(reads: &dyn Reads, position: u64) -> Result<bool, Fault> {
+    let rows = reads.rows(Space::Intent, &[], &[], usize::MAX)?;
+    let names = |row: &[u8]| Intent::decode(row).is_ok_and(|it| it.targets.contains(&(Tree::Service, position)));
+    Ok(rows.iter().any(|(_, row)| names(row)))
 }
 
 /// The days that have a lookup key, in no order.

@@ -174,16 +174,18 @@ impl<'a> Txn<'a> {
     /// Hands out a position of a tree: the lowest free one, else the next.
     pub fn claim_position(&mut self, tree: Tree) -> Result<u64, Fault> {
         let mut room = self.room(tree)?;
-        let position = match room.free {
-            0 => {
-                room.next += 1;
-                room.next - 1
-            }
-            _ => {
-                let position = self.lowest_free(tree)?.ok_or(Fault::Torn)?;
+        let free = if room.free > 0 { self.lowest_free(tree)? } else { None };
+        let position = match free {
+            Some(position) => {
                 self.delete(Space::Free, free_key(tree, position));
                 room.free -= 1;
                 position
+            }
+            // Rows say what is free, the number only saves looking for them: earlier releases could count one twice.
+            None => {
+                room.free = 0;
+                room.next += 1;
+                room.next - 1
             }
         };
         self.put(Space::Free, tree.row_prefix(), room.encode());
@@ -192,6 +194,9 @@ impl<'a> Txn<'a> {
 
     /// Takes a position back, once what it held is forgotten.
     pub fn release_position(&mut self, tree: Tree, position: u64) -> Result<(), Fault> {
+        if self.row(Space::Free, &free_key(tree, position))?.is_some() {
+            return Ok(()); // is free already
+        }
         let mut room = self.room(tree)?;
         room.free += 1;
         self.put(Space::Free, tree.row_prefix(), room.encode());

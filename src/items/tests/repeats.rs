@@ -209,6 +209,30 @@ async fn after_a_day_a_key_is_new_and_after_two_its_record_is_gone() {
     panic!("rows of a forgotten day stay");
 }
 
+/// Erasures wait for a slot that is out of reach, over days: what each day gives up is forgotten once, and the positions
+/// that become free are handed out once.
+#[tokio::test]
+async fn days_that_wait_for_a_slot_are_forgotten_once() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let (slot, away) = (bench.dir.path().join("a"), bench.dir.path().join("away"));
+    std::fs::rename(&slot, &away).expect("moved");
+    for day in 1..=5 {
+        bench.at(day * 24 * HOUR);
+        put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    }
+    assert_eq!(bench.rows(Space::Intent).len(), 4, "one for each day before yesterday");
+    std::fs::rename(&away, &slot).expect("moved");
+    for day in 6..=12 {
+        bench.at(day * 24 * HOUR);
+        put_once(&bench, subject, "k", "Ada").await.expect("stores");
+        bench.settle().await;
+    }
+    let erased = bench.leaves().into_iter().filter(|leaf| leaf.operation == "DayKeysErased");
+    assert_eq!(erased.map(|leaf| leaf.count).sum::<u32>(), 11);
+    assert_eq!(bench.rows(Space::Intent).len(), 0);
+}
+
 #[tokio::test]
 async fn no_record_holds_the_key_the_request_or_a_value() {
     let bench = Bench::new();
