@@ -1,25 +1,20 @@
 //! Approvals, newest first, that the caller may decide or has requested.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::record::{Approval, Party, Standing};
 use super::rows::{self, Place};
-use crate::base::codec::{Reader, Writer};
+use crate::base::codec::Writer;
 use crate::base::id::ApprovalId;
 use crate::base::limits::APPROVAL_SCAN_ROWS;
 use crate::base::time::Timestamp;
-use crate::crypto::{aead, label};
+use crate::crypto::label;
 use crate::gate::call::Call;
-use crate::gate::days::is_within_a_day;
-use crate::gate::refusal::{Fault, FaultReason, Refusal, Unavailable};
+use crate::gate::refusal::{Fault, FaultReason, Refusal};
+use crate::gate::tokens::{self, Bound};
 use crate::gate::txn;
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
 
 use super::decide::may_decide;
-
-const VERSION: u8 = 1;
 
 /// Which approvals.
 pub struct ListQuery {
@@ -95,43 +90,26 @@ fn place_of(approval: &Approval) -> Place {
     Place { created: approval.created, id: approval.id }
 }
 
-/// The token of the page after `last`: version, day of its key, then sealed when it was made and where to go on.
 fn make_token(call: &Call, query: &ListQuery, last: Place, now: Timestamp) -> Result<String, Refusal> {
-    let keys = &call.days().today;
-    let plain = Writer::new().i64(now.as_millis()).i64(last.created.as_millis()).raw(last.id.as_bytes()).finish();
-    let sealed = aead::seal(&keys.tokens, &aad(call, query), &plain).map_err(|_| Unavailable::Internal)?;
-    Ok(URL_SAFE_NO_PAD.encode(Writer::new().u8(VERSION).u32(keys.day as u32).raw(&sealed).finish()))
+    let place = Writer::new().i64(last.created.as_millis()).raw(last.id.as_bytes()).finish();
+    tokens::seal(call, &Bound { label: label::APPROVAL_PAGE, query: &bound(query) }, &place, now)
 }
 
 fn open_token(call: &Call, query: &ListQuery, now: Timestamp) -> Result<Option<Place>, Refusal> {
     if query.page_token.is_empty() {
         return Ok(None);
     }
-    let opened = open(call, query, now);
-    opened.map(Some).ok_or_else(|| Fault::new("page_token", FaultReason::PageToken).into())
+    let query_bytes = bound(query);
+    let bound = Bound { label: label::APPROVAL_PAGE, query: &query_bytes };
+    let place = tokens::open(call, &bound, &query.page_token, now, |r| {
+        Ok(Place { created: Timestamp::from_millis(r.i64()?), id: ApprovalId::from_bytes(r.array()?) })
+    });
+    place.map(Some).ok_or_else(|| Fault::new("page_token", FaultReason::PageToken).into())
 }
 
-fn open(call: &Call, query: &ListQuery, now: Timestamp) -> Option<Place> {
-    let token = URL_SAFE_NO_PAD.decode(&query.page_token).ok()?;
-    let mut r = Reader::new(&token);
-    let (version, day) = (r.u8().ok()?, r.u32().ok()? as i32);
-    let keys = call.days().each().find(|keys| keys.day == day && version == VERSION)?;
-    let plain = aead::open(&keys.tokens, &aad(call, query), r.rest()).ok()?;
-    let mut r = Reader::new(plain.expose());
-    let made = Timestamp::from_millis(r.i64().ok()?);
-    let place = Place { created: Timestamp::from_millis(r.i64().ok()?), id: ApprovalId::from_bytes(r.array().ok()?) };
-    r.finish().ok()?;
-    is_within_a_day(made, now).then_some(place)
-}
-
-/// What a token is bound to: who asks, in which role and for what, and everything of the query but the page's size.
-fn aad(call: &Call, query: &ListQuery) -> Vec<u8> {
+/// Everything of a query but its page's size.
+fn bound(query: &ListQuery) -> Vec<u8> {
     Writer::new()
-        .bytes(label::APPROVAL_PAGE.as_bytes())
-        .bytes(call.recorder().vault().as_bytes())
-        .text(call.caller())
-        .text(call.role().name())
-        .text(call.purpose().as_str())
         .list(query.states.iter(), |w, state| w.u8(*state as u8))
         .option(query.operation, |w, operation| w.text(operation.as_str()))
         .u8(query.decidable.into())
