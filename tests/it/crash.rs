@@ -47,6 +47,7 @@ const KILLS: &[(&str, u32, Asked)] = &[
 
 /// Points that no deletion passes, and where they are tested.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("export_file", "published"),
     ("slot_take_over", "keys::slot::file::tests::crash"),
     ("log_round", "group_crash"),
     ("log_key_changed", "group_crash"),

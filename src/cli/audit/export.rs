@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::lines::{Line, Lines};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::{self, VerifierKey};
+use crate::audit::sidecar;
 use crate::audit::tile::{
     Resource, TILE_LEVELS, TILE_LEVELS_MAX, TILE_WIDTH, TileId, decode_entries, decode_tile, first_difference,
 };
@@ -132,7 +133,7 @@ impl Copy<'_> {
         for index in before / TILE_WIDTH..self.size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(self.size - index * TILE_WIDTH);
             if with_details {
-                self.file(Resource::Details(index, width))?;
+                self.file(Resource::Details(index, width), |bytes| sidecar::decode(bytes, width).is_ok())?;
             }
             self.bundle(index, width)?;
             bar.set_position(index * TILE_WIDTH + width);
@@ -142,36 +143,49 @@ impl Copy<'_> {
             let at_least_one = self.size >> (TILE_LEVELS * level);
             for index in before.checked_shr(span.into()).unwrap_or(0)..at_least_one.div_ceil(TILE_WIDTH) {
                 let id = TileId { level, index };
-                self.file(Resource::Tile(id, id.width_at(self.size)))?;
+                let width = id.width_at(self.size);
+                self.file(Resource::Tile(id, width), |bytes| decode_tile(bytes, width).is_ok())?;
             }
         }
         bar.finish_and_clear();
         Ok(())
     }
 
-    /// Entries and the tile of their hashes, which must fit one another.
+    /// Entries and the tile of their hashes, which must fit one another, also where an earlier run left them.
     fn bundle(&mut self, index: u64, width: u64) -> Result<(), Failure> {
         let tile = Resource::Tile(TileId { level: 0, index }, width);
         let entries = Resource::Entries(index, width);
-        if self.folder.has(tile) && self.folder.has(entries) {
+        let fit = |tile_bytes: &[u8], entry_bytes: &[u8]| {
+            let hashes = decode_tile(tile_bytes, width).map_err(|error| unfit(tile, error))?;
+            let decoded = decode_entries(entry_bytes, width).map_err(|error| unfit(entries, error))?;
+            match first_difference(&decoded, &hashes) {
+                None => Ok(()),
+                Some(place) => {
+                    let place = index * TILE_WIDTH + place as u64;
+                    Err(unfit(entries, format_args!("entry {place} is not the one whose hash is in {tile}")))
+                }
+            }
+        };
+        if let (Some(tile_bytes), Some(entry_bytes)) = (self.folder.kept(tile)?, self.folder.kept(entries)?)
+            && fit(&tile_bytes, &entry_bytes).is_ok()
+        {
             return Ok(());
         }
         let (tile_bytes, entry_bytes) = (self.fetch(tile)?, self.fetch(entries)?);
-        let hashes = decode_tile(&tile_bytes, width).map_err(|error| unfit(tile, error))?;
-        let decoded = decode_entries(&entry_bytes, width).map_err(|error| unfit(entries, error))?;
-        if let Some(place) = first_difference(&decoded, &hashes) {
-            let place = index * TILE_WIDTH + place as u64;
-            return Err(unfit(entries, format_args!("entry {place} is not the one whose hash is in {tile}")));
-        }
+        fit(&tile_bytes, &entry_bytes)?;
         self.folder.write(tile, &tile_bytes)?;
         self.folder.write(entries, &entry_bytes)
     }
 
-    fn file(&mut self, resource: Resource) -> Result<(), Failure> {
-        if self.folder.has(resource) {
+    /// A file that an earlier run left is kept if it is whole.
+    fn file(&mut self, resource: Resource, is_whole: impl Fn(&[u8]) -> bool) -> Result<(), Failure> {
+        if self.folder.kept(resource)?.is_some_and(|bytes| is_whole(&bytes)) {
             return Ok(());
         }
         let bytes = self.fetch(resource)?;
+        if !is_whole(&bytes) {
+            return Err(unfit(resource, "does not read"));
+        }
         self.folder.write(resource, &bytes)
     }
 

@@ -6,10 +6,13 @@
 //! checkpoints/<size>      each one that an export has seen
 //! tile/...  details/...   see docs/audit-format.md
 //! ```
-//! Files appear whole, under their last name, by renaming. A partial tile or bundle goes when a wider one is there.
+//! Files appear whole and durable, under their last name, by renaming. A partial tile or bundle goes when a wider one is
+//! there. INVARIANT: what `checkpoint` covers is there after a crash of the machine, too.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::super::failure::Failure;
@@ -17,52 +20,55 @@ use super::super::remote::about;
 use crate::audit::note::NOTE_BYTES_MAX;
 use crate::audit::tile::{Resource, TILE_WIDTH};
 use crate::audit::verify::{Held, Published};
+use crate::base::fault;
 use crate::base::limits::{HELD_CHECKPOINTS_MAX, PUBLISHED_FILE_BYTES_MAX};
 
 /// A folder with an export.
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Folders in it that hold files of this export, to be synced before it counts as done. Also what an earlier run that
+    /// was cut short put there.
+    within: RefCell<BTreeSet<PathBuf>>,
+}
 
 impl Folder {
     /// At this path, whether it is there or not.
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), within: RefCell::default() }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The newest checkpoint's note; none in a new folder.
     pub fn newest(&self) -> Result<Option<Held>, Failure> {
-        let path = self.0.join("checkpoint");
+        let path = self.path.join("checkpoint");
         if path.exists() { held(&path).map(Some) } else { Ok(None) }
     }
 
     /// Every checkpoint that was ever fetched.
     pub fn history(&self) -> Result<Vec<Held>, Failure> {
-        let path = self.0.join("checkpoints");
+        let path = self.path.join("checkpoints");
         if path.exists() { checkpoints(&path) } else { Ok(Vec::new()) }
     }
 
-    /// Whether a file is there in this width.
-    pub fn has(&self, resource: Resource) -> bool {
-        let expected = match resource {
-            Resource::Tile(_, width) => Some(width * 32),
-            Resource::Checkpoint | Resource::Entries(..) | Resource::Details(..) => None,
-        };
-        // A file that a crash of the machine left empty is not there.
-        let fits = |len: u64| expected.map_or(len > 0, |expected| len == expected);
-        fs::metadata(self.at(resource)).is_ok_and(|found| found.is_file() && fits(found.len()))
+    /// A file, if it is there in this width. Whoever trusts it looks whether it is whole.
+    pub fn kept(&self, resource: Resource) -> Result<Option<Vec<u8>>, Failure> {
+        let path = self.at(resource);
+        self.holds(&path);
+        read(&path)
     }
 
     /// Puts a file in its place, and removes the narrower ones that it replaces.
     pub fn write(&self, resource: Resource, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.at(resource);
+        self.holds(&path);
         put(&path, bytes)?;
         let parts = match width(resource) {
             Some(TILE_WIDTH) => path.with_file_name(format!("{}.p", file_name(&path))),
-            Some(_) => path.parent().unwrap_or(&self.0).to_owned(),
+            Some(_) => path.parent().unwrap_or(&self.path).to_owned(),
             None => return Ok(()),
         };
         // Where removing fails, the folder is a little larger than it has to be.
@@ -71,6 +77,9 @@ impl Folder {
                 let _ = fs::remove_file(at);
             }
         }
+        for at in unfinished(&parts).unwrap_or_default() {
+            let _ = fs::remove_file(at);
+        }
         if width(resource) == Some(TILE_WIDTH) {
             let _ = fs::remove_dir(parts);
         }
@@ -78,13 +87,31 @@ impl Folder {
     }
 
     /// Makes a checkpoint the newest.
+    ///
+    /// # Durability
+    /// On `Ok` it survives power loss, and before it everything that was written or found to be there.
     pub fn finish(&self, size: u64, note: &[u8]) -> Result<(), Failure> {
-        put(&self.0.join("checkpoints").join(size.to_string()), note)?;
-        put(&self.0.join("checkpoint"), note)
+        let kept = self.path.join("checkpoints").join(size.to_string());
+        self.holds(&kept);
+        put(&kept, note)?;
+        for folder in self.within.borrow().iter() {
+            match sync(folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {} // partial tiles that made room for a full one
+                synced => synced.map_err(|error| about(folder, error.kind()))?,
+            }
+        }
+        put(&self.path.join("checkpoint"), note)?;
+        sync(&self.path).map_err(|error| about(&self.path, error.kind()))
+    }
+
+    /// Notes the folders on the way to a file.
+    fn holds(&self, path: &Path) {
+        let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.path));
+        self.within.borrow_mut().extend(above.map(Path::to_owned));
     }
 
     fn at(&self, resource: Resource) -> PathBuf {
-        self.0.join(resource.to_string())
+        self.path.join(resource.to_string())
     }
 }
 
@@ -100,7 +127,7 @@ impl Published for Folder {
         if wanted == TILE_WIDTH {
             return Ok(None);
         }
-        let parts = path.parent().unwrap_or(&self.0).to_owned();
+        let parts = path.parent().unwrap_or(&self.path).to_owned();
         let whole = parts.with_extension("");
         if let Some(bytes) = read(&whole)? {
             return Ok(Some((TILE_WIDTH, bytes)));
@@ -113,7 +140,7 @@ impl Published for Folder {
     }
 
     fn has_details(&self) -> bool {
-        self.0.join("details").is_dir()
+        self.path.join("details").is_dir()
     }
 }
 
@@ -162,6 +189,15 @@ fn partials(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(numbered.filter(|(width, path)| file_name(path) == width.to_string()).collect())
 }
 
+/// What runs that were cut short left in a folder of partial tiles.
+fn unfinished(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if folder.extension().is_none_or(|ending| ending != "p") || !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| file_name(path).ends_with(UNFINISHED)).collect())
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -181,9 +217,21 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
+/// # Durability
+/// On `Ok` the content survives power loss; its name does once the folder is synced.
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let unwritten = |error: io::Error| about(path, error.kind());
     fs::create_dir_all(path.parent().unwrap_or(path)).map_err(unwritten)?;
-    let unfinished = path.with_file_name(format!("{}.new", file_name(path)));
-    fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path)).map_err(unwritten)
+    let unfinished = path.with_file_name(format!("{}{UNFINISHED}", file_name(path)));
+    let mut file = File::create(&unfinished).map_err(unwritten)?;
+    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(unwritten)?;
+    fault::point("export_file");
+    fs::rename(&unfinished, path).map_err(unwritten)
 }
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// What the name of a file ends in until it is whole.
+const UNFINISHED: &str = ".new";
