@@ -163,8 +163,10 @@ pub const PUBLISHED_READ_PERIOD: Duration = Duration::from_secs(60);
 pub const PUBLISHED_READERS_MAX: usize = 1024;
 /// Longest configurable time until a log that has grown is published outside.
 pub const PUBLISH_SECONDS_MAX: u64 = 60;
-/// How soon publishing is tried again after it failed.
+/// How soon publishing is tried again after it failed; twice as long each time, and a minute at the most.
 pub const PUBLISH_RETRY: Duration = Duration::from_secs(10);
+/// Time for publishing one checkpoint at an address.
+pub const PUBLISH_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the end of the process waits for a last publication.
 pub const PUBLISH_STOP_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of one file of a published log that a client reads: a bundle of the longest entries is 16 MiB, one of sealed

@@ -115,6 +115,12 @@ impl Issuer {
         self.ended.send_replace(Ended { at: Some(Instant::now()), well });
     }
 
+    /// Whether the last attempt to get keys failed.
+    pub fn is_failing(&self) -> bool {
+        let ended = *self.ended.borrow();
+        ended.at.is_some() && !ended.well
+    }
+
     /// Waits until a token names a key that is not known, and the last attempt is long enough ago.
     pub async fn keys_wanted(&self) {
         loop {

@@ -38,6 +38,7 @@ pub struct VaultMetrics {
     epoch: Unsigned,
     log_entries: Unsigned,
     free_bytes: Unsigned,
+    keys_failing: Gauge,
     reloads: Counter,
     stale: Family<FilesLabel, Gauge>,
 }
@@ -69,6 +70,8 @@ impl VaultMetrics {
             let label = StateLabel { state: known.as_str() };
             self.state.get_or_create(&label).set(i64::from(known == state));
         }
+        let failing = vault.end_users().issuers().iter().filter(|issuer| issuer.is_failing()).count();
+        self.keys_failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
         self.slots_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.erasures_pending.set(vault.epochs().pending());
         self.epoch.set(vault.epoch());
@@ -91,6 +94,8 @@ impl VaultMetrics {
         registry.register("files_stale", "1 for files that will not do: the old ones are in force", self.stale.clone());
         registry.register("state", "1 for the state the vault is in", self.state.clone());
         registry.register("slots_waiting", "Slots that are out of reach", self.slots_waiting.clone());
+        let failing = "Issuers of people's tokens whose keys could not be had when that was tried last";
+        registry.register("end_user_keys_failing", failing, self.keys_failing.clone());
         registry.register("erasures_pending", "Erasures not carried out yet", self.erasures_pending.clone());
         registry.register("epoch", "The epoch in force", self.epoch.clone());
         registry.register("log_entries", "Entries of the audit log", self.log_entries.clone());

@@ -17,6 +17,7 @@ pub mod dev_issuer;
 pub mod end_users;
 pub mod file;
 mod health;
+pub mod https;
 pub mod identity;
 pub mod listen;
 pub mod live;

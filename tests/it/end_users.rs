@@ -18,14 +18,14 @@ use crate::samples::{full_name, named, reason};
 use crate::vault::{Recorded, SEVERAL, STRANGER, TestVault};
 
 /// A person, as the service knows them.
-struct Person {
-    external_id: String,
-    subject_id: String,
-    item: ItemStamp,
+pub struct Person {
+    pub external_id: String,
+    pub subject_id: String,
+    pub item: ItemStamp,
 }
 
 impl Person {
-    async fn make(vault: &TestVault) -> Self {
+    pub async fn make(vault: &TestVault) -> Self {
         let external_id = vault.canary();
         let request = CreateSubjectRequest {
             context: vault.delivery(),
@@ -37,7 +37,7 @@ impl Person {
         Self { external_id, subject_id: created.subject_id, item: created.items.into_iter().next().expect("one") }
     }
 
-    fn refs(&self) -> [Option<SubjectRef>; 2] {
+    pub fn refs(&self) -> [Option<SubjectRef>; 2] {
         let external = subject_ref::Ref::ExternalId(self.external_id.clone());
         [subject(&self.subject_id), Some(SubjectRef { r#ref: Some(external) })]
     }
@@ -252,7 +252,7 @@ async fn an_idempotency_key_is_one_persons() {
 }
 
 /// Asks until the outcome is the expected one.
-async fn becomes(expected: &str, patience: Duration, ask: impl AsyncFn() -> String) {
+pub async fn becomes(expected: &str, patience: Duration, ask: impl AsyncFn() -> String) {
     let start = Instant::now();
     loop {
         let found = ask().await;

@@ -69,6 +69,10 @@ impl Config {
             let path = path.map_or(Path::new(""), PathBuf::as_path);
             note("end_users", path, end_users::check(issuer, dev).map_err(|e| e.to_string()));
         }
+        if let Ok(Some((_, credentials))) = self.audit.address() {
+            let path = credentials.authorities.clone().unwrap_or_default();
+            note("audit.checkpoint_url", &path, credentials.check().map_err(|e| e.to_string()));
+        }
         problems
     }
 

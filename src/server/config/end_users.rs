@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Config, ConfigFault, value};
 use crate::base::limits::{END_USER_ISSUERS_MAX, END_USER_NAME_BYTES_MAX};
 use crate::bearer::check::Trust;
-use crate::server::end_users::url::Url;
+use crate::server::https::url::Url;
 
 /// An issuer whose tokens are believed.
 #[derive(Debug, Clone, Deserialize)]

@@ -3,6 +3,7 @@
 //! Unknown keys are errors, every default is safe, and secrets are named by file only. What the named files hold is
 //! looked at by [`Config::check`] and by those who use them.
 
+mod audit;
 mod check;
 mod end_users;
 
@@ -19,6 +20,7 @@ use super::tls::TlsFiles;
 use crate::base::limits;
 use crate::policy::bindings::{Place, describe};
 
+pub use audit::Audit;
 pub use check::{Problem, RulesCheck};
 pub use end_users::EndUserIssuer;
 
@@ -172,24 +174,6 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-/// Where the audit log's checkpoints go.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Audit {
-    /// A folder, best on another machine's disk.
-    pub checkpoint_folder: Option<PathBuf>,
-    /// A log line for each.
-    pub checkpoint_log: bool,
-    /// The time between two that are published.
-    pub checkpoint_seconds: u64,
-}
-
-impl Default for Audit {
-    fn default() -> Self {
-        Self { checkpoint_folder: None, checkpoint_log: false, checkpoint_seconds: limits::PUBLISH_SECONDS_MAX }
-    }
-}
-
 /// Why a configuration was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", file.display())]
@@ -266,7 +250,7 @@ impl Config {
         let slots = self.slots.list.iter_mut().map(|slot| &mut slot.path);
         let issuers = self.end_users.iter_mut();
         let keys = issuers.flat_map(|issuer| [issuer.jwks_file.as_mut(), issuer.ca_file.as_mut()]).flatten();
-        tls.into_iter().chain(files).chain(slots).chain(&mut self.audit.checkpoint_folder).chain(keys)
+        tls.into_iter().chain(files).chain(slots).chain(self.audit.paths()).chain(keys)
     }
 
     fn validate(&self) -> Result<(), ConfigFault> {
@@ -278,18 +262,11 @@ impl Config {
         within("store.reserve_reads", self.store.reserve_reads, 1..=limits::RESERVE_CEILING)?;
         within("limits.drain_ms_max", self.limits.drain_ms_max, 0..=limits::DRAIN_MS_CEILING)?;
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
-        within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=limits::PUBLISH_SECONDS_MAX)?;
-        if self.audit.checkpoint_log && matches!(self.log.level, LogLevel::Error | LogLevel::Warn) {
-            return Err(value("audit.checkpoint_log", "needs log.level = \"info\": below it the line is not written"));
-        }
-        if self.audit.checkpoint_folder.as_ref().is_some_and(|folder| folder.starts_with(&self.store.dir)) {
-            let advice = "is inside store.dir; who can change the one must not be able to change the other";
-            return Err(value("audit.checkpoint_folder", advice));
-        }
         let (api, ops) = (self.listen.address, self.listen.ops_address);
         if api == ops && api.port() != 0 {
             return Err(value("listen.ops_address", "is the same as listen.address; choose another port"));
         }
+        self.validate_audit()?;
         self.validate_end_users()?;
         self.validate_slots()
     }

@@ -3,9 +3,6 @@
 //! INVARIANT: keys that cannot be read or fetched, and a key set that will not do, leave the old keys in force - those
 //! of an address until they are too old, those of a file for good - and are told in the log.
 
-pub mod fetch;
-pub mod url;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -13,13 +10,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic::codegen::http::{Method, StatusCode};
 
-use self::fetch::{FetchError, fetch};
-use self::url::{BadUrl, Url};
 use super::config::EndUserIssuer;
 use super::file::{FileError, read_text};
+use super::https::url::{BadUrl, Url};
+use super::https::{Bounds, Credentials, HttpsError, ask};
 use super::tls::DevCertificates;
-use crate::base::limits::{END_USER_KEYS_AGE_MAX, END_USER_KEYS_PERIOD};
+use crate::base::limits::{
+    END_USER_FETCH_TIME_MAX, END_USER_KEY_SET_BYTES_MAX, END_USER_KEYS_AGE_MAX, END_USER_KEYS_PERIOD,
+};
 use crate::base::time::{Clock, SystemClock, Timestamp};
 use crate::bearer::jwks::{KeySet, KeySetError};
 use crate::gate::end_users::Issuer;
@@ -39,7 +39,7 @@ struct Source {
 
 enum Place {
     File(PathBuf),
-    Url { url: Url, authorities: Option<PathBuf> },
+    Url { url: Url, credentials: Credentials },
 }
 
 /// Why an issuer has no new keys.
@@ -50,7 +50,7 @@ pub enum KeysError {
     File(#[from] FileError),
     /// The address gave nothing.
     #[error("{0}")]
-    Fetch(#[from] FetchError),
+    Fetch(#[from] HttpsError),
     /// What is there will not do.
     #[error("{0}")]
     KeySet(#[from] KeySetError),
@@ -120,8 +120,19 @@ impl Drop for EndUserKeys {
 pub fn check(issuer: &EndUserIssuer, dev: DevCertificates) -> Result<(), KeysError> {
     match Place::of(issuer)? {
         Place::File(path) => parse(read(&path)?.as_slice(), dev).map(|_| ()),
-        Place::Url { authorities: None, .. } => Ok(()),
-        Place::Url { authorities: Some(path), .. } => Ok(read_text(&path).map(|_| ()).map_err(FetchError::from)?),
+        Place::Url { credentials, .. } => Ok(credentials.check()?),
+    }
+}
+
+/// Fetches what an address has.
+///
+/// # Errors
+/// [`HttpsError`].
+pub async fn fetch(url: &Url, credentials: &Credentials) -> Result<Vec<u8>, HttpsError> {
+    let bounds = Bounds { time: END_USER_FETCH_TIME_MAX, bytes: END_USER_KEY_SET_BYTES_MAX };
+    match ask((Method::GET, url), credentials, Vec::new(), bounds).await? {
+        (StatusCode::OK, content) => Ok(content),
+        (status, _) => Err(HttpsError::Status(status)),
     }
 }
 
@@ -129,7 +140,10 @@ impl Place {
     fn of(issuer: &EndUserIssuer) -> Result<Self, BadUrl> {
         match (&issuer.jwks_file, &issuer.jwks_url) {
             (Some(path), _) => Ok(Self::File(path.clone())),
-            (None, Some(url)) => Ok(Self::Url { url: Url::parse(url)?, authorities: issuer.ca_file.clone() }),
+            (None, Some(url)) => {
+                let credentials = Credentials { authorities: issuer.ca_file.clone(), identity: None };
+                Ok(Self::Url { url: Url::parse(url)?, credentials })
+            }
             (None, None) => Err(BadUrl),
         }
     }
@@ -171,9 +185,7 @@ impl Source {
             if due {
                 let text = match &self.place {
                     Place::File(path) => read(path),
-                    Place::Url { url, authorities } => {
-                        fetch(url, authorities.as_deref()).await.map_err(KeysError::from)
-                    }
+                    Place::Url { url, credentials } => fetch(url, credentials).await.map_err(KeysError::from),
                 };
                 self.tell(self.take(text));
             }

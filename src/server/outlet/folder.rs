@@ -4,9 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Outlet, OutletError, RootAt};
-use crate::audit::checkpoint::Checkpoint;
-use crate::audit::note;
+use super::{Outlet, OutletError, RootAt, history, may_follow};
 use crate::audit::stored::SignedCheckpoint;
 use crate::base::time::Timestamp;
 
@@ -21,15 +19,12 @@ impl FolderOutlet {
         Self(path)
     }
 
-    /// The checkpoint that is there, as far as it can be read.
-    fn published(&self) -> Result<Option<Checkpoint>, OutletError> {
+    /// The note that is there.
+    fn published(&self) -> Result<Option<Vec<u8>>, OutletError> {
         match fs::read(self.0.join("checkpoint")) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
-            Ok(bytes) => {
-                let read = note::read(&bytes, &[]).ok().and_then(|read| Checkpoint::parse(read.text));
-                read.map(Some).ok_or(OutletError::Foreign)
-            }
+            Ok(note) => Ok(Some(note)),
         }
     }
 }
@@ -42,19 +37,13 @@ impl Outlet for FolderOutlet {
     /// # Durability
     /// On `Ok` both files survive power loss, as far as the file system keeps what it says.
     fn publish(&mut self, signed: &SignedCheckpoint, now: Timestamp, root_at: &RootAt<'_>) -> Result<(), OutletError> {
-        let new = &signed.checkpoint;
         if let Some(old) = self.published()? {
-            if old.origin != new.origin {
-                return Err(OutletError::Foreign);
-            }
-            if root_at(old.size) != Some(old.root) {
-                return Err(OutletError::Contradiction);
-            }
+            may_follow(&old, &signed.checkpoint, root_at)?;
         }
-        let day = now.to_string().chars().take("2026-01-31".len()).collect::<String>();
+        let (day, size) = history(signed, now);
         let history = self.0.join("history").join(day);
         fs::create_dir_all(&history)?;
-        put(&history, &new.size.to_string(), signed.note.as_bytes())?;
+        put(&history, &size, signed.note.as_bytes())?;
         put(&self.0, "checkpoint", signed.note.as_bytes())
     }
 }

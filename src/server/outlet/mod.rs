@@ -4,6 +4,7 @@
 //! that is slow or fails delays its own checkpoints and nothing else.
 
 mod folder;
+mod https;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,16 +15,20 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
-use super::config;
+use super::config::{self, ConfigFault};
+use super::https::HttpsError;
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::note;
 use crate::audit::stored::SignedCheckpoint;
 use crate::audit::tile::TileHashes;
 use crate::audit::tree::root;
-use crate::base::limits::{PUBLISH_RETRY, PUBLISH_STOP_WAIT};
+use crate::base::limits::{PUBLISH_RETRY, PUBLISH_SECONDS_MAX, PUBLISH_STOP_WAIT};
 use crate::base::time::{Clock as _, SystemClock, Timestamp};
 use crate::crypto::hash::Digest;
 use crate::gate::vault::Vault;
 
 pub use folder::FolderOutlet;
+pub use https::HttpsOutlet;
 
 /// A place outside the vault to which checkpoints go.
 pub trait Outlet: Send {
@@ -44,7 +49,7 @@ pub enum OutletError {
     #[error("{0}")]
     Io(std::io::ErrorKind),
     /// What is there is none of this log's.
-    #[error("it holds checkpoints of another log; name another folder")]
+    #[error("it holds checkpoints of another log, or something else; name another place")]
     Foreign,
     /// What was published before and the log as it is now contradict one another.
     #[error(
@@ -52,6 +57,30 @@ pub enum OutletError {
          entries were changed. Keep both, and find out which"
     )]
     Contradiction,
+    /// The server did not take it.
+    #[error("{0}")]
+    Https(#[from] HttpsError),
+}
+
+impl OutletError {
+    /// Whether what was published before is in question, which no other attempt will change.
+    fn is_alarm(self) -> bool {
+        matches!(self, Self::Foreign | Self::Contradiction)
+    }
+}
+
+/// Whether a checkpoint may take the place of the note that is there: one of the same log, which has not changed since.
+fn may_follow(old: &[u8], new: &Checkpoint, root_at: &RootAt<'_>) -> Result<(), OutletError> {
+    let old = note::read(old, &[]).ok().and_then(|read| Checkpoint::parse(read.text)).ok_or(OutletError::Foreign)?;
+    if old.origin != new.origin {
+        return Err(OutletError::Foreign);
+    }
+    if root_at(old.size) == Some(old.root) { Ok(()) } else { Err(OutletError::Contradiction) }
+}
+
+/// Where a checkpoint stays: the day on which it was published, and its size.
+fn history(signed: &SignedCheckpoint, now: Timestamp) -> (String, String) {
+    (now.to_string().chars().take("2026-01-31".len()).collect(), signed.checkpoint.size.to_string())
 }
 
 impl From<std::io::Error> for OutletError {
@@ -84,10 +113,14 @@ impl OutletMetrics {
 }
 
 /// The outlets that a configuration names.
-pub fn configured(audit: &config::Audit) -> Vec<Box<dyn Outlet>> {
+///
+/// # Errors
+/// An address is none.
+pub fn configured(audit: &config::Audit) -> Result<Vec<Box<dyn Outlet>>, ConfigFault> {
     let folder = audit.checkpoint_folder.clone().map(|path| Box::new(FolderOutlet::new(path)) as Box<dyn Outlet>);
+    let https = audit.address()?.map(|(url, how)| Box::new(HttpsOutlet::new(url, how)) as Box<dyn Outlet>);
     let line = audit.checkpoint_log.then(|| Box::new(LineOutlet) as Box<dyn Outlet>);
-    folder.into_iter().chain(line).collect()
+    Ok(folder.into_iter().chain(https).chain(line).collect())
 }
 
 /// Outlets at work. They go on until stopped.
@@ -159,13 +192,20 @@ struct Worker {
 impl Worker {
     fn run(&mut self, stopped: &mpsc::Receiver<()>) {
         let mut next = Instant::now();
+        let mut pause = PUBLISH_RETRY.min(self.period);
         loop {
             let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
             let stopping = stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
             if stopping || Instant::now() >= next {
                 match self.publish() {
-                    Some(true) => next = Instant::now() + self.period,
-                    Some(false) => next = Instant::now() + PUBLISH_RETRY.min(self.period),
+                    Some(true) => {
+                        next = Instant::now() + self.period;
+                        pause = PUBLISH_RETRY.min(self.period);
+                    }
+                    Some(false) => {
+                        next = Instant::now() + pause;
+                        pause = (2 * pause).min(Duration::from_secs(PUBLISH_SECONDS_MAX));
+                    }
                     None => next = Instant::now() + LOOK,
                 }
             }
@@ -199,7 +239,12 @@ impl Worker {
             }
             Err(error) => {
                 self.metrics.failed.get_or_create(&self.label).inc();
-                tracing::warn!(outlet = self.outlet.name(), %error, "a checkpoint was not published; trying again");
+                let outlet = self.outlet.name();
+                if error.is_alarm() {
+                    tracing::error!(outlet, %error, "a checkpoint was not published");
+                } else {
+                    tracing::warn!(outlet, %error, "a checkpoint was not published; trying again");
+                }
                 Some(false)
             }
         }

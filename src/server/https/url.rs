@@ -1,12 +1,12 @@
-//! Where an issuer publishes its keys.
+//! Addresses: where an issuer publishes its keys, and where checkpoints go.
 
 use tonic::codegen::http::Uri;
 
 use crate::base::limits::END_USER_NAME_BYTES_MAX;
 
-/// The text is no address that keys may be fetched from.
+/// The text is no address that may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write https://HOST/PATH, or http://127.0.0.1/PATH for an issuer on this machine; no user, no fragment")]
+#[error("write https://HOST/PATH, or http://127.0.0.1/PATH for a server on this machine; no user, no fragment")]
 pub struct BadUrl;
 
 /// An address of the form `https://HOST[:PORT]/PATH`, or `http` on a loopback address.
@@ -22,7 +22,7 @@ impl Url {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`BadUrl`]: other schemes, and `http` to another machine, on which anybody between could put in a key.
+    /// [`BadUrl`]: other schemes, and `http` to another machine, where anybody between could answer.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         if text.len() > END_USER_NAME_BYTES_MAX || text.contains('#') {
             return Err(BadUrl);
@@ -63,6 +63,11 @@ impl Url {
         &self.path
     }
 
+    /// The address of what is below this one.
+    pub fn below(&self, name: &str) -> Self {
+        Self { path: format!("{}/{name}", self.path.trim_end_matches('/')), ..self.clone() }
+    }
+
     /// The host and port as a request names them.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -95,6 +100,9 @@ mod tests {
             assert_eq!((url.host(), url.port(), url.path()), (host, port, path), "{text}");
         }
         assert_eq!(Url::parse("https://[2001:db8::1]:444/").unwrap().authority(), "[2001:db8::1]:444");
+        for base in ["https://a.example/b", "https://a.example/b/"] {
+            assert_eq!(Url::parse(base).unwrap().below("c/d").path(), "/b/c/d");
+        }
         for text in [
             "",
             "id.example.com/keys",
