@@ -171,6 +171,11 @@ impl ClassDef {
         self.fields.iter().any(|field| is_within(field, path))
     }
 
+    /// The field of a path, or the fields of the part of that path.
+    pub(super) fn fields_of(&self, path: &str) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().copied().filter(move |field| is_within(field, path))
+    }
+
     /// The fields that a caller asked for. No paths mean all fields; a path that the class does not have selects
     /// nothing.
     pub fn select<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Selection {
@@ -180,7 +185,7 @@ impl ClassDef {
         }
         let mut fields = Vec::new();
         for path in paths {
-            fields.extend(self.fields.iter().filter(|field| is_within(field, path)).copied());
+            fields.extend(self.fields_of(path));
         }
         Selection(Some(fields))
     }

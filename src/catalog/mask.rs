@@ -22,6 +22,7 @@ use super::class::ClassDef;
 use super::class::Selection;
 use super::fields::date::Date;
 use super::path::FieldPath;
+use super::sight::{Altered, Sight};
 use super::text::Text;
 use super::view::View;
 use crate::base::time::Timestamp;
@@ -45,10 +46,10 @@ pub(super) enum Rule {
 
 /// Builds the masked copy of one value, and notes which fields it altered.
 pub(super) struct Masker<'a> {
-    view: View,
+    sight: &'a Sight,
     selection: &'a Selection,
     within: &'static str,
-    altered: Vec<FieldPath>,
+    altered: Vec<Altered>,
     /// Whether to note what may be altered of any value, whatever this one holds.
     survey: bool,
     #[cfg(test)]
@@ -57,9 +58,9 @@ pub(super) struct Masker<'a> {
 
 impl<'a> Masker<'a> {
     /// For one value.
-    pub(super) fn new(view: View, selection: &'a Selection) -> Self {
+    pub(super) fn new(sight: &'a Sight, selection: &'a Selection) -> Self {
         Self {
-            view,
+            sight,
             selection,
             within: "",
             altered: Vec::new(),
@@ -70,33 +71,35 @@ impl<'a> Masker<'a> {
     }
 
     /// For a blank value of a class, to learn which fields a view does not show in full.
-    pub(super) fn survey(view: View) -> Self {
-        Self { survey: true, ..Self::new(view, &Selection::ALL) }
+    pub(super) fn survey(sight: &'a Sight) -> Self {
+        Self { survey: true, ..Self::new(sight, &Selection::ALL) }
     }
 
     /// The fields that were altered or left out because of the view, each once, without list indexes.
-    pub(super) fn into_altered(self) -> Vec<FieldPath> {
+    pub(super) fn into_altered(self) -> Vec<Altered> {
         self.altered
     }
 
     /// A text.
     pub(super) fn text(&mut self, name: &'static str, text: &Text, rule: Rule) -> Text {
+        let view = self.view_of(name);
         if !self.wanted(name) || text.is_empty() {
-            self.note(name, self.survey && !is_shown(rule, self.view));
+            self.note(name, self.survey && !is_shown(rule, view));
             return Text::default();
         }
-        let masked = masked_text(text, rule, self.view);
+        let masked = masked_text(text, rule, view);
         self.note(name, masked.expose() != text.expose());
         masked
     }
 
     /// Texts that mask alike.
     pub(super) fn texts(&mut self, name: &'static str, texts: &[Text], rule: Rule) -> Vec<Text> {
-        let absent = self.view < View::Masked && !matches!(rule, Rule::Tail);
+        let view = self.view_of(name);
+        let absent = view < View::Masked && (view == View::Exists || !matches!(rule, Rule::Tail));
         if !self.wanted(name) {
             return Vec::new();
         }
-        let hides = if self.survey { !is_shown(rule, self.view) } else { absent && !texts.is_empty() };
+        let hides = if self.survey { !is_shown(rule, view) } else { absent && !texts.is_empty() };
         self.note(name, hides);
         if absent { Vec::new() } else { texts.iter().map(|text| self.text(name, text, rule)).collect() }
     }
@@ -118,10 +121,10 @@ impl<'a> Masker<'a> {
 
     /// A date, of which `MASKED` shows the year alone.
     pub(super) fn date(&mut self, name: &'static str, date: Option<&Date>) -> Option<Date> {
-        let wanted = self.wanted(name);
-        self.note(name, wanted && self.survey && self.view < View::Plain);
+        let (wanted, view) = (self.wanted(name), self.view_of(name));
+        self.note(name, wanted && self.survey && view < View::Plain);
         let date = date.filter(|_| wanted)?;
-        match self.view {
+        match view {
             View::Plain => Some(date.duplicate()),
             View::Masked => {
                 self.note(name, date.month != 0 || date.day != 0);
@@ -148,7 +151,7 @@ impl<'a> Masker<'a> {
         if parts.is_empty() || !self.wanted_within(name) {
             return Vec::new();
         }
-        if self.view < from {
+        if self.sight.view() < from {
             self.note(name, true);
             return Vec::new();
         }
@@ -171,7 +174,7 @@ impl<'a> Masker<'a> {
 
     fn from<T: Copy + Default + PartialEq>(&mut self, view: View, name: &'static str, value: T) -> T {
         let wanted = self.wanted(name);
-        if wanted && self.view >= view {
+        if wanted && self.view_of(name) >= view {
             return value;
         }
         self.note(name, wanted && (self.survey || value != T::default()));
@@ -184,6 +187,10 @@ impl<'a> Masker<'a> {
         self.selection.includes(self.within, name)
     }
 
+    fn view_of(&self, name: &'static str) -> View {
+        self.sight.of(self.within, name)
+    }
+
     fn wanted_within(&self, name: &'static str) -> bool {
         self.selection.reaches_into(name)
     }
@@ -192,9 +199,9 @@ impl<'a> Masker<'a> {
         if !altered {
             return;
         }
-        let path = FieldPath::of(self.within, name);
-        if !self.altered.contains(&path) {
-            self.altered.push(path);
+        let altered = Altered { path: FieldPath::of(self.within, name), view: self.view_of(name) };
+        if !self.altered.contains(&altered) {
+            self.altered.push(altered);
         }
     }
 }

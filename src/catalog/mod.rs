@@ -19,6 +19,7 @@ pub mod view;
 pub mod class;
 pub mod fields;
 mod mask;
+pub mod sight;
 
 // The classes
 pub mod classes;

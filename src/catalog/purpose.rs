@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::class::ClassId;
 use super::period::Period;
+use super::sight::FieldCaps;
 use super::view::View;
 use crate::base::log_safe::LogSafe;
 
@@ -103,4 +104,6 @@ pub struct Purpose {
     pub keep_max: Period,
     /// The highest view of each class under it. A class that is not here may not be processed for it.
     pub(super) caps: BTreeMap<ClassId, View>,
+    /// Lower views of single fields of a class.
+    pub(super) fields: BTreeMap<ClassId, FieldCaps>,
 }

@@ -11,6 +11,7 @@ use super::class::{ClassDef, ClassId};
 use super::classes::{CLASSES, class_of};
 use super::period::Period;
 use super::purpose::{LegalBasis, Purpose, PurposeId};
+use super::sight::FieldCaps;
 use super::view::View;
 use crate::base::limits::{DESCRIPTION_BYTES_MAX, PURPOSES_MAX, REGISTRY_ID_BYTES_MAX};
 
@@ -96,6 +97,12 @@ impl Registry {
         let enabled = self.classes.contains_key(&class);
         self.purposes.get(purpose.as_str()).filter(|_| enabled)?.caps.get(&class).copied()
     }
+
+    /// The fields of a class that show less under a purpose than the class does.
+    pub fn field_caps(&self, purpose: &PurposeId, class: ClassId) -> FieldCaps {
+        let purpose = self.purposes.get(purpose.as_str());
+        purpose.and_then(|purpose| purpose.fields.get(&class)).cloned().unwrap_or_default()
+    }
 }
 
 /// Why a registry was not loaded. Quotes the registry, which holds nothing personal.
@@ -162,6 +169,8 @@ struct PurposeEntry {
     legal_basis: LegalBasis,
     keep: String,
     classes: BTreeMap<String, String>,
+    #[serde(default)]
+    fields: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -192,13 +201,42 @@ fn purpose(id: &str, entry: &PurposeEntry, known: &BTreeMap<String, ClassEntry>)
         }
         caps.insert(def.id, view);
     }
+    let fields = field_caps(id, entry, &caps)?;
     Ok(Purpose {
         id: PurposeId::new(id),
         description: entry.description.clone(),
         legal_basis: entry.legal_basis,
         keep_max: period(&entry.keep, || format!("purposes.{id}.keep"))?,
         caps,
+        fields,
     })
+}
+
+fn field_caps(
+    id: &str,
+    entry: &PurposeEntry,
+    caps: &BTreeMap<ClassId, View>,
+) -> Result<BTreeMap<ClassId, FieldCaps>, RegistryError> {
+    let mut all = BTreeMap::new();
+    for (class, fields) in &entry.fields {
+        let at = format!("purposes.{id}.fields.{class}");
+        let def =
+            class_of(class).ok_or_else(|| RegistryError::UnknownClass { at: at.clone(), class: class.clone() })?;
+        let cap = caps.get(&def.id).copied();
+        let cap = cap.ok_or_else(|| value_error(at.clone(), "the purpose's `classes` must name the class first"))?;
+        let mut of_class = FieldCaps::default();
+        for (path, view) in fields {
+            let at = || format!("{at}.{path}");
+            if !def.has_field(path) {
+                return Err(value_error(at(), "the class has no such field"));
+            }
+            let view = View::parse(view).filter(|view| *view < cap);
+            let view = view.ok_or_else(|| value_error(at(), "a view lower than that of the class is needed"))?;
+            of_class = of_class.with(def, path, view);
+        }
+        all.insert(def.id, of_class);
+    }
+    Ok(all)
 }
 
 fn class_rule(

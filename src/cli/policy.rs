@@ -1,5 +1,6 @@
 //! `lacuna policy`: what the files of access rules say, without a vault.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::catalog::class::ClassId;
 use crate::catalog::view::View;
 use crate::gate::refusal::{Access, Refusal};
 use crate::gate::standpoint::{Standpoint, Stated};
-use crate::items::check::{About, Granted};
+use crate::items::check::{About, Granted, Shown};
 use crate::policy::action::Action;
 use crate::policy::bindings::Bindings;
 use crate::policy::caller::{Caller, RoleId, ServiceName};
@@ -220,8 +221,15 @@ impl Sound {
 
     fn print(&self, judged: &Result<Granted, Refusal>) -> Result<(), Failure> {
         let shown = judged.as_ref().ok().and_then(|granted| granted.shown.as_ref());
-        let view = shown.map(|(_, view, _)| view.as_str());
-        let limit = shown.filter(|(_, view, _)| *view < View::Plain).map(|(_, _, limit)| limit.as_str());
+        let view = shown.map(|shown| shown.view.as_str());
+        let limit = shown.filter(|shown| shown.view < View::Plain).map(|shown| shown.limit.as_str());
+        // Those that show less than the view does.
+        let lower = |shown: &Shown| {
+            let fields = shown.masked.iter().filter(|field| field.view < shown.view);
+            fields.map(|field| (field.path.to_string(), field.view.as_str())).collect::<Vec<_>>()
+        };
+        let lower = shown.map(lower).unwrap_or_default();
+        let fields = lower.iter().map(|(path, view)| format!("{path} {view}")).collect::<Vec<_>>().join(", ");
         let rule = match judged {
             Ok(granted) => Some(granted.rule.as_str()),
             Err(Refusal::Access(Access::Denied(denied))) => denied.rule.as_ref().map(|rule| rule.as_str()),
@@ -235,7 +243,7 @@ impl Sound {
             return out(&format!(
                 "{:#}",
                 json!({
-                    "allowed": judged.is_ok(), "view": view, "limited_by": limit, "rule_id": rule, "reason": reason,
+                    "allowed": judged.is_ok(), "view": view, "lower_fields": lower.into_iter().collect::<BTreeMap<_, _>>(), "limited_by": limit, "rule_id": rule, "reason": reason,
                     "told": told, "policy_version": version,
                 })
             ));
@@ -244,6 +252,7 @@ impl Sound {
         let none = judged.is_err().then_some("none permits it");
         for (key, value) in [
             ("view", view),
+            ("but", Some(fields.as_str()).filter(|fields| !fields.is_empty())),
             ("limited by", limit),
             ("rule", rule.or(none)),
             ("reason", reason),

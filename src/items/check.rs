@@ -21,10 +21,10 @@ use crate::policy::question::{Resource, Standing};
 use crate::policy::schema::{Group, Resources, kind_of};
 
 use super::draft::permit_to_write;
-use super::model::{Explanation, Supposition};
+use super::model::{Explanation, Masked, Supposition};
 use super::record::{OpenSubject, Target};
 use super::recorded::refuse;
-use super::show::{find, permit_to_see};
+use super::show::{find, masked, permit_to_see};
 
 /// Explains what a call would be answered. The answer is returned only after the entry that records the question is
 /// durable.
@@ -97,8 +97,18 @@ fn may_ask(call: &Call, supposed: &Supposition) -> Result<(), Access> {
 pub struct Granted {
     /// The rule that permits it.
     pub rule: SafeText,
-    /// What a reader is shown: class and view, and what keeps it from seeing more.
-    pub shown: Option<(ClassId, View, SafeText)>,
+    /// What a reader is shown.
+    pub shown: Option<Shown>,
+}
+
+/// What a reader is shown of items of a class.
+pub struct Shown {
+    /// The view.
+    pub view: View,
+    /// What keeps it from seeing more.
+    pub limit: SafeText,
+    /// The fields that are not shown in full, each with why.
+    pub masked: Vec<Masked>,
 }
 
 /// Decides in the order in which verbs do: the class, the person, the item, then what it is about.
@@ -169,7 +179,9 @@ impl About {
             Group::Write => Ok(plain(&permit_to_write(at, data).map_err(|access| openly(action, access))?)),
             Group::Read => {
                 let (permit, view) = permit_to_see(at, data, self.view)?;
-                Ok(Granted { rule: permit.rule().clone(), shown: Some((class, view, permit.limit(view))) })
+                let masked = masked(hidden_fields(class, &permit.sight(view)), (&permit, view), true);
+                let shown = Shown { view, limit: permit.limit(view), masked };
+                Ok(Granted { rule: permit.rule().clone(), shown: Some(shown) })
             }
             Group::Forget | Group::None => Ok(plain(at.permit(data)?.rule())),
         }
@@ -185,12 +197,12 @@ fn openly(action: Action, access: Access) -> Access {
 fn told(call: &Call, judged: Result<Granted, Refusal>) -> Explanation {
     let may_know = call.may_know_rules();
     let version = may_know.then(|| call.rules().version());
+    let as_told = |masked: Masked| Masked { rule: masked.rule.filter(|_| may_know), ..masked };
     match judged {
         Ok(Granted { rule, shown }) => Explanation {
             reason: None,
-            view: shown.as_ref().map(|(_, view, _)| *view),
-            masked: shown.as_ref().map(|(class, view, _)| hidden_fields(*class, *view)).unwrap_or_default(),
-            limit: shown.map(|(_, _, limit)| limit).filter(|_| may_know),
+            view: shown.as_ref().map(|shown| shown.view),
+            masked: shown.map(|shown| shown.masked).unwrap_or_default().into_iter().map(as_told).collect(),
             rules: if may_know { vec![rule] } else { Vec::new() },
             version,
         },
@@ -208,7 +220,6 @@ fn told(call: &Call, judged: Result<Granted, Refusal>) -> Explanation {
                 reason: Some(refusal.told()),
                 view: None,
                 masked: Vec::new(),
-                limit: None,
                 rules: rule.into_iter().collect(),
                 version,
             }

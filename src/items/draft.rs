@@ -61,11 +61,12 @@ pub fn must_take_items(class: &ClassDef, field: &str) -> Result<(), Refusal> {
     Err(Fault::new(field, reason).into())
 }
 
-/// The rule that permits writing: whoever writes a value could read it back, as far as anybody can.
+/// The rule that permits writing: whoever writes a value could read it back, as far as anybody can, and whoever sees only
+/// a part of one would write the rest away.
 pub fn permit_to_write(at: &Standpoint, data: Resource) -> Result<SafeText, Access> {
     let needed = data.class().and_then(|class| class_of(class.as_str())).map_or(View::Plain, ClassDef::view_max);
     let permit = at.permit(data)?;
-    if permit.view() >= needed { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
+    if permit.sees_all_of(needed) { Ok(permit.rule().clone()) } else { Err(Access::ViewNotAllowed) }
 }
 
 /// A new item, ready for the writer.

@@ -153,8 +153,7 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery, begun: Begun) -> Result<S
         let subject = target.open(reads, call)?;
         let item = find(reads, &subject, query.item, query.version)?;
         let (permit, view) = permit(call, &subject, &item, query.view)?;
-        let mut shown = show(reads, vault, &subject, &item, view, &query.fields)?;
-        shown.limit = call.may_know_rules().then(|| permit.limit(view));
+        let shown = show(reads, call, &subject, &item, (&permit, view), &query.fields)?;
         Ok((shown, permit.rule().clone(), subject.detail_keys(reads)?))
     })?;
     let touched = Touched {

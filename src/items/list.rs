@@ -79,8 +79,7 @@ fn look(vault: &Vault, call: &Call, query: &ListQuery, target: &Target, after: O
                 break;
             }
             let (permit, view) = permit(call, &subject, item, query.view)?;
-            let limit = call.may_know_rules().then(|| permit.limit(view));
-            items.push(ItemView { limit, ..show(reads, vault, &subject, item, view, &query.fields)? });
+            items.push(show(reads, call, &subject, item, (&permit, view), &query.fields)?);
         }
         let more = stored.len() > items.len();
         let last = items.len().checked_sub(1).map(|at| place(&stored[at]));

@@ -237,9 +237,7 @@ pub struct Explanation {
     /// The view it would get, if it reads.
     pub view: Option<View>,
     /// The fields that view does not show in full, whatever a value holds.
-    pub masked: Vec<FieldPath>,
-    /// What keeps it from seeing more.
-    pub limit: Option<SafeText>,
+    pub masked: Vec<Masked>,
     /// The rules that decided.
     pub rules: Vec<SafeText>,
     /// The rules' version.
@@ -284,10 +282,19 @@ pub struct ItemView {
     pub value: Option<ItemValue>,
     /// Metadata, above [`View::Exists`].
     pub metadata: Option<Metadata>,
-    /// Fields shown below [`View::Plain`].
-    pub masked: Vec<FieldPath>,
-    /// What set the view, for roles that may know.
-    pub limit: Option<SafeText>,
+    /// Fields that are not shown in full.
+    pub masked: Vec<Masked>,
+}
+
+/// A field that is not shown in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked {
+    /// Its path.
+    pub path: FieldPath,
+    /// The view it is shown under.
+    pub view: View,
+    /// What keeps the caller from seeing more, for roles that may know.
+    pub rule: Option<SafeText>,
 }
 
 /// Metadata as stored.

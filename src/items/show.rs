@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use crate::base::id::ItemId;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::{CanonicalValue, class_of};
+use crate::catalog::sight::Altered;
 use crate::catalog::view::View;
+use crate::gate::call::Call;
 use crate::gate::refusal::{Access, Refusal, State};
 use crate::gate::standpoint::Standpoint;
 use crate::gate::txn::{Fault, Reads};
-use crate::gate::vault::Vault;
 use crate::policy::decide::Permit;
 use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
-use super::model::{ItemView, Metadata};
+use super::model::{ItemView, Masked, Metadata};
 use super::record::{ItemRow, OpenSubject, StoredItem, decode_item, decode_notes, item_key};
 
 /// The permit for an item of a subject, checked against the view asked for.
@@ -50,21 +51,31 @@ pub fn find(reads: &dyn Reads, subject: &OpenSubject, id: ItemId, version: u64) 
     }
 }
 
-/// Opens an item and masks it to a view.
+/// Which fields are not shown in full, and why; the rules only to who may know them.
+pub fn masked(altered: Vec<Altered>, (permit, view): (&Permit, View), tells_rules: bool) -> Vec<Masked> {
+    let each = altered.into_iter().map(|Altered { path, view: shown }| Masked {
+        path,
+        view: shown,
+        rule: tells_rules.then(|| permit.field_limit(view, shown)),
+    });
+    each.collect()
+}
+
+/// Opens an item and masks it to what [`permit`] granted.
 pub fn show(
     reads: &dyn Reads,
-    vault: &Vault,
+    call: &Call,
     subject: &OpenSubject,
     item: &StoredItem,
-    view: View,
+    (permit, view): (&Permit, View),
     fields: &[String],
 ) -> Result<ItemView, Fault> {
     let head = &item.head;
-    let content = item.open(reads, vault.id(), subject.tree())?;
+    let content = item.open(reads, call.recorder().vault(), subject.tree())?;
     let class = class_of(head.class.as_str()).ok_or(Fault::Torn)?;
     let value = CanonicalValue::decode(head.class, content.value.expose()).map_err(|_| Fault::Torn)?;
     let selection = class.select(fields.iter().map(String::as_str));
-    let (value, masked) = value.show(view, &selection);
+    let (value, altered) = value.show(&permit.sight(view), &selection);
     let metadata = match view {
         View::Exists | View::Last4 => None,
         View::Masked | View::Plain => Some(Metadata {
@@ -88,8 +99,7 @@ pub fn show(
         view,
         value,
         metadata,
-        masked,
-        limit: None,
+        masked: masked(altered, (permit, view), call.may_know_rules()),
     })
 }
 

@@ -13,6 +13,7 @@ use super::rules::Rules;
 use super::schema::KNOWLEDGE;
 use crate::base::limits::{ANSWERS_MAX, DECISION_LABEL_BYTES_MAX, DECISIONS_MAX};
 use crate::base::log_safe::{LogSafe, SafeText};
+use crate::catalog::sight::{FieldCaps, Sight};
 use crate::catalog::view::View;
 
 /// The permission to act, up to a view. Only [`Rules::decide`] makes one.
@@ -20,8 +21,12 @@ use crate::catalog::view::View;
 pub struct Permit {
     view: View,
     rule: SafeText,
-    /// The purpose in the registry, if its cap and no rule set the view.
-    cap: Option<SafeText>,
+    /// The purpose in the registry.
+    catalog: SafeText,
+    /// Whether its cap and no rule set the view.
+    capped: bool,
+    /// Fields of which the purpose shows less.
+    fields: FieldCaps,
 }
 
 impl Permit {
@@ -35,13 +40,33 @@ impl Permit {
         &self.rule
     }
 
+    /// Whether nothing of a value is kept from the caller, where nobody sees more than `most` of its class.
+    pub fn sees_all_of(&self, most: View) -> bool {
+        self.view >= most && self.fields.is_empty()
+    }
+
+    /// Fields of which the purpose shows less, each with its view.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, View)> {
+        self.fields.iter()
+    }
+
+    /// What a caller sees who is shown `view`.
+    pub fn sight(&self, view: View) -> Sight {
+        Sight::new(view, self.fields.clone())
+    }
+
+    /// What keeps a caller who is shown `view` from seeing more of a field that is shown as `field`.
+    pub fn field_limit(&self, view: View, field: View) -> SafeText {
+        if field < view { self.catalog.clone() } else { self.limit(view) }
+    }
+
     /// What keeps a caller who is shown `view` from seeing more: `call:view` where it asked for less than it may,
     /// `catalog:PURPOSE` where the registry caps the purpose, else the rule that permits no more.
     pub fn limit(&self, view: View) -> SafeText {
         if view < self.view {
             return SafeText::constant("call:view");
         }
-        self.cap.clone().unwrap_or_else(|| self.rule.clone())
+        if self.capped { self.catalog.clone() } else { self.rule.clone() }
     }
 }
 
@@ -132,9 +157,12 @@ impl Rules {
 
     fn judge(&self, question: &Question) -> Verdict {
         const VIEWS: [View; 4] = [View::Plain, View::Masked, View::Last4, View::Exists];
-        let cap = match &question.resource {
-            Resource::Vault | Resource::Subject(_) => Some(View::Plain),
-            Resource::Data { class, .. } => self.registry().cap(&question.purpose, *class),
+        let (cap, fields) = match &question.resource {
+            Resource::Vault | Resource::Subject(_) => (Some(View::Plain), FieldCaps::default()),
+            Resource::Data { class, .. } => {
+                let purpose = &question.purpose;
+                (self.registry().cap(purpose, *class), self.registry().field_caps(purpose, *class))
+            }
         };
         let cap = cap.ok_or(Denial { cause: Cause::Rules, rules: Vec::new() })?;
         let mut denied = Vec::new();
@@ -142,8 +170,8 @@ impl Rules {
             let answer = self.policies().ask(question, view);
             if let (true, Some(rule)) = (answer.permitted, answer.rules.first()) {
                 let capped = view == cap && cap < View::Plain;
-                let cap = capped.then(|| SafeText::of(&Cap(question.purpose.as_str())));
-                return Ok(Permit { view, rule: rule.clone(), cap });
+                let catalog = SafeText::of(&Cap(question.purpose.as_str()));
+                return Ok(Permit { view, rule: rule.clone(), catalog, capped, fields });
             }
             denied = answer.rules;
         }

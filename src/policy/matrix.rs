@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::caller::RoleId;
+use super::decide::Permit;
 use super::question::{Question, Resource, Standing};
 use super::rules::Rules;
 use crate::catalog::class::{ClassDef, ClassId};
@@ -64,25 +65,32 @@ pub fn markdown(rules: &Rules) -> String {
     text
 }
 
-fn data_cell(asked: &impl Fn(Action, Resource) -> Option<View>, role: RoleId, class: ClassId) -> String {
+fn data_cell(asked: &impl Fn(Action, Resource) -> Option<Permit>, role: RoleId, class: ClassId) -> String {
     let data = || Resource::Data { class, standing: Standing::blank(role), objected: false, kept: false };
     let may = |action| asked(action, data());
     let mut words = Vec::new();
-    words.extend(may(Action::GetItem).map(|view| format!("reads {view}")));
+    words.extend(may(Action::GetItem).map(|permit| reads(&permit)));
     let needed = class_of(class.as_str()).map_or(View::Plain, ClassDef::view_max);
-    words.extend(may(Action::PutItem).filter(|view| *view >= needed).map(|_| "writes".to_owned()));
+    words.extend(may(Action::PutItem).filter(|permit| permit.sees_all_of(needed)).map(|_| "writes".to_owned()));
     words.extend(may(Action::DeleteItem).map(|_| "deletes".to_owned()));
     words.join(", ")
 }
 
+fn reads(permit: &Permit) -> String {
+    let view = permit.view();
+    let lower = permit.fields().filter(|(_, cap)| *cap < view).map(|(path, cap)| format!("{path} {cap}"));
+    let lower = lower.collect::<Vec<_>>().join(", ");
+    if lower.is_empty() { format!("reads {view}") } else { format!("reads {view} ({lower})") }
+}
+
 /// The methods that are open about something that has no class.
-fn methods(asked: &impl Fn(Action, Resource) -> Option<View>, about: &Resource) -> String {
+fn methods(asked: &impl Fn(Action, Resource) -> Option<Permit>, about: &Resource) -> String {
     let open = Action::ALL.iter().filter(|action| asked(**action, about.clone()).is_some());
     open.map(|action| action.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn ask(rules: &Rules, role: RoleId, purpose: &Purpose, action: Action, resource: Resource) -> Option<View> {
+fn ask(rules: &Rules, role: RoleId, purpose: &Purpose, action: Action, resource: Resource) -> Option<Permit> {
     let caller = "dns:anyone".parse().ok()?;
     let question = Question { caller, role, purpose: purpose.id.clone(), action, ticket: false, resource };
-    rules.decide(&question).as_ref().as_ref().ok().map(|permit| permit.view())
+    rules.decide(&question).as_ref().as_ref().ok().cloned()
 }

@@ -1,7 +1,7 @@
 //! Questions about access.
 
 use super::super::{proto, status};
-use super::item::whole;
+use super::item::{masked, whole};
 use super::{At, Faults, subject};
 use crate::base::limits::{IDENTITY_BYTES_MAX, REGISTRY_ID_BYTES_MAX};
 use crate::gate::refusal::{FaultReason, Refusal};
@@ -65,17 +65,11 @@ pub fn method(operation: &str) -> Option<Action> {
 /// What the call would be answered.
 pub fn explained(explanation: Explanation) -> proto::CheckAccessResponse {
     let view = explanation.view.map_or(proto::View::Unspecified, super::view);
-    let limit = explanation.limit.as_ref().map(|limit| limit.as_str().to_owned()).unwrap_or_default();
-    let masked = explanation.masked.iter().map(|path| proto::MaskedField {
-        path: path.as_str().to_owned(),
-        view: view.into(),
-        rule_id: limit.clone(),
-    });
     proto::CheckAccessResponse {
         allowed: explanation.reason.is_none(),
         reason: explanation.reason.map_or(0, |reason| i32::from(reason.number())),
         view: view.into(),
-        masked_fields: masked.collect(),
+        masked_fields: explanation.masked.iter().map(masked).collect(),
         rule_ids: explanation.rules.iter().map(|rule| rule.as_str().to_owned()).collect(),
         policy_version: explanation.version.as_ref().map(status::version_text).unwrap_or_default(),
     }

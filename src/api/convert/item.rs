@@ -6,7 +6,8 @@ use crate::base::id::SubjectId;
 use crate::base::limits::{PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::{
-    Delete, Erasure, ErasureState, ItemQuery, ItemView, ListPage, ListQuery, NewItem, Stamp, SubjectRef, Update, Wait,
+    Delete, Erasure, ErasureState, ItemQuery, ItemView, ListPage, ListQuery, Masked, NewItem, Stamp, SubjectRef,
+    Update, Wait,
 };
 
 /// An item to be created.
@@ -128,8 +129,6 @@ pub fn deleted(deleted: Erasure) -> proto::DeleteItemResponse {
 /// An item as far as its caller may see it.
 pub fn item(view: ItemView) -> proto::Item {
     let shown = super::view(view.view).into();
-    let rule = view.limit.as_ref().map(|limit| limit.as_str().to_owned()).unwrap_or_default();
-    let masked = |path: &str| proto::MaskedField { path: path.to_owned(), view: shown, rule_id: rule.clone() };
     proto::Item {
         subject_id: view.subject.to_string(),
         item_id: view.item.to_string(),
@@ -142,9 +141,18 @@ pub fn item(view: ItemView) -> proto::Item {
         metadata: view.metadata.map(metadata::metadata),
         value: view.value.map(value::shown),
         view: shown,
-        masked_fields: view.masked.iter().map(|path| masked(path.as_str())).collect(),
+        masked_fields: view.masked.iter().map(masked).collect(),
         restricted: view.restricted,
         receipt_id: String::new(),
+    }
+}
+
+/// A field that is not shown in full.
+pub(super) fn masked(masked: &Masked) -> proto::MaskedField {
+    proto::MaskedField {
+        path: masked.path.as_str().to_owned(),
+        view: super::view(masked.view).into(),
+        rule_id: masked.rule.as_ref().map(|rule| rule.as_str().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -51,7 +51,6 @@ fn item_view(class: &ClassDef, value: Option<ItemValue>, metadata: Option<model:
         value,
         metadata,
         masked: Vec::new(),
-        limit: None,
     }
 }
 

@@ -23,7 +23,7 @@ pub use usage_event::UsageEvent;
 
 use super::class::{ClassDef, ClassId, Identifier, Selection};
 use super::mask::Masker;
-use super::path::FieldPath;
+use super::sight::{Altered, Sight};
 use super::validate::{Check, Violations};
 use super::view::View;
 use crate::base::codec::{Malformed, Reader};
@@ -105,11 +105,10 @@ pub fn class_of(id: &str) -> Option<&'static ClassDef> {
     CLASSES.iter().find(|class| class.id.as_str() == id)
 }
 
-/// The fields that a view of a class does not show in full, whatever a value holds. `EXISTS` shows nothing and lists
-/// none.
-pub fn hidden_fields(class: ClassId, view: View) -> Vec<FieldPath> {
-    let mut masker = Masker::survey(view);
-    if let Some(blank) = ItemValue::blank(class).filter(|_| view > View::Exists) {
+/// The fields that are not shown in full, whatever a value of the class holds. `EXISTS` shows nothing and lists none.
+pub fn hidden_fields(class: ClassId, sight: &Sight) -> Vec<Altered> {
+    let mut masker = Masker::survey(sight);
+    if let Some(blank) = ItemValue::blank(class).filter(|_| sight.view() > View::Exists) {
         blank.masked(&mut masker);
     }
     masker.into_altered()
@@ -164,21 +163,20 @@ impl CanonicalValue {
         Ok(Self(value))
     }
 
-    /// What a view shows of the value, and the paths of the fields that it altered or left out. Fields outside the
+    /// What is seen of the value, and the fields that were altered or left out. Fields outside the
     /// selection are absent and not listed. `EXISTS` shows nothing at all.
-    pub fn mask(&self, view: View, selection: &Selection) -> (Option<ItemValue>, Vec<FieldPath>) {
-        if view == View::Exists {
+    pub fn mask(&self, sight: &Sight, selection: &Selection) -> (Option<ItemValue>, Vec<Altered>) {
+        if sight.view() == View::Exists {
             return (None, Vec::new());
         }
-        let mut masker = Masker::new(view, selection);
+        let mut masker = Masker::new(sight, selection);
         let masked = self.0.masked(&mut masker);
         (Some(masked), masker.into_altered())
     }
 
-    /// As [`CanonicalValue::mask`], for a value that is not needed any more: where a view shows all of it, nothing is
-    /// copied.
-    pub fn show(self, view: View, selection: &Selection) -> (Option<ItemValue>, Vec<FieldPath>) {
-        if view == View::Plain && selection.is_all() { (Some(self.0), Vec::new()) } else { self.mask(view, selection) }
+    /// As [`CanonicalValue::mask`], for a value that is not needed any more: where all of it is seen, nothing is copied.
+    pub fn show(self, sight: &Sight, selection: &Selection) -> (Option<ItemValue>, Vec<Altered>) {
+        if sight.is_whole() && selection.is_all() { (Some(self.0), Vec::new()) } else { self.mask(sight, selection) }
     }
 
     /// When what it tells of took place; every value of a class that is kept as events says so.

@@ -1,14 +1,15 @@
 use super::samples;
 use crate::catalog::class::Selection;
 use crate::catalog::classes::access_event::AccessEvent;
-use crate::catalog::classes::{CLASSES, CanonicalValue, ItemValue};
+use crate::catalog::classes::{CLASSES, CanonicalValue, ItemValue, hidden_fields};
 use crate::catalog::mask::{self, Masker};
+use crate::catalog::sight::{FieldCaps, Sight};
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
 
 fn shown(value: &CanonicalValue, view: View) -> (ItemValue, Vec<String>) {
-    let (masked, paths) = value.mask(view, &Selection::ALL);
-    (masked.expect("shown above EXISTS"), paths.iter().map(ToString::to_string).collect())
+    let (masked, paths) = value.mask(&view.into(), &Selection::ALL);
+    (masked.expect("shown above EXISTS"), paths.iter().map(|altered| altered.path.to_string()).collect())
 }
 
 fn lists(texts: &[Text]) -> Vec<&str> {
@@ -18,7 +19,7 @@ fn lists(texts: &[Text]) -> Vec<&str> {
 #[test]
 fn exists_shows_nothing() {
     for value in samples::all() {
-        let (masked, paths) = samples::valid(value).mask(View::Exists, &Selection::ALL);
+        let (masked, paths) = samples::valid(value).mask(&View::Exists.into(), &Selection::ALL);
         assert!(masked.is_none() && paths.is_empty());
     }
 }
@@ -28,21 +29,21 @@ fn a_value_is_shown_whole_under_plain_and_with_every_field_only() {
     for value in samples::all() {
         let value = samples::valid(value);
         let bytes = samples::bytes(&value);
-        let (Some(plain), paths) = value.show(View::Plain, &Selection::ALL) else { panic!("shown") };
+        let (Some(plain), paths) = value.show(&View::Plain.into(), &Selection::ALL) else { panic!("shown") };
         assert_eq!(samples::bytes(&samples::valid(plain)), bytes);
         assert!(paths.is_empty());
     }
     let contact = || samples::valid(ItemValue::Contact(samples::contact()));
     let part = contact().class().select(["full_name"]);
-    let (Some(ItemValue::Contact(part)), _) = contact().show(View::Plain, &part) else { panic!("a contact") };
+    let (Some(ItemValue::Contact(part)), _) = contact().show(&View::Plain.into(), &part) else { panic!("a contact") };
     assert_eq!(part.full_name.expose(), "Änne Großmüller");
     assert!(part.given_name.is_empty() && part.emails.is_empty() && part.birth_date.is_none());
-    let (Some(ItemValue::Contact(masked)), paths) = contact().show(View::Masked, &Selection::ALL) else {
+    let (Some(ItemValue::Contact(masked)), paths) = contact().show(&View::Masked.into(), &Selection::ALL) else {
         panic!("a contact")
     };
     assert_eq!(masked.full_name.expose(), "Ä*** G*********");
     assert!(!paths.is_empty());
-    assert!(contact().show(View::Exists, &Selection::ALL).0.is_none());
+    assert!(contact().show(&View::Exists.into(), &Selection::ALL).0.is_none());
 }
 
 #[test]
@@ -146,18 +147,74 @@ fn a_payment_shows_its_last_four_and_never_its_token() {
 fn only_the_fields_asked_for_are_shown() {
     let value = samples::valid(ItemValue::Contact(samples::contact()));
     let selection = value.class().select(["emails.address", "birth_date", "no_such_field"]);
-    let (Some(ItemValue::Contact(contact)), paths) = value.mask(View::Masked, &selection) else { panic!("a contact") };
+    let (Some(ItemValue::Contact(contact)), paths) = value.mask(&View::Masked.into(), &selection) else {
+        panic!("a contact")
+    };
     assert_eq!(contact.emails[0].address.expose(), "a****@example.com");
     assert!(contact.emails[0].label.is_empty() && !contact.emails[0].primary);
     assert!(contact.full_name.is_empty() && contact.phones.is_empty() && contact.addresses.is_empty());
-    assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["emails.address", "birth_date"]);
+    assert_eq!(
+        paths.iter().map(|altered| altered.path.to_string()).collect::<Vec<_>>(),
+        ["emails.address", "birth_date"]
+    );
+}
+
+/// Each field at its own view: the lower of the value's and of what the field may show.
+#[test]
+fn single_fields_show_less_than_the_rest() {
+    let value = || samples::valid(ItemValue::Payment(samples::payment()));
+    let class = value().class();
+    let caps = FieldCaps::default()
+        .with(class, "token", View::Masked)
+        .with(class, "cardholder_name", View::Exists)
+        .with(class, "billing_address", View::Last4);
+    let see = |view: View| {
+        let (shown, altered) = value().show(&Sight::new(view, caps.clone()), &Selection::ALL);
+        let Some(ItemValue::Payment(shown)) = shown else { panic!("a payment") };
+        (shown, altered.into_iter().map(|altered| (altered.path.to_string(), altered.view)).collect::<Vec<_>>())
+    };
+    let whole = samples::payment();
+    let (plain, altered) = see(View::Plain);
+    assert_eq!((plain.token.expose(), plain.cardholder_name.expose()), ("********", ""));
+    assert_eq!((plain.processor.expose(), plain.expiry_month), (whole.processor.expose(), whole.expiry_month));
+    let address = plain.billing_address.expect("a part stays, its fields do not");
+    assert!(address.lines.is_empty() && address.country_code.is_empty());
+    assert!(
+        altered.contains(&("token".into(), View::Masked))
+            && altered.contains(&("cardholder_name".into(), View::Exists))
+    );
+    assert!(
+        altered.contains(&("billing_address.country_code".into(), View::Last4))
+            && !altered.iter().any(|(path, _)| path == "processor")
+    );
+
+    let (middle, altered) = see(View::Masked);
+    assert_eq!((middle.token.expose(), middle.cardholder_name.expose()), ("********", ""));
+    assert!(
+        altered.contains(&("expiry_month".into(), View::Masked))
+            && altered.contains(&("cardholder_name".into(), View::Exists))
+    );
+    let (low, _) = see(View::Last4);
+    assert!(low.token.is_empty() && low.last_four.expose() == "4242", "a lower view of all stays lower");
+
+    // What is told of the class is what happens to a value of it.
+    let survey = hidden_fields(class.id, &Sight::new(View::Plain, caps.clone()));
+    let told: Vec<_> = survey.iter().map(|altered| (altered.path.to_string(), altered.view)).collect();
+    let (_, altered) = see(View::Plain);
+    assert!(altered.iter().all(|field| told.contains(field)), "{altered:?} in {told:?}");
+    assert!(
+        told.iter()
+            .all(|(path, _)| ["token", "cardholder_name"].contains(&path.as_str())
+                || path.starts_with("billing_address."))
+    );
 }
 
 #[test]
 fn every_class_lists_the_fields_it_masks() {
+    let sight = View::Plain.into();
     for (value, class) in samples::all().iter().zip(CLASSES) {
         assert_eq!(value.class().id, class.id, "a sample for each class, in order");
-        let mut masker = Masker::new(View::Plain, &Selection::ALL);
+        let mut masker = Masker::new(&sight, &Selection::ALL);
         value.masked(&mut masker);
         mask::assert_fields_are_listed(class, &masker);
     }

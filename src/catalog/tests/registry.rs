@@ -106,6 +106,37 @@ fn where_the_file_is_silent_the_class_decides() {
 }
 
 #[test]
+fn a_purpose_may_show_less_of_single_fields() {
+    let with = |fields: &str| {
+        let keys = "classes.contact = \"masked\"";
+        DEFAULT.replacen(keys, &format!("{keys}\nfields = {fields}"), 1)
+    };
+    let text = with(
+        "{ payment = { token = \"exists\", billing_address = \"last4\", \"billing_address.lines\" = \"exists\" } }",
+    );
+    let registry = Registry::parse(&text).expect("parses");
+    let class = |name| class_of(name).expect("a class").id;
+    let caps = |purpose: &str, name| {
+        let purpose = &registry.purpose(purpose).expect("a purpose").id;
+        registry.field_caps(purpose, class(name)).iter().collect::<Vec<_>>()
+    };
+    let found = caps("improvement", "payment");
+    assert!(found.contains(&("token", View::Exists)) && found.contains(&("billing_address.country_code", View::Last4)));
+    assert!(found.contains(&("billing_address.lines", View::Exists)));
+    assert!(caps("improvement", "contact").is_empty() && caps("service_delivery", "payment").is_empty());
+    for (fields, message) in [
+        ("{ payment = { tokens = \"exists\" } }", "purposes.improvement.fields.payment.tokens: the class has no such"),
+        ("{ payment = { token = \"masked\" } }", "fields.payment.token: a view lower than that of the class"),
+        ("{ payment = { token = \"none\" } }", "fields.payment.token: a view lower"),
+        ("{ government_id = { number = \"exists\" } }", "fields.government_id: the purpose's `classes` must name"),
+        ("{ genome = { a = \"exists\" } }", "unknown class genome"),
+    ] {
+        let said = error(&with(fields)).to_string();
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+#[test]
 fn a_class_that_purposes_name_needs_its_section() {
     let text = DEFAULT.split("[classes.document]").next().expect("the file before it");
     let said = error(text).to_string();
