@@ -35,6 +35,8 @@ pub mod slots;
 pub mod standpoint;
 pub mod status;
 pub mod take_over;
+pub mod throw_away;
+pub mod tokens;
 pub mod txn;
 #[cfg(feature = "unrecorded")]
 mod unrecorded;

@@ -98,6 +98,9 @@ pub struct Patience {
     pub epoch_delay: Duration,
 }
 
+/// The row that names the bindings recorded last.
+const BINDINGS: &[u8] = b"bindings";
+
 /// A row's key and its value; none if there is no such row.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
 
@@ -138,9 +141,29 @@ impl Vault {
     }
 
     /// Says who is bound to what from now on. It matters to approvals: whoever agreed must still have been entitled to
-    /// when the approval is used.
-    pub fn replace_bindings(&self, bindings: Arc<Bindings>) {
+    /// when the approval is used. To be called from a plain thread.
+    ///
+    /// # Durability
+    /// That the bindings changed, and to which version, is recorded before it takes effect: also where they were changed
+    /// while the vault did not run.
+    ///
+    /// # Errors
+    /// It could not be recorded; the old bindings stay in force.
+    pub fn replace_bindings(&self, bindings: Arc<Bindings>) -> Result<(), Refusal> {
+        let (version, count) = (bindings.version(), u32::try_from(bindings.len()).unwrap_or(u32::MAX));
+        let policy = self.rules().version();
+        let work = move |txn: &mut Txn<'_>| {
+            if txn.row(Space::Meta, BINDINGS)?.is_some_and(|row| row == version.as_bytes()) {
+                return Ok(());
+            }
+            txn.put(Space::Meta, BINDINGS, version.as_bytes());
+            let event = own_event(SafeText::constant("BindingsChanged"), txn.epoch())?;
+            txn.record(Event { policy, count, rule: SafeText::of(&version), ..event });
+            Ok(())
+        };
+        self.committer.commit_blocking(work, false)?;
         self.bindings.store(bindings);
+        Ok(())
     }
 
     /// A caller as the bindings in force have it.

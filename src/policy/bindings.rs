@@ -9,6 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::caller::{PersonName, RoleId, ServiceName, TrustDomain};
+use crate::base::codec::Writer;
+use crate::base::log_safe::LogSafe;
+use crate::crypto::hash::sha256;
 
 /// Who holds which roles, and whose SPIFFE identities are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +19,26 @@ pub struct Bindings {
     trust_domain: Option<TrustDomain>,
     bound: HashMap<ServiceName, Bound>,
 }
+
+/// Names a state of the bindings: the same for files that bind alike, whatever their order and comments. It tells that
+/// two identities are one person's, and nothing of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindingsVersion([u8; 8]);
+
+impl BindingsVersion {
+    /// As stored.
+    pub fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for BindingsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bindings:{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl LogSafe for BindingsVersion {}
 
 /// What one identity is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +114,29 @@ impl Bindings {
     /// The trust domain whose SPIFFE identities are believed; without one, none are.
     pub fn trust_domain(&self) -> Option<&TrustDomain> {
         self.trust_domain.as_ref()
+    }
+
+    /// Names this state.
+    pub fn version(&self) -> BindingsVersion {
+        let mut rows: Vec<_> = self.bound.iter().map(|(name, bound)| (name.to_string(), bound)).collect();
+        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut people: Vec<&PersonName> = Vec::new();
+        let mut writer = Writer::new().option(self.trust_domain.as_ref(), |w, domain| w.text(&domain.to_string()));
+        for (name, bound) in rows {
+            let mut roles: Vec<&str> = bound.roles.iter().map(|role| role.name()).collect();
+            roles.sort_unstable();
+            let person = bound.person.as_ref().map(|person| {
+                people.iter().position(|known| *known == person).unwrap_or_else(|| {
+                    people.push(person);
+                    people.len() - 1
+                })
+            });
+            writer = writer.text(&name).list(roles.into_iter(), |w, role| w.text(role));
+            writer = writer.option(person, |w, number| w.u64(number as u64));
+        }
+        let mut version = [0; 8];
+        version.copy_from_slice(&sha256(&[&writer.finish()])[..8]);
+        BindingsVersion(version)
     }
 
     /// How many identities are bound.
@@ -239,6 +285,31 @@ mod tests {
         assert!(person("dns:a").is_some() && person("dns:a") == person("dns:b"));
         assert_eq!((person("dns:c"), person("dns:d")), (None, None));
         assert!(!format!("{bindings:?}").contains("Kim"), "a name is not printed");
+    }
+
+    #[test]
+    fn a_version_names_who_may_act_and_nobodys_name() {
+        let row = |name: &str, roles: &str, more: &str| {
+            format!("[[binding]]\nidentity = \"dns:{name}\"\nroles = {roles}\n{more}\n")
+        };
+        let version = |rows: &[String]| Bindings::parse(&rows.concat()).unwrap().version();
+        let (kim, lee) = ("person = \"Kim\"", "person = \"Lee\"");
+        let base = [row("a", "[\"legal\", \"kyc\"]", kim), row("b", "[\"kyc\"]", lee)];
+        let same = ["# a remark\n".to_owned(), row("b", "[\"kyc\"]", lee), row("a", "[\"kyc\", \"legal\"]", kim)];
+        assert_eq!(version(&base), version(&same));
+        let renamed = [row("a", "[\"legal\", \"kyc\"]", lee), row("b", "[\"kyc\"]", kim)];
+        assert_eq!(version(&base), version(&renamed), "who they are does not enter");
+        for other in [
+            vec![base[0].clone()],
+            vec![row("a", "[\"legal\"]", kim), base[1].clone()],
+            vec![row("c", "[\"legal\", \"kyc\"]", kim), base[1].clone()],
+            vec![base[0].clone(), row("b", "[\"kyc\"]", kim)],
+            vec![base[0].clone(), row("b", "[\"kyc\"]", "")],
+            vec!["trust_domain = \"example.org\"\n".to_owned(), base[0].clone(), base[1].clone()],
+        ] {
+            assert_ne!(version(&base), version(&other));
+        }
+        assert!(version(&base).to_string().starts_with("bindings:"));
     }
 
     #[test]

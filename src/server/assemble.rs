@@ -29,6 +29,7 @@ use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
 use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::room::{Marks, Room};
+use crate::gate::throw_away;
 use crate::gate::vault::{Patience, Vault};
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
@@ -71,7 +72,17 @@ pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError>
         return Err("this program was built to measure reads without their record: it does not serve".into());
     }
     let accepts_e0 = mode == Mode::Dev || !config.slots.accept_grades.is_empty();
-    let vault = open(Parts { accepts_e0, ..parts(config, true)? })?;
+    let parts = Parts { accepts_e0, ..parts(config, true)? };
+    if mode == Mode::Serve && throw_away::is_marked(&*parts.engine)? {
+        let advice = "is a throw-away vault of lacuna dev, whose keys nobody has kept as keys must be; name another \
+                      store.dir, with new slots and a new outer key";
+        return Err(about(&config.store.dir, advice));
+    }
+    let is_new = throw_away::is_new(&*parts.engine)?;
+    let vault = open(parts)?;
+    if mode == Mode::Dev && is_new {
+        vault.mark_throw_away()?;
+    }
     check_grades(&vault, config, mode)?;
     Ok(vault)
 }
@@ -160,7 +171,7 @@ impl Doors {
 /// Starts both listeners over an open vault.
 pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode) -> Result<Service, StartError> {
     let Doors { tls, bindings, end_users } = doors;
-    vault.replace_bindings(bindings.current());
+    vault.replace_bindings(bindings.current())?;
     vault.end_users().trust(end_users.issuers());
     let readiness = Readiness::default();
     let hooks = Hooks {
@@ -209,8 +220,8 @@ impl Service {
     /// so in the log and as a metric.
     pub fn reload(&self) {
         let rules = read_rules(&self.files).and_then(|rules| Ok(self.vault.replace_rules(rules)?));
-        let bindings = self.bindings.reload();
-        self.vault.replace_bindings(self.bindings.current());
+        let bindings =
+            self.bindings.reload_once(|next| Ok::<_, StartError>(self.vault.replace_bindings(next.clone())?));
         self.numbers.reloaded(&[
             ("certificates", taken("certificates", self.tls.reload())),
             ("bindings", taken("bindings", bindings)),
@@ -244,11 +255,11 @@ fn start_outlets(
     mode: Mode,
     numbers: &OutletMetrics,
 ) -> Result<Outlets, StartError> {
-    let outlets = outlet::configured(&config.audit);
+    let outlets = outlet::configured(&config.audit)?;
     if outlets.is_empty() && mode == Mode::Serve {
         tracing::warn!(
             "checkpoints of the audit log go nowhere outside: whoever can change the store can change the log unseen. \
-             Set [audit] checkpoint_folder or checkpoint_log"
+             Set [audit] checkpoint_folder, checkpoint_url or checkpoint_log"
         );
     }
     Ok(Outlets::start(vault, outlets, Duration::from_secs(config.audit.checkpoint_seconds), numbers)?)

@@ -26,6 +26,17 @@ impl<T, E> Live<T, E> {
         self.current.load_full()
     }
 
+    /// Reads the files again, and puts what they say in force once `agreed` has agreed to it.
+    ///
+    /// # Errors
+    /// Whatever `load` and `agreed` say; the old value stays.
+    pub fn reload_once<F: From<E>>(&self, agreed: impl FnOnce(&Arc<T>) -> Result<(), F>) -> Result<(), F> {
+        let next = Arc::new((self.load)()?);
+        agreed(&next)?;
+        self.current.store(next);
+        Ok(())
+    }
+
     /// Reads the files again. Callers that hold the old value keep it.
     ///
     /// # Errors
@@ -54,5 +65,8 @@ mod tests {
         assert_eq!((live.reload(), *live.current()), (Err(-1), 1));
         file.store(2, Ordering::SeqCst);
         assert_eq!((live.reload(), *live.current()), (Ok(()), 2));
+        file.store(3, Ordering::SeqCst);
+        assert_eq!((live.reload_once(|next| Err::<(), i32>(**next * 10)), *live.current()), (Err(30), 2));
+        assert_eq!((live.reload_once(|_| Ok::<(), i32>(())), *live.current()), (Ok(()), 3));
     }
 }

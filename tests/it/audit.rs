@@ -317,7 +317,7 @@ async fn the_commands_list_follow_and_print_a_checkpoint() {
     tail.kill().expect("it runs");
     tail.wait().expect("ends");
     let entry: Value = serde_json::from_str(&line).expect("JSON");
-    assert_eq!(entry["operation"], json!("lacuna.v1.Vault/CreateSubject"));
+    assert_eq!(entry["operation"], json!("bindings.changed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

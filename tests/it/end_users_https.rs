@@ -149,6 +149,9 @@ async fn a_server_that_takes_its_time_is_left() {
     assert!(started.elapsed() < Duration::from_secs(20), "five seconds, and what a busy machine adds");
 }
 
+/// An answer that will not do, and what is said of it.
+type Bad = (fn() -> Answer, &'static str);
+
 /// A vault whose issuer of people's tokens publishes its keys at an https server of the test's.
 struct Dashboard {
     vault: TestVault,
@@ -218,7 +221,7 @@ async fn old_keys_stay_while_the_server_is_not_itself_and_new_ones_come_when_it_
     at.refuses_keys(1, "check ca_file, and that the certificate names the host").await;
     at.site.https.show(config(&certificate(&at.site.authority), None));
     let mut told = 1;
-    let bad: [(fn() -> Answer, &str); 4] = [
+    let bad: [Bad; 4] = [
         (|| ok(b"<html>down for maintenance</html>"), "kept as they were"),
         (|| ok(b"{\"keys\":[]}"), "kept as they were"),
         (|| status("503 Later", ""), "HTTP status 503"),

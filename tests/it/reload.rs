@@ -1,5 +1,6 @@
 //! Files that are read again while connections stay open: certificates, bindings, catalog and policies.
 
+use lacuna::api::proto::audit_client::AuditClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use lacuna::base::time::{Clock as _, SystemClock};
@@ -115,6 +116,50 @@ async fn a_caller_that_is_no_longer_bound_is_refused_on_its_open_connection() {
     assert!(!item.is_stale("bindings"));
     assert_eq!(item.view(&service).await, "MASKED", "it has another role now");
     assert_eq!(item.vault.program().metric(ACCEPTED), connections, "no connection was made anew");
+}
+
+/// Who may act is as important as the rules: each change of it is an entry of the log, once, also one that was made while
+/// the vault did not run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_bindings_is_an_entry_of_the_log() {
+    let mut item = Item::make().await;
+    let changes = async |item: &Item| {
+        let request = ListEntriesRequest {
+            context: item.vault.context("security"),
+            filter: Some(AuditFilter { operations: vec!["bindings.changed".into()], ..Default::default() }),
+            ..Default::default()
+        };
+        let pages = AuditClient::new(item.vault.service(Some("auditor"))).list_entries(request).await;
+        let pages = item.vault.gather(pages.expect("lists").into_inner()).await.expect("pages");
+        pages
+            .into_iter()
+            .flat_map(|page| page.entries)
+            .map(|entry| (entry.rule_id, entry.item_count))
+            .collect::<Vec<_>>()
+    };
+    let first = changes(&item).await;
+    assert!(first.len() == 1 && first[0].0.starts_with("bindings:") && first[0].1 > 0, "{first:?}");
+    item.edit("tls/bindings.toml", |text| format!("# a remark changes nobody's rights\n{text}"));
+    item.vault.program().reload();
+    assert_eq!(changes(&item).await, first);
+    item.edit("tls/bindings.toml", |text| text.replace("dev.lacuna.invalid/support\"", "dev.lacuna.invalid/left\""));
+    item.vault.program().reload();
+    let second = changes(&item).await;
+    assert!(second.len() == 2 && second[0] == first[0] && second[1].0 != first[0].0, "{second:?}");
+    item.edit("tls/bindings.toml", |text| text.replace("[\"service\"]", "[\"everything\"]"));
+    item.vault.program().reload();
+    assert_eq!(changes(&item).await, second, "a bad file changes nothing");
+
+    item.edit("tls/bindings.toml", |text| text.replace("[\"everything\"]", "[\"service\"]"));
+    item.vault.stop();
+    item.edit("tls/bindings.toml", |text| text.replace("dev.lacuna.invalid/left\"", "dev.lacuna.invalid/support\""));
+    item.vault.run("");
+    let third = changes(&item).await;
+    assert_eq!(third.len(), 3, "while it did not run");
+    assert_eq!((&third[..2], &third[2]), (&second[..], &first[0]), "as they were: the same version");
+    item.vault.kill();
+    item.vault.run("");
+    assert_eq!(changes(&item).await, third, "a start alone is no change");
 }
 
 #[tokio::test(flavor = "multi_thread")]

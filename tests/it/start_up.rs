@@ -60,7 +60,8 @@ impl Installation {
         self.dir.path().join(name)
     }
 
-    fn write_private(&self, name: &str, text: &str) {
+    /// Writes a file that only its owner may read.
+    pub fn write_private(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("written");
         fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).expect("mode");
     }
@@ -104,10 +105,15 @@ impl Installation {
 
     /// Runs a command as one of [`CLIENTS`].
     pub fn run(&self, role: &str, words: &[&str]) -> Ran {
+        self.run_with(role, words, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn run_with(&self, role: &str, words: &[&str], variables: &[(&str, &str)]) -> Ran {
         let file = |name: String| self.path(&name).to_str().expect("UTF-8").to_owned();
         let [ca, cert, key] = ["ca.pem".to_owned(), format!("{role}.pem"), format!("{role}.key")].map(file);
         let options = ["--address", &self.address, "--ca", &ca, "--cert", &cert, "--key", &key];
-        run(&[words, &["--server-name", "localhost", "--output", "json"], &options].concat(), "", &[])
+        run(&[words, &["--server-name", "localhost", "--output", "json"], &options].concat(), "", variables)
     }
 
     fn refused(&self, words: &str) {
@@ -208,6 +214,54 @@ fn serve_refuses_the_certificates_of_dev_and_creates_nothing() {
     }
     refuses(&["serve", "--config"], &dev.path().join("lacuna.toml"), "throw-away certificate of lacuna dev");
     assert!(!installation.path("data").exists() && !installation.path("slot-a").exists());
+}
+
+#[test]
+fn serve_refuses_the_issuer_of_dev_and_creates_nothing() {
+    let (installation, dev) = (Installation::new(), tempfile::tempdir().expect("a folder"));
+    drop(Program::start(dev.path(), ""));
+    fs::copy(dev.path().join("end-users/jwks.json"), installation.path("jwks.json")).expect("copied");
+    let issuer = "[[end_users]]\nissuer = \"https://dev.lacuna.invalid\"\naudience = \"lacuna-dev\"\n\
+                  jwks_file = \"jwks.json\"\n\n[files]";
+    installation.change_config("[files]", issuer);
+    let words = "holds a throw-away key of lacuna dev; use your own issuer's";
+    installation.refused(words);
+    assert!(!installation.path("data").exists() && !installation.path("slot-a").exists());
+
+    // Beside keys of one's own it is refused too, also while the vault runs: what is in force stays.
+    let own = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"own",
+                  "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let both = fs::read_to_string(installation.path("jwks.json")).expect("is there").replacen(
+        "{\"keys\":[",
+        &format!("{},", own.trim_end_matches("]}")),
+        1,
+    );
+    fs::write(installation.path("jwks.json"), &both).expect("written");
+    installation.refused(words);
+    fs::write(installation.path("jwks.json"), own).expect("written");
+    let _serving = installation.serve();
+}
+
+#[test]
+fn serve_refuses_the_store_the_slots_and_the_outer_key_of_dev() {
+    let (installation, dev) = (Installation::new(), tempfile::tempdir().expect("a folder"));
+    drop(Program::start(dev.path(), ""));
+    // Everything of the throw-away vault, under certificates that are in order.
+    let parts = [("data", "data"), ("slot-a", "slots/a"), ("slot-b", "slots/b"), ("outer.key", "outer.key")];
+    for (ours, theirs) in parts {
+        installation.change_config(&format!("\"{ours}\""), &format!("\"{}\"", dev.path().join(theirs).display()));
+        if ours == "slot-b" {
+            installation.change_config("passphrase_file = \"phrase\"", "file = \"outer.key\"");
+        }
+    }
+    let before = fs::read(dev.path().join("slots/a")).expect("a slot");
+    installation.refused("is a throw-away vault of lacuna dev");
+    assert_eq!(fs::read(dev.path().join("slots/a")).expect("a slot"), before);
+    drop(Program::start(dev.path(), ""));
+
+    // Its slots without its store belong to another vault.
+    installation.change_config(&dev.path().join("data").display().to_string(), "data");
+    installation.refused("the store is empty: if this vault is not new, its store is elsewhere");
 }
 
 fn log_size(dir: &Path) -> u64 {

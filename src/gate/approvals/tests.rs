@@ -51,8 +51,12 @@ impl Bench {
             clock: clock.clone(),
             patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
         };
-        let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");
-        vault.replace_bindings(Arc::new(Bindings::parse(PEOPLE).expect("bindings")));
+        let open = move || {
+            let vault = open(parts).expect("opens");
+            vault.replace_bindings(Arc::new(Bindings::parse(PEOPLE).expect("bindings"))).expect("records");
+            vault
+        };
+        let vault = std::thread::spawn(open).join().expect("opens");
         Self { vault, clock, engine, _dir: dir }
     }
 

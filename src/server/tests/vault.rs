@@ -100,7 +100,8 @@ impl Whole {
     }
 
     fn start(&self) -> Service {
-        serve_vault(self.vault(), Doors::open(&self.config, Mode::Dev).unwrap(), &self.config, Mode::Dev).unwrap()
+        let doors = Doors::open(&self.config, Mode::Dev).unwrap();
+        tokio::task::block_in_place(|| serve_vault(self.vault(), doors, &self.config, Mode::Dev)).unwrap()
     }
 
     async fn channel(&self, service: &Service) -> Channel {
