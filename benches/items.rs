@@ -62,7 +62,11 @@ fn vault(folder: &Path) -> Arc<Vault> {
         outer: Source::Key(Secret::copied(&[2; 32])),
         rules: Rules::shipped().expect("the shipped registry"),
         clock: Arc::new(SystemClock),
-        patience: Patience { drain: Duration::from_millis(250), epoch_delay: Duration::from_secs(1) },
+        patience: Patience {
+            drain: Duration::from_millis(250),
+            epoch_delay: Duration::from_secs(1),
+            finds_per_minute: 100,
+        },
     })
     .expect("a new vault")
 }

@@ -4,6 +4,7 @@
 //! never a text that came with a request or from storage.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -107,6 +108,7 @@ struct Verdict {
     approval: Option<ApprovalId>,
     slot: Option<SlotId>,
     request: Option<RequestId>,
+    retry_after: Duration,
 }
 
 struct Violation {
@@ -127,6 +129,7 @@ impl Verdict {
             approval: None,
             slot: None,
             request: None,
+            retry_after: RETRY_AFTER,
         }
     }
 
@@ -159,6 +162,7 @@ impl Verdict {
             | Refusal::Approving(_)
             | Refusal::Slots(_)
             | Refusal::Unavailable(_) => verdict,
+            Refusal::RateLimited { retry_after } => Self { retry_after: *retry_after, ..verdict },
         }
     }
 
@@ -217,7 +221,7 @@ impl Verdict {
             details.set_bad_request(violations.collect::<Vec<_>>());
         }
         if traits.retryable {
-            details.set_retry_info(Some(RETRY_AFTER));
+            details.set_retry_info(Some(self.retry_after));
         }
         Status::with_error_details(Code::from_i32(traits.code), self.message(left_out), details)
     }

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::batch::{self, GetBatch};
-use super::convert::{access, item, subject};
+use super::convert::{access, find, item, subject};
 use super::enter::{NoAnswers, enter, not_built, not_built_stream, refuse};
 use super::proto::vault_server;
 use super::proto::*;
@@ -120,7 +120,9 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<FindSubjectsRequest>,
     ) -> Result<Response<FindSubjectsResponse>, Status> {
-        not_built(&self.vault, request).await
+        let (call, query) = enter(&self.vault, request).await?.convert(&self.vault, find::query).await?;
+        let page = items::find::find(&self.vault, &call, query).await.map_err(refuse(&call))?;
+        Ok(Response::new(find::page(page)))
     }
 
     type RecordEventsStream = NoAnswers<RecordEventsResponse>;

@@ -83,6 +83,17 @@ pub const VIOLATION_BYTES_MAX: usize = 3 * 1024;
 /// The same for one entry of a batch.
 pub const ENTRY_VIOLATION_BYTES_MAX: usize = 1024;
 
+// --- Finding people ---------------------------------------------------------------------------------------------
+
+/// Different identifiers that one caller may look for in any minute, unless configured.
+pub const FINDS_PER_MINUTE: usize = 1_000;
+/// Most that can be configured.
+pub const FINDS_PER_MINUTE_CEILING: usize = 100_000;
+/// Things asked about that are remembered for a minute, over all callers.
+pub const RATES_REMEMBERED_MAX: usize = 256 * 1024;
+/// Index rows of one identifier that one call follows.
+pub const FIND_ROWS_MAX: usize = 1_000;
+
 // --- Time of a call ---------------------------------------------------------------------------------------------
 
 /// Time until a call's answer is complete; a caller's own deadline can only shorten it.

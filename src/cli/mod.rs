@@ -10,6 +10,7 @@ mod dev;
 mod dev_token;
 mod failure;
 mod files;
+mod find;
 mod item;
 mod item_table;
 mod json;

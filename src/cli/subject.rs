@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::remote::{Remote, SERVICE};
-use super::{files, json, show};
+use super::{files, find, json, show};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{CreateSubjectRequest, GetSubjectRequest, SubjectRef, subject_ref};
 
@@ -15,6 +15,8 @@ pub enum Command {
     Create(Create),
     /// Show what is known about a subject itself; no values.
     Get(Get),
+    /// Find subjects by an identifier that stands in a file.
+    Find(find::Arguments),
 }
 
 /// What `subject create` is told.
@@ -59,7 +61,7 @@ impl Subject {
     pub fn reference(&self) -> Result<Option<SubjectRef>, Failure> {
         let reference = match (&self.id, &self.external_id_file) {
             (Some(id), _) => Some(subject_ref::Ref::SubjectId(id.clone())),
-            (None, Some(path)) => Some(subject_ref::Ref::ExternalId(external_id(path)?)),
+            (None, Some(path)) => Some(subject_ref::Ref::ExternalId(text_of(path)?)),
             (None, None) => None,
         };
         Ok(reference.map(|reference| SubjectRef { r#ref: Some(reference) }))
@@ -71,6 +73,7 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Create(arguments) => create(arguments),
         Command::Get(arguments) => get(arguments),
+        Command::Find(arguments) => find::run(arguments),
     }
 }
 
@@ -83,7 +86,7 @@ fn create(arguments: &Create) -> Result<(), Failure> {
         return Err(Failure::failed("the value has a context; give it by options, such as --purpose"));
     }
     if let Some(path) = &arguments.external_id_file {
-        request.external_id = external_id(path)?;
+        request.external_id = text_of(path)?;
     }
     request.labels.extend(arguments.labels.iter().cloned());
     let answer = arguments.remote.call(SERVICE, async |session| {
@@ -103,7 +106,7 @@ fn get(arguments: &Get) -> Result<(), Failure> {
 }
 
 /// The text of a file without the line feed at its end.
-pub(super) fn external_id(path: &Path) -> Result<String, Failure> {
+pub(super) fn text_of(path: &Path) -> Result<String, Failure> {
     let bytes = files::read(path)?;
     // Exposed to become a field of the request.
     let text = std::str::from_utf8(bytes.expose());

@@ -52,6 +52,10 @@ labels! {
     INDEX_PLACE = "lacuna/1/index/place";
     /// Additional data of an index row.
     INDEX_ROW = "lacuna/1/index/row";
+    /// Additional data of a page token of a search for people.
+    FIND_PAGE = "lacuna/1/find/page";
+    /// The code under which it is remembered for a minute whom a caller looked for.
+    FIND_RATE = "lacuna/1/find/rate";
     /// The per-period subject token in audit leaves.
     AUDIT_TOKEN = "lacuna/1/audit/token";
     /// The key that seals details under a subject's audit key or a day's key.

@@ -23,6 +23,7 @@ mod periods;
 pub mod persons;
 mod places;
 pub mod publication;
+pub mod rates;
 pub mod readings;
 pub mod receipts;
 pub mod record;
@@ -35,7 +36,10 @@ pub mod slots;
 pub mod standpoint;
 pub mod status;
 pub mod take_over;
+<<<<<<< HEAD
 pub mod throw_away;
+=======
+>>>>>>> 47274c4 (FindSubjects: people by email address, phone number, document number or the caller's own id)
 pub mod tokens;
 pub mod txn;
 #[cfg(feature = "unrecorded")]

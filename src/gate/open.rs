@@ -17,6 +17,7 @@ use super::pages::StoredPages;
 use super::persons::Persons;
 use super::places::{self, Places};
 use super::publication::Readers;
+use super::rates::Rates;
 use super::readings::Readings;
 use super::refusal::Refusal;
 use super::room::Room;
@@ -33,6 +34,7 @@ use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::limits::OPEN_PAGES_BYTES_MAX;
 use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
+use crate::crypto::label;
 use crate::crypto::rng::{self, RandomFailed};
 use crate::crypto::sign::Signer;
 use crate::keys::epoch::State;
@@ -277,6 +279,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         closing: std::sync::atomic::AtomicBool::new(false),
         clock: parts.clock,
         index,
+        finds: Rates::new(label::FIND_RATE, parts.patience.finds_per_minute).map_err(Refusal::from)?,
         receipts,
         store_bytes: parts.store_bytes,
         room,

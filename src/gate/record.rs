@@ -176,6 +176,7 @@ fn decision_of(refusal: &Refusal) -> Decision {
     match refusal {
         Refusal::Access(Access::RoleRequired | Access::PurposeRequired)
         | Refusal::Invalid(_)
+        | Refusal::RateLimited { .. }
         | Refusal::Unavailable(Unavailable::IdentityProvider) => Decision::NotAsked,
         Refusal::Access(_) | Refusal::Approving(Approving::NoPerson | Approving::Own) => Decision::Denied,
         Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) | Refusal::Unavailable(_) => Decision::Permitted,
@@ -184,9 +185,12 @@ fn decision_of(refusal: &Refusal) -> Decision {
 
 fn outcome_of(refusal: &Refusal) -> Outcome {
     match refusal {
-        Refusal::Access(_) | Refusal::Invalid(_) | Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) => {
-            Outcome::Refused
-        }
+        Refusal::Access(_)
+        | Refusal::Invalid(_)
+        | Refusal::State(_)
+        | Refusal::Approving(_)
+        | Refusal::Slots(_)
+        | Refusal::RateLimited { .. } => Outcome::Refused,
         Refusal::Unavailable(_) => Outcome::Failed,
     }
 }

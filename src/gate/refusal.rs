@@ -1,6 +1,7 @@
 //! Everything a call can be refused with. One closed list, so that the wire's reasons are mapped without a default.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::audit::sequence;
 use crate::base::id::{ApprovalId, PolicyVersion, ReceiptId, SlotId};
@@ -28,6 +29,12 @@ pub enum Refusal {
     /// The vault's slots do not allow it.
     #[error(transparent)]
     Slots(#[from] Slots),
+    /// The caller asked for more than a minute allows.
+    #[error("too many different identifiers in a minute")]
+    RateLimited {
+        /// When there is room for one more.
+        retry_after: Duration,
+    },
     /// The vault cannot serve now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -357,6 +364,7 @@ impl Refusal {
             Self::State(state) => state.reason(),
             Self::Approving(approving) => approving.reason(),
             Self::Slots(slots) => slots.reason(),
+            Self::RateLimited { .. } => Reason::RateLimited,
             Self::Unavailable(unavailable) => unavailable.reason(),
         }
     }

@@ -18,6 +18,7 @@ use super::log::Log;
 use super::pages::{StoredPages, Uncached};
 use super::persons::Persons;
 use super::publication::Readers;
+use super::rates::Rates;
 use super::readings::Readings;
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
@@ -56,6 +57,7 @@ pub struct Vault {
     pub(super) days: ArcSwapOption<Days>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) index: Arc<Index>,
+    pub(super) finds: Rates,
     pub(super) receipts: VerifierKey,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) room: Arc<Room>,
@@ -96,6 +98,8 @@ pub struct Patience {
     pub drain: Duration,
     /// How long an erasure that nobody waits for may stay pending.
     pub epoch_delay: Duration,
+    /// How many different identifiers one caller may look for in a minute.
+    pub finds_per_minute: usize,
 }
 
 /// The row that names the bindings recorded last.
@@ -206,6 +210,11 @@ impl Vault {
     /// The blind index.
     pub fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    /// How many different identifiers callers may look for.
+    pub fn finds(&self) -> &Rates {
+        &self.finds
     }
 
     /// The public keys, as they are now.

@@ -170,6 +170,9 @@ impl About {
             Resources::SubjectAndData => Some(at.permit(person).map_err(|access| openly(action, access))?),
             Resources::Data => None,
         };
+        if let (Action::FindSubjects, Some((_, data)), Some(_)) = (action, &self.data, &permit) {
+            return Ok(plain(at.permit(data.clone())?.rule())); // by an identifier that items of the class hold
+        }
         let (class, data) = match (self.data, permit, group) {
             (_, Some(permit), Group::Read) | (None, Some(permit), _) => return Ok(plain(permit.rule())),
             (Some(data), _, _) => data,
@@ -214,6 +217,7 @@ fn told(call: &Call, judged: Result<Granted, Refusal>) -> Explanation {
                 | Refusal::State(_)
                 | Refusal::Approving(_)
                 | Refusal::Slots(_)
+                | Refusal::RateLimited { .. }
                 | Refusal::Unavailable(_) => None,
             };
             Explanation {

@@ -4,7 +4,7 @@ use crate::base::id::{ItemId, PolicyVersion, ReceiptId, SlotId, SubjectId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
 use crate::base::time::Timestamp;
-use crate::catalog::class::ClassId;
+use crate::catalog::class::{ClassId, Identifier};
 use crate::catalog::classes::ItemValue;
 use crate::catalog::path::FieldPath;
 use crate::catalog::text::Text;
@@ -429,4 +429,32 @@ pub struct PutDone {
     pub item: Option<Stamp>,
     /// Whether this entry created the subject.
     pub subject_created: bool,
+}
+
+/// Whom to look for.
+pub struct FindQuery {
+    /// By what.
+    pub identifier: Identifier,
+    /// How many at most; 0 for the default.
+    pub page_size: u32,
+    /// Continues an earlier page; empty for the first.
+    pub page_token: String,
+}
+
+/// Somebody who has the identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Match {
+    /// The subject.
+    pub subject: SubjectId,
+    /// The item that holds it; none where the subject itself does, or the caller may not know.
+    pub item: Option<ItemId>,
+}
+
+/// A page of those who were found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FindPage {
+    /// In no stated order.
+    pub matches: Vec<Match>,
+    /// For the next page; empty when nothing follows.
+    pub next_page_token: String,
 }

@@ -37,14 +37,13 @@ pub enum Resources {
 /// The group of a method, and what it is about.
 pub const fn kind_of(action: Action) -> (Group, Resources) {
     match action {
-        Action::GetSubject => (Group::Read, Resources::SubjectAndData),
+        Action::GetSubject | Action::FindSubjects => (Group::Read, Resources::SubjectAndData),
         Action::GetItem | Action::BatchGetItems | Action::ListItems => (Group::Read, Resources::Data),
         Action::CreateSubject => (Group::Write, Resources::SubjectAndData),
         Action::PutItem | Action::BatchPutItems | Action::UpdateItem => (Group::Write, Resources::Data),
         Action::DeleteItem => (Group::Forget, Resources::Data),
         // A method joins a group when it is built, so that no policy opens it before.
-        Action::FindSubjects
-        | Action::RecordEvents
+        Action::RecordEvents
         | Action::ReadEvents
         | Action::UploadDocument
         | Action::DownloadDocument

@@ -120,6 +120,7 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
         patience: Patience {
             drain: Duration::from_millis(config.limits.drain_ms_max),
             epoch_delay: Duration::from_millis(config.limits.epoch_delay_max_ms),
+            finds_per_minute: config.limits.finds_per_minute,
         },
     })
 }

@@ -48,7 +48,8 @@ impl Publication {
             Ok(None) => plain(StatusCode::NOT_FOUND),
             Err(Refusal::Access(_)) => plain(StatusCode::FORBIDDEN),
             Err(
-                Refusal::Unavailable(_)
+                Refusal::RateLimited { .. }
+                | Refusal::Unavailable(_)
                 | Refusal::Invalid(_)
                 | Refusal::State(_)
                 | Refusal::Approving(_)

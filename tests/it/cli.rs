@@ -58,6 +58,37 @@ fn create(dir: &Path) -> (String, String) {
 }
 
 #[test]
+fn a_person_is_found_by_what_stands_in_a_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let _vault = Program::start(dir.path(), "");
+    let (subject, _) = create(dir.path());
+    let contact =
+        r#"{"contact": {"emails": [{"address": "ana@example.com"}], "phones": [{"number": "+442079460958"}]}}"#;
+    let put = ["item", "put", "--subject", &subject, "--value", "-", "--output", "json"];
+    let item = done_json(on(dir.path(), &put, contact))["item"]["item_id"].as_str().expect("an id").to_owned();
+    for (option, text, item) in [
+        ("--external-id-file", "user-1\n", ""),
+        ("--email-file", "Ana@Example.com\n", &item),
+        ("--phone-file", "+44 (0)20 7946 0958", &item),
+    ] {
+        let found = done(on(dir.path(), &["subject", "find", option, "-"], text));
+        assert_eq!(
+            found.split_whitespace().collect::<Vec<_>>().join(" ").trim(),
+            format!("SUBJECT ITEM {subject} {item}").trim()
+        );
+    }
+    let number = r#"{"type": "GOVERNMENT_ID_TYPE_PASSPORT", "country_code": "SE", "number": "AA1"}"#;
+    let by_number = ["subject", "find", "--government-id-file", "-", "--output", "json"];
+    assert_eq!(done_json(on(dir.path(), &by_number, number)), json!({}), "nobody has it");
+    let refused = on(dir.path(), &["subject", "find", "--email-file", "-"], "ana");
+    assert!(
+        refused.code == 1 && refused.err.contains("identifier.email") && !refused.err.contains("ana"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
 fn a_person_is_stored_found_read_corrected_and_deleted() {
     let dir = tempfile::tempdir().expect("a folder");
     let _vault = Program::start(dir.path(), "");

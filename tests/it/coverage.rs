@@ -132,7 +132,11 @@ const TABLE: &[Row] = &[
     row("Vault/GetSubject", Classless, READERS, |f, _| {
         GetSubjectRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
     }),
-    closed("Vault/FindSubjects"),
+    row("Vault/FindSubjects", Classless, READERS, |f, _| {
+        let identifier = Some(identifier::Identifier::ExternalId(f.external_id.clone()));
+        let identifier = Some(Identifier { identifier });
+        FindSubjectsRequest { identifier, ..Default::default() }.encode_to_vec()
+    }),
     row("Vault/PutItem", Writes, WRITERS, |f, class| {
         PutItemRequest { subject: f.subject(), item: Some(f.new_item(class)), ..Default::default() }.encode_to_vec()
     }),
@@ -290,6 +294,7 @@ fn refused_everywhere() -> Vec<(&'static str, Option<&'static str>, Option<CallC
 /// A subject with an item of each class, and items to be written.
 struct Fixture {
     created: CreateSubjectResponse,
+    external_id: String,
     /// A caller that acts for this very person.
     own: Recorded,
     new_items: Arc<BTreeMap<&'static str, NewItem>>,
@@ -303,7 +308,7 @@ impl Fixture {
         let own = vault.acting_for(&external_id);
         let request = CreateSubjectRequest {
             context: vault.delivery(),
-            external_id,
+            external_id: external_id.clone(),
             items: CLASSES.iter().map(|class| new_items[class].clone()).collect(),
             ..Default::default()
         };
@@ -312,7 +317,7 @@ impl Fixture {
         let request = GetKeyStatusRequest { context: vault.context("security"), ..Default::default() };
         let key = keys.get_key_status(request).await.expect("tells").into_inner().keys.remove(0);
         assert_eq!(key.kind(), KeyKind::LogSigning);
-        Arc::new(Self { created, own, new_items: new_items.clone(), log_key: key.key_id })
+        Arc::new(Self { created, external_id, own, new_items: new_items.clone(), log_key: key.key_id })
     }
 
     fn subject(&self) -> Option<SubjectRef> {

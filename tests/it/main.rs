@@ -12,6 +12,7 @@ mod docs;
 mod end_users;
 mod end_users_https;
 mod figures;
+mod finding;
 mod full_disk;
 mod group_crash;
 mod hostile;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use lacuna::api::proto::identifier::Identifier as By;
 use lacuna::api::proto::*;
 use lacuna::base::limits::ABSENCE_BEAT;
 use tonic::Status;
 
+use crate::finding::{identifiers, search};
 use crate::program::subject;
 use crate::vault::TestVault;
 
@@ -87,12 +89,11 @@ async fn denied_and_absent_are_the_same_bytes() {
     }
 }
 
-/// A support desk that knows of the people of its region, and of nobody else.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_of_another_region_is_absent_in_every_call() {
+/// A vault with a support desk that knows of the people of its region, and of nobody else.
+fn with_own_region() -> TestVault {
     let here = r#"when { resource.hasTag("region") && resource.getTag("region") == "eu" };"#;
     let role = r#"principal in Lacuna::Role::"support", action in Lacuna::Action::"read", resource is"#;
-    let vault = TestVault::start_with(|dir| {
+    TestVault::start_with(|dir| {
         let path = dir.join("policies/roles.cedar");
         let text = std::fs::read_to_string(&path).expect("policies");
         let from = text.find("@id(\"support-helps\")").expect("is there");
@@ -102,20 +103,37 @@ async fn who_is_of_another_region_is_absent_in_every_call() {
              @id(\"knows-own-region\")\npermit ({role} Lacuna::Subject)\n{here}\n\n"
         );
         std::fs::write(&path, [&text[..from], &own, &text[to..]].concat()).expect("is written");
-    });
-    let mut people = vec![format!("sub_{}", "a".repeat(26))];
-    for region in ["us", "eu"] {
-        let request = CreateSubjectRequest {
-            context: vault.delivery(),
-            labels: [("region".to_owned(), region.to_owned())].into(),
-            items: vec![vault.item("contact")],
-            ..Default::default()
-        };
-        people.push(vault.client("service").create_subject(request).await.expect("creates").into_inner().subject_id);
-    }
+    })
+}
+
+/// A person of a region, with their contact: the vault's id and what they are found by.
+async fn person_of(vault: &TestVault, region: &str) -> (String, Vec<By>) {
+    let (external_id, contact) = (vault.canary(), vault.item("contact"));
+    let request = CreateSubjectRequest {
+        context: vault.delivery(),
+        external_id: external_id.clone(),
+        labels: [("region".to_owned(), region.to_owned())].into(),
+        items: vec![contact.clone()],
+    };
+    let created = vault.client("service").create_subject(request).await.expect("creates").into_inner();
+    let by = identifiers(&contact).into_iter().chain([By::ExternalId(external_id)]);
+    (created.subject_id, by.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_of_another_region_is_absent_in_every_call() {
+    let vault = with_own_region();
+    let nobody = (format!("sub_{}", "a".repeat(26)), identifiers(&vault.item("contact")));
+    let people = [nobody, person_of(&vault, "us").await, person_of(&vault, "eu").await];
     let mut support = vault.client("support");
     let mut answers = Vec::new();
-    for person in &people {
+    for (person, found_by) in &people {
+        for by in found_by {
+            let answer = support.find_subjects(search(&vault, by.clone())).await.expect("is answered").into_inner();
+            let expected: &[&str] = if *person == people[2].0 { &[person] } else { &[] };
+            let found: Vec<&str> = answer.matches.iter().map(|found| found.subject_id.as_str()).collect();
+            assert_eq!((&found[..], answer.next_page_token.as_str()), (expected, ""));
+        }
         let (context, person) = (vault.delivery(), subject(person));
         let listed = ListItemsRequest { context: context.clone(), subject: person.clone(), ..Default::default() };
         let listed = support.list_items(listed).await.map(|page| page.into_inner().items.len());
@@ -147,15 +165,46 @@ async fn denied_and_absent_take_the_same_time() {
             }
         }
     }
+    // Without the beat, the person who never was is answered a tenth of a millisecond sooner.
+    compare(&cases.iter().map(|case| case.name).collect::<Vec<_>>(), &mut times);
+}
+
+/// The same for searches: for somebody who is not there, and for people of another region.
+#[tokio::test(flavor = "multi_thread")]
+async fn finding_nobody_and_somebody_who_is_not_to_be_known_take_the_same_time() {
+    let vault = with_own_region();
+    let of_nobody = identifiers(&vault.item("contact"));
+    let (_, of_other) = person_of(&vault, "us").await;
+    let names = ["nobody's email", "another's email", "nobody's phone", "another's phone"];
+    let searched = [&of_nobody[0], &of_other[0], &of_nobody[1], &of_other[1]];
+    let mut client = vault.client("support");
+    let mut times: Vec<Vec<Duration>> = names.iter().map(|_| Vec::with_capacity(ROUNDS)).collect();
+    for round in 0..ROUNDS + 20 {
+        for step in 0..names.len() {
+            let which = (round + step) % names.len();
+            let request = search(&vault, searched[which].clone());
+            let start = Instant::now();
+            let answer = client.find_subjects(request).await.expect("is answered").into_inner();
+            let took = start.elapsed();
+            assert!(answer.matches.is_empty() && answer.next_page_token.is_empty());
+            if round >= 20 {
+                times[which].push(took);
+            }
+        }
+    }
+    compare(&names, &mut times);
+}
+
+/// Every answer waits for the beat, and the medians are no further apart than one call is from the next.
+fn compare(names: &[&str], times: &mut [Vec<Duration>]) {
     let quartiles = |times: &mut Vec<Duration>| {
         times.sort_unstable();
         [times[ROUNDS / 4], times[ROUNDS / 2], times[ROUNDS * 3 / 4]]
     };
     let all: Vec<[Duration; 3]> = times.iter_mut().map(quartiles).collect();
-    for (case, quartiles) in cases.iter().zip(&all) {
-        println!("{:15} quartiles {quartiles:?}", case.name);
+    for (name, quartiles) in names.iter().zip(&all) {
+        println!("{name:15} quartiles {quartiles:?}");
     }
-    // Without the beat, the person who never was is answered a tenth of a millisecond sooner.
     assert!(times.iter().flatten().all(|time| *time >= ABSENCE_BEAT), "every answer waits for the beat");
     let spread = all.iter().map(|[low, _, high]| *high - *low).max().expect("cases");
     let medians = || all.iter().map(|[_, median, _]| *median);

@@ -6,7 +6,7 @@ use crate::api::proto::well_known::Timestamp;
 use crate::api::proto::{AuditFilter, AuditParts, Decision, Outcome, SubjectRef, subject_ref};
 use crate::cli::failure::Failure;
 use crate::cli::json;
-use crate::cli::subject::external_id;
+use crate::cli::subject::text_of;
 use crate::policy::action::Action;
 
 /// Selects entries: those that match every option that is given. An option that is given several times takes any.
@@ -93,7 +93,7 @@ impl Filter {
     pub fn message(&self) -> Result<AuditFilter, Failure> {
         let subject = match (&self.subject, &self.external_id_file) {
             (Some(id), _) => Some(subject_ref::Ref::SubjectId(id.clone())),
-            (None, Some(path)) => Some(subject_ref::Ref::ExternalId(external_id(path)?)),
+            (None, Some(path)) => Some(subject_ref::Ref::ExternalId(text_of(path)?)),
             (None, None) => None,
         };
         let decisions = self.decisions.iter().map(|decision| match decision {

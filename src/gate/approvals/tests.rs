@@ -49,7 +49,7 @@ impl Bench {
             outer: Source::Key(Key::copied(&[9; 32])),
             rules: Rules::shipped().expect("the shipped rules"),
             clock: clock.clone(),
-            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
+            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO, finds_per_minute: 100 },
         };
         let open = move || {
             let vault = open(parts).expect("opens");

@@ -56,7 +56,7 @@ impl Bench {
             outer,
             rules: Rules::shipped().expect("the shipped rules"),
             clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000))),
-            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
+            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO, finds_per_minute: 100 },
         }
     }
 

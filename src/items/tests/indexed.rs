@@ -20,14 +20,14 @@ fn contact_named(name: &str) -> NewItem {
     super::contact(name)
 }
 
-const PHONE: &str = "+442079460958";
+pub const PHONE: &str = "+442079460958";
 
 impl Bench {
     fn index_rows(&self) -> Vec<Vec<u8>> {
         self.rows(Space::Index).into_iter().map(|(key, _)| key).collect()
     }
 
-    async fn indexed(&self, external_id: &str, items: Vec<NewItem>) -> (SubjectId, Vec<Stamp>) {
+    pub async fn indexed(&self, external_id: &str, items: Vec<NewItem>) -> (SubjectId, Vec<Stamp>) {
         let call = self.call(Action::CreateSubject).await;
         let new = NewSubject { external_id: external_id.into(), labels: vec![], items };
         let created = create::create(&self.vault, &call, new).await.expect("creates");

@@ -2,6 +2,7 @@
 
 mod fields;
 mod forms;
+mod finding;
 mod frozen;
 mod full;
 mod indexed;
@@ -116,7 +117,11 @@ impl Bench {
             outer: Source::Key(Key::copied(&[9; 32])),
             rules: Rules::shipped().expect("the shipped registry"),
             clock: clock.clone(),
-            patience: Patience { drain: Duration::from_millis(50), epoch_delay: Duration::from_millis(5) },
+            patience: Patience {
+                drain: Duration::from_millis(50),
+                epoch_delay: Duration::from_millis(5),
+                finds_per_minute: 100,
+            },
         };
         // Opening waits for the writer, which a runtime's own thread must not.
         let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");

@@ -156,11 +156,13 @@ pub struct Limits {
     pub drain_ms_max: u64,
     /// How long a pending erasure may wait for its epoch.
     pub epoch_delay_max_ms: u64,
+    /// How many different identifiers one caller may look for in any minute.
+    pub finds_per_minute: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { drain_ms_max: 250, epoch_delay_max_ms: 1000 }
+        Self { drain_ms_max: 250, epoch_delay_max_ms: 1000, finds_per_minute: limits::FINDS_PER_MINUTE }
     }
 }
 
@@ -262,6 +264,8 @@ impl Config {
         within("store.reserve_reads", self.store.reserve_reads, 1..=limits::RESERVE_CEILING)?;
         within("limits.drain_ms_max", self.limits.drain_ms_max, 0..=limits::DRAIN_MS_CEILING)?;
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
+        let finds = self.limits.finds_per_minute as u64;
+        within("limits.finds_per_minute", finds, 1..=limits::FINDS_PER_MINUTE_CEILING as u64)?;
         let (api, ops) = (self.listen.address, self.listen.ops_address);
         if api == ops && api.port() != 0 {
             return Err(value("listen.ops_address", "is the same as listen.address; choose another port"));

@@ -94,7 +94,7 @@ impl Whole {
             outer: Source::Key(Secret::copied(&[2; 32])),
             rules: crate::policy::rules::Rules::shipped().unwrap(),
             clock: Arc::new(SystemClock),
-            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO },
+            patience: Patience { drain: Duration::ZERO, epoch_delay: Duration::ZERO, finds_per_minute: 100 },
         };
         tokio::task::block_in_place(|| open(parts)).unwrap()
     }
