@@ -36,10 +36,7 @@ pub mod slots;
 pub mod standpoint;
 pub mod status;
 pub mod take_over;
-<<<<<<< HEAD
 pub mod throw_away;
-=======
->>>>>>> 47274c4 (FindSubjects: people by email address, phone number, document number or the caller's own id)
 pub mod tokens;
 pub mod txn;
 #[cfg(feature = "unrecorded")]

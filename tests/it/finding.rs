@@ -110,7 +110,7 @@ async fn what_can_be_nobodys_identifier_is_refused_by_its_field() {
             ],
         ),
     ] {
-        let status = vault.client("service").find_subjects(search(&vault, by)).await.err().expect("is refused");
+        let status = vault.client("service").find_subjects(search(&vault, by)).await.expect_err("is refused");
         let violations = status.get_details_bad_request().expect("names fields").field_violations;
         let named: Vec<(&str, &str)> = violations.iter().map(|v| (v.field.as_str(), v.reason.as_str())).collect();
         assert_eq!(named, fields);
@@ -120,7 +120,7 @@ async fn what_can_be_nobodys_identifier_is_refused_by_its_field() {
         (FindSubjectsRequest { page_size: 1001, ..search(&vault, By::ExternalId("x".into())) }, "page_size"),
         (FindSubjectsRequest { page_token: "x".into(), ..search(&vault, By::ExternalId("x".into())) }, "page_token"),
     ] {
-        let status = vault.client("service").find_subjects(request).await.err().expect("is refused");
+        let status = vault.client("service").find_subjects(request).await.expect_err("is refused");
         assert_eq!(status.get_details_bad_request().expect("names fields").field_violations[0].field, field);
     }
 }

@@ -88,8 +88,7 @@ fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal>
         None => String::new(),
         Some(row) => make_token(call, query, number, row, vault.now())?,
     };
-    let (known, events) = page.finish(vault)?;
-    Ok(Found { known, events, next_page_token })
+    page.finish(vault, next_page_token)
 }
 
 struct Page<'a> {
@@ -127,12 +126,12 @@ impl Page<'_> {
     }
 
     /// A search that concerned nobody is recorded too.
-    fn finish(mut self, vault: &Vault) -> Result<(Vec<(Match, Reading)>, Vec<Event>), Refusal> {
+    fn finish(mut self, vault: &Vault, next_page_token: String) -> Result<Found, Refusal> {
         if self.events.is_empty() {
             let at = (vault.now(), vault.epoch());
             self.events.push(self.call.recorder().entry(Whom::Nobody, touched(self.query), Ended::Done, at)?);
         }
-        Ok((self.known, self.events))
+        Ok(Found { known: self.known, events: self.events, next_page_token })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
 mod fields;
-mod forms;
 mod finding;
+mod forms;
 mod frozen;
 mod full;
 mod indexed;
