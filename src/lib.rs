@@ -20,7 +20,8 @@ pub mod policy;
 pub mod gate;
 // T5: one verb per file
 pub mod items;
-// T6: the log, as auditors read it
+// T6: the log, as auditors read it; persons erased, and the evidence
+pub mod erasure;
 pub mod trail;
 // T8: the wire
 pub mod api;

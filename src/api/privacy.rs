@@ -1,15 +1,15 @@
-//! What a person may demand. Restriction and objection are built.
+//! What a person may demand. Erasure, restriction and objection are built.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert::{privacy, subject};
+use super::convert::{item, privacy, receipts, subject};
 use super::enter::{NoAnswers, enter, not_built, refuse};
 use super::proto::privacy_server::Privacy;
 use super::proto::*;
 use crate::gate::vault::Vault;
-use crate::items;
+use crate::{erasure, items};
 
 /// The service `lacuna.v1.Privacy`.
 pub(super) struct PrivacyService(pub(super) Arc<Vault>);
@@ -20,18 +20,25 @@ impl Privacy for PrivacyService {
         &self,
         request: Request<EraseSubjectRequest>,
     ) -> Result<Response<EraseSubjectResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, wanted) = enter(&self.0, request).await?.convert(&self.0, receipts::erase).await?;
+        let (erasure, receipt) = erasure::subject::erase(&self.0, &call, wanted).await.map_err(refuse(&call))?;
+        let (erasure, receipt) = (Some(item::erasure(erasure)), receipt.map(receipts::receipt));
+        Ok(Response::new(EraseSubjectResponse { erasure, receipt }))
     }
 
     async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, id) = enter(&self.0, request).await?.convert(&self.0, receipts::get).await?;
+        let receipt = erasure::evidence::receipt(&self.0, &call, id).await.map_err(refuse(&call))?;
+        Ok(Response::new(GetReceiptResponse { receipt: Some(receipts::receipt(receipt)) }))
     }
 
     async fn verify_erasure(
         &self,
         request: Request<VerifyErasureRequest>,
     ) -> Result<Response<VerifyErasureResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, which) = enter(&self.0, request).await?.convert(&self.0, receipts::verify).await?;
+        let found = erasure::verify::verify(&self.0, &call, which).await.map_err(refuse(&call))?;
+        Ok(Response::new(receipts::finding(found)))
     }
 
     type ExportSubjectStream = NoAnswers<ExportSubjectResponse>;

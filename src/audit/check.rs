@@ -65,6 +65,11 @@ impl Pass<'_> {
             }
             self.indexed += 1;
         }
+        if let About::Erasure(receipt) = &leaf.about {
+            // Logs of earlier releases have no such rows.
+            let row = self.log.0.get(Space::LogSubject, &subject_key(receipt.as_bytes(), index))?;
+            self.indexed += u64::from(row.is_some());
+        }
         self.bundle.get_or_insert_with(|| Bundle::starting(row)).note(&leaf);
         let mut full = Vec::new();
         self.edge.push(leaf_hash(bytes), &mut full);

@@ -99,7 +99,13 @@ impl Integrator {
         let read = check_place(leaf, index)?;
         let bundle = self.bundle.get_or_insert_with(|| Bundle::starting(row));
         bundle.note(&read);
-        if let About::Subject(token) = &read.about {
+        // A receipt's entries are found as a person's are: by 16 bytes that say nothing else.
+        let whose = match &read.about {
+            About::Nobody => None,
+            About::Subject(token) => Some(token),
+            About::Erasure(receipt) => Some(receipt.as_bytes()),
+        };
+        if let Some(token) = whose {
             batch.put(Space::LogSubject, subject_key(token, index), []);
         }
         self.edge.push(leaf_hash(leaf), full);

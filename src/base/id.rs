@@ -67,6 +67,8 @@ ids! {
     RequestId = "req_";
     /// The evidence of one erasure.
     ReceiptId = "rcp_";
+    /// Stands for a person on one receipt.
+    PseudonymId = "psn_";
     /// A person who operates the vault; whose name it stands for is sealed elsewhere.
     ActorId = "act_";
     /// A request that needs another person's word.

@@ -254,6 +254,12 @@ pub const SLOTS_FORMER_MAX: usize = 1024;
 pub const SLOT_CHANGES_MAX: usize = 16;
 /// Erasures that share one epoch at the most.
 pub const EPOCH_INTENTS_MAX: usize = 4096;
+/// Names of forgotten keys that a receipt lists; of more it states the number and the hash.
+pub const RECEIPT_KEY_NAMES_MAX: usize = 4096;
+/// Days after an erasure by which its unreadable ciphertext is due to have left the live files.
+pub const PURGE_DAYS: i64 = 30;
+/// Days after an erasure by which the index keys that its identifiers were under are due to be replaced.
+pub const INDEX_ROTATION_DAYS: i64 = 30;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
 /// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.

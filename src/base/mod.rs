@@ -8,6 +8,7 @@ pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod log_safe;
+pub mod protobuf;
 pub mod reason;
 pub mod secret;
 pub mod time;

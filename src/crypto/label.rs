@@ -38,6 +38,8 @@ labels! {
     ITEM = "lacuna/1/item/value";
     /// The MAC over an item's clear metadata.
     ITEM_META = "lacuna/1/item/meta";
+    /// What a key is called on a receipt: nobody can make it again without the key.
+    KEY_NAME = "lacuna/1/key/name";
     /// Keys of one subject's own record.
     SUBJECT_KEYS = "lacuna/1/subject/keys";
     /// Additional data of a subject's sealed record.

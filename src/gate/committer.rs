@@ -51,9 +51,38 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
+    /// What goes ahead of everything else: what ends data, and the epochs that carry it out.
+    first: VecDeque<Queued>,
     jobs: VecDeque<Queued>,
     since: Option<Instant>,
     stopping: bool,
+}
+
+/// When a change has its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// After those that came before it.
+    InOrder,
+    /// Ahead of all others.
+    First,
+    /// Ahead of all others, in a group of its own.
+    Alone,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.first.len() + self.jobs.len()
+    }
+
+    /// One change that must be alone, or as many as a group takes, those that go first at its head.
+    fn take_group(&mut self) -> Vec<Queued> {
+        if self.first.front().is_some_and(|queued| queued.job.alone()) {
+            return self.first.drain(..1).collect();
+        }
+        let joint = self.first.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !queued.job.alone()).count();
+        let others = self.jobs.len().min(COMMIT_GROUP_MAX - joint);
+        self.first.drain(..joint).chain(self.jobs.drain(..others)).collect()
+    }
 }
 
 struct Queued {
@@ -153,17 +182,27 @@ impl Committer {
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
-        let reply = self.submit(work, false)?;
+        let reply = self.submit(work, Turn::InOrder)?;
         reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
     }
 
-    /// As [`Committer::commit`], for a plain thread.
+    /// As [`Committer::commit`], ahead of all that waits, and also when too much waits already: for what ends data.
+    pub async fn commit_first<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let reply = self.submit(work, Turn::First)?;
+        reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
+    }
+
+    /// As [`Committer::commit`], for a plain thread; alone also goes ahead of all that waits.
     pub fn commit_blocking<T, F>(&self, work: F, alone: bool) -> Result<T, Refusal>
     where
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
-        let reply = self.submit(work, alone)?;
+        let reply = self.submit(work, if alone { Turn::Alone } else { Turn::InOrder })?;
         reply.blocking_recv().unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
     }
 
@@ -184,7 +223,7 @@ impl Committer {
 
     /// To be called when a runtime is about to sleep: what has gathered is committed now.
     pub fn runtime_parks(&self) {
-        if !self.shared.queue.lock().jobs.is_empty() {
+        if self.shared.queue.lock().len() > 0 {
             self.shared.wake.notify_one();
         }
     }
@@ -223,26 +262,30 @@ impl Committer {
         }
     }
 
-    fn submit<T, F>(&self, work: F, alone: bool) -> Result<oneshot::Receiver<Result<T, Refusal>>, Refusal>
+    fn submit<T, F>(&self, work: F, turn: Turn) -> Result<oneshot::Receiver<Result<T, Refusal>>, Refusal>
     where
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
         self.check()?;
         let (reply, receiver) = oneshot::channel();
-        let job = Box::new(Change { work: Some(work), result: None, reply, alone });
+        let job = Box::new(Change { work: Some(work), result: None, reply, alone: turn == Turn::Alone });
         let pump = PUMP.with(|pump| pump.borrow().clone());
         let in_runtime = pump.is_some();
         let mut queue = self.shared.queue.lock();
         if queue.stopping {
             return Err(Unavailable::Stopping.into());
         }
-        if queue.jobs.len() >= COMMIT_QUEUE_MAX {
+        let line = match turn {
+            Turn::InOrder => &mut queue.jobs,
+            Turn::First | Turn::Alone => &mut queue.first,
+        };
+        if line.len() >= COMMIT_QUEUE_MAX {
             return Err(Unavailable::Overloaded.into());
         }
-        queue.jobs.push_back(Queued { job, pump });
+        line.push_back(Queued { job, pump });
         let waited = queue.since.get_or_insert_with(Instant::now).elapsed();
-        let wake = !in_runtime || queue.jobs.len() == COMMIT_GATHER_COUNT || waited >= COMMIT_GATHER_TIME;
+        let wake = !in_runtime || queue.len() == COMMIT_GATHER_COUNT || waited >= COMMIT_GATHER_TIME;
         drop(queue);
         if wake {
             self.shared.wake.notify_one();
@@ -320,7 +363,7 @@ impl Writer {
     /// Waits for changes and takes the next group; `None` once stopped and empty.
     fn next_group(&self) -> Option<Vec<Queued>> {
         let mut queue = self.shared.queue.lock();
-        while queue.jobs.is_empty() {
+        while queue.len() == 0 {
             if queue.stopping {
                 return None;
             }
@@ -330,10 +373,8 @@ impl Writer {
                 return Some(Vec::new());
             }
         }
-        let alone = queue.jobs.front().is_some_and(|queued| queued.job.alone());
-        let joint = queue.jobs.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !queued.job.alone()).count();
-        let group: Vec<Queued> = queue.jobs.drain(..if alone { 1 } else { joint }).collect();
-        queue.since = (!queue.jobs.is_empty()).then(Instant::now);
+        let group = queue.take_group();
+        queue.since = (queue.len() > 0).then(Instant::now);
         Some(group)
     }
 

@@ -99,6 +99,14 @@ impl FormerSlot {
         self.end == End::Lost
     }
 
+    /// The word that stands for its end, if there is one.
+    pub(super) fn attestation(&self) -> Option<&Attestation> {
+        match &self.end {
+            End::Attested(said) => Some(said),
+            End::Lost | End::Destroyed => None,
+        }
+    }
+
     /// The name of its file, without the folder.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
@@ -181,7 +189,7 @@ pub(super) fn find(reads: &dyn Reads, slot: SlotId) -> Result<Option<FormerSlot>
 }
 
 fn read_grade(tag: u8) -> Result<Grade, Malformed> {
-    [Grade::E0, Grade::E1, Grade::E2, Grade::E3].into_iter().find(|grade| *grade as u8 == tag).ok_or(Malformed)
+    Grade::from_tag(tag).ok_or(Malformed)
 }
 
 fn read_method(tag: u8) -> Result<Method, Malformed> {

@@ -6,19 +6,20 @@
 //!
 //! Row: the number of the intent; its receipt, what it was, and the slots it waits for.
 
-use super::former::{self, End};
+use super::former::{self, Attestation, FormerSlot};
 use super::intents::{Intent, What, read_what};
-use super::receipts;
+use super::receipts::{self, Carried, Case, Matter, ReceiptSigner, Signed};
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{AttestationId, ReceiptId, SlotId};
+use crate::base::id::{AttestationId, ReceiptId, SlotId, SubjectId};
 use crate::base::limits::SWEEP_ROWS_MAX;
 use crate::base::log_safe::SafeText;
 use crate::store::keyspace::Space;
 
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One act that waits.
 struct Held {
@@ -28,6 +29,15 @@ struct Held {
     count: u32,
     epoch: u64,
     slots: Vec<SlotId>,
+    /// What it takes to make its statement; none for acts without one.
+    statement: Option<Statement>,
+}
+
+/// What a statement is made of, once it is known what the lost slots came to.
+struct Statement {
+    matter: Matter,
+    case: Case,
+    carried: Carried,
 }
 
 /// How far a release has come.
@@ -39,32 +49,47 @@ pub(super) struct Released {
 }
 
 /// The slots whose end is not known.
-pub(super) fn lost(reads: &dyn Reads) -> Result<Vec<SlotId>, Fault> {
-    Ok(former::all(reads)?.into_iter().filter(|slot| slot.is_lost()).map(|slot| slot.slot).collect())
+fn lost(former: &[FormerSlot]) -> Vec<SlotId> {
+    former.iter().filter(|slot| slot.is_lost()).map(|slot| slot.slot).collect()
 }
 
 /// The attestations that whatever is forgotten from now on relies on.
-pub(super) fn attestations(reads: &dyn Reads) -> Result<Vec<AttestationId>, Fault> {
-    let end = |slot: former::FormerSlot| match slot.end {
-        End::Attested(said) => Some(said.id),
-        End::Lost | End::Destroyed => None,
-    };
-    Ok(former::all(reads)?.into_iter().filter_map(end).collect())
+pub(super) fn attestations(former: &[FormerSlot]) -> Vec<(&FormerSlot, &Attestation)> {
+    former.iter().filter_map(|slot| slot.attestation().map(|said| (slot, said))).collect()
 }
 
-/// Ends an intent that an epoch has carried out: done, with its entry, or held while a slot is lost. Whether it is held.
+/// How an epoch ended, for the intents that it carried out.
+pub(super) struct Ending<'e> {
+    /// What every slot showed.
+    pub carried: &'e Carried,
+    /// Every former slot, as stored now.
+    pub former: &'e [FormerSlot],
+    /// Makes statements.
+    pub signer: &'e ReceiptSigner,
+}
+
+impl Ending<'_> {
+    /// The slots whose end is not known.
+    pub fn lost(&self) -> Vec<SlotId> {
+        lost(self.former)
+    }
+}
+
+/// Ends an intent that an epoch has carried out: done, with its statement and its entry, or held while a slot is lost.
+/// Whether it is held. `ready` is its statement if that was made before.
 pub(super) fn end(
     txn: &mut Txn<'_>,
     number: u64,
     intent: &Intent,
-    epoch: u64,
-    lost: &[SlotId],
+    ending: &Ending<'_>,
+    ready: Option<&Signed>,
 ) -> Result<bool, Refusal> {
+    let lost = ending.lost();
     if lost.is_empty() || intent.what == What::Slots {
-        done(txn, &Held::of(intent, epoch, &[]))?;
+        done(txn, &Held::of(intent, ending.carried, &[]), ending.former, ending.signer, ready)?;
         return Ok(false);
     }
-    txn.put(Space::Held, number.to_be_bytes(), Held::of(intent, epoch, lost).encode());
+    txn.put(Space::Held, number.to_be_bytes(), Held::of(intent, ending.carried, &lost).encode());
     Ok(true)
 }
 
@@ -84,8 +109,9 @@ pub(super) fn is_held(reads: &dyn Reads, number: u64) -> Result<bool, Fault> {
 }
 
 /// Releases what no longer waits for a lost slot, some at a time, from a key on.
-pub(super) fn release(txn: &mut Txn<'_>, from: &[u8]) -> Result<Released, Refusal> {
-    let lost = lost(txn)?;
+pub(super) fn release(txn: &mut Txn<'_>, from: &[u8], signer: &ReceiptSigner) -> Result<Released, Refusal> {
+    let former = former::all(txn)?;
+    let lost = lost(&former);
     let rows = txn.rows(Space::Held, &[], from, SWEEP_ROWS_MAX)?;
     let next = (rows.len() == SWEEP_ROWS_MAX).then(|| rows.last().map(|(key, _)| [&key[..], &[0]].concat())).flatten();
     let mut count = 0;
@@ -94,26 +120,59 @@ pub(super) fn release(txn: &mut Txn<'_>, from: &[u8]) -> Result<Released, Refusa
         if held.slots.iter().any(|slot| lost.contains(slot)) {
             continue;
         }
-        done(txn, &held)?;
+        done(txn, &held, &former, signer, None)?;
         txn.delete(Space::Held, key);
         count += 1;
     }
     Ok(Released { count, next })
 }
 
-fn done(txn: &mut Txn<'_>, held: &Held) -> Result<(), Refusal> {
-    let attested = attestations(txn)?;
-    receipts::put_done(txn, &held.receipt, held.epoch, &attested);
+fn done(
+    txn: &mut Txn<'_>,
+    held: &Held,
+    former: &[FormerSlot],
+    signer: &ReceiptSigner,
+    ready: Option<&Signed>,
+) -> Result<(), Refusal> {
+    let attested = attestations(former);
     let event = own_event(SafeText::constant(""), held.epoch)?;
-    txn.record(Intent::done_event(held.what, &held.class, held.receipt, held.count, event));
+    let made;
+    let signed = match (&held.statement, ready) {
+        (None, _) => {
+            let ids: Vec<AttestationId> = attested.iter().map(|(_, said)| said.id).collect();
+            receipts::put_done(txn, &held.receipt, held.epoch, &ids);
+            None
+        }
+        (Some(statement), Some(ready)) => Some((statement, ready)),
+        (Some(statement), None) => {
+            made = signer.sign(&held.receipt, &statement.case, &statement.carried, &attested);
+            Some((statement, &made))
+        }
+    };
+    if let Some((statement, signed)) = signed {
+        receipts::put_signed(txn, &held.receipt, held.epoch, statement.matter, signed);
+    }
+    let signed = signed.map(|(_, signed)| signed);
+    txn.record(Intent::done_event(held.what, &held.class, (held.receipt, signed), held.count, event));
     Ok(())
 }
 
+impl Statement {
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let subject = r.option(|r| r.array().map(SubjectId::from_bytes))?;
+        let (case, carried) = (Case::decode(r.bytes()?)?, Carried::decode(r.bytes()?)?);
+        Ok(Self { matter: Matter { scope: case.scope, subject }, case, carried })
+    }
+}
+
 impl Held {
-    fn of(intent: &Intent, epoch: u64, slots: &[SlotId]) -> Self {
+    fn of(intent: &Intent, carried: &Carried, slots: &[SlotId]) -> Self {
         let Intent { receipt, what, .. } = *intent;
         let count = u32::try_from(intent.targets.len()).unwrap_or(u32::MAX);
-        Self { receipt, what, class: intent.class.clone(), count, epoch, slots: slots.to_vec() }
+        let statement = intent.case.clone().zip(intent.matter());
+        let statement = statement.map(|(case, matter)| Statement { matter, case, carried: carried.clone() });
+        let (class, epoch) = (intent.class.clone(), carried.epoch);
+        Self { receipt, what, class, count, epoch, slots: slots.to_vec(), statement }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -125,12 +184,17 @@ impl Held {
             .u32(self.count)
             .u64(self.epoch)
             .list(self.slots.iter(), |w, slot| w.raw(slot.as_bytes()))
+            .option(self.statement.as_ref(), |w, statement| {
+                let w = w.option(statement.matter.subject, |w, id| w.raw(id.as_bytes()));
+                w.bytes(&statement.case.encode()).bytes(&statement.carried.encode())
+            })
             .finish()
     }
 
     fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(Malformed);
         }
         let held = Self {
@@ -140,6 +204,7 @@ impl Held {
             count: r.u32()?,
             epoch: r.u64()?,
             slots: r.list(|r| r.array().map(SlotId::from_bytes))?,
+            statement: if version == VERSION_1 { None } else { r.option(Statement::read)? },
         };
         r.finish()?;
         Ok(held)

@@ -1,18 +1,20 @@
 //! Erasures that are asked for: durable from the first batch on, carried out by the next epoch.
 
-use super::receipts;
+use super::receipts::{self, Case, Matter, Scope, Signed};
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Reads as _, Txn};
 use crate::audit::event::{About, Event};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReceiptId, SubjectId};
 use crate::base::log_safe::SafeText;
+use crate::crypto::hash::sha256;
 use crate::crypto::rng;
 use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
 
 const NEXT: &[u8] = b"intent_next";
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What is to be forgotten. The tags are on disk and permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum What {
     Version = 2,
     /// Keys of the vault's own that lived for a day.
     DayKeys = 3,
+    /// A subject, with everything that hangs on its page.
+    Subject = 4,
     /// Keys of operators' names or of approvals whose time is over.
     PeriodKeys = 10,
     /// Nothing: the slots get fresh secrets since one of them left the vault.
@@ -31,7 +35,7 @@ pub enum What {
 }
 
 impl What {
-    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys, What::PeriodKeys, What::Slots];
+    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys, What::Subject, What::PeriodKeys, What::Slots];
 
     /// The operation that the log names when it is done.
     pub const fn done(self) -> SafeText {
@@ -39,6 +43,7 @@ impl What {
             What::Item => "ItemErased",
             What::Version => "VersionErased",
             What::DayKeys => "DayKeysErased",
+            What::Subject => "SubjectErased",
             What::PeriodKeys => "PeriodKeysErased",
             What::Slots => "SlotsRenewed",
         })
@@ -62,6 +67,8 @@ pub struct Intent {
     pub targets: Vec<(Tree, u64)>,
     /// Rows that go with them: a whole key, or a prefix.
     pub rows: Vec<DoomedRow>,
+    /// What its receipt states; none for the vault's own, which have no receipt to show.
+    pub case: Option<Case>,
 }
 
 /// A row, or all rows below a prefix.
@@ -86,7 +93,22 @@ impl Intent {
             item: None,
             targets: Vec::new(),
             rows: Vec::new(),
+            case: None,
         })
+    }
+
+    /// The tree of the subject that goes whole.
+    pub(super) fn gone_tree(&self) -> Option<Tree> {
+        match (self.what, self.subject, self.targets.first()) {
+            (What::Subject, Some(subject), Some((Tree::Subjects, position))) => Some(Tree::Subject(subject, *position)),
+            _ => None,
+        }
+    }
+
+    /// What its receipt is about.
+    pub(super) fn matter(&self) -> Option<Matter> {
+        let scope = self.case.as_ref()?.scope;
+        Some(Matter { scope, subject: self.subject.filter(|_| scope == Scope::Subject) })
     }
 
     /// Puts the intent into a transaction, in the same batch as its tombstones. Its number.
@@ -97,18 +119,25 @@ impl Intent {
         };
         txn.put(Space::Meta, NEXT, (number + 1).to_be_bytes());
         txn.put(Space::Intent, number.to_be_bytes(), self.encode());
-        receipts::put_pending(txn, &self.receipt, number);
+        receipts::put_pending(txn, &self.receipt, number, self.matter());
         Ok(number)
     }
 
     /// The entry that says it is done.
-    pub fn done_event(what: What, class: &str, receipt: ReceiptId, count: u32, template: Event) -> Event {
+    pub(super) fn done_event(
+        what: What,
+        class: &str,
+        (receipt, body): (ReceiptId, Option<&Signed>),
+        count: u32,
+        template: Event,
+    ) -> Event {
         let class = crate::catalog::classes::class_of(class);
         Event {
             operation: what.done(),
             class: class.map_or(SafeText::constant(""), |class| SafeText::of(&class.id)),
             about: About::Erasure(receipt),
             count,
+            receipt_hash: body.map(|signed| sha256(&[&signed.body])),
             ..template
         }
     }
@@ -123,13 +152,15 @@ impl Intent {
             .option(self.item, |w, id| w.raw(id.as_bytes()))
             .list(self.targets.iter(), |w, (tree, position)| write_tree(w, *tree).u64(*position))
             .list(self.rows.iter(), |w, row| w.u8(row.space as u8).bytes(&row.key).u8(row.prefix.into()))
+            .option(self.case.as_ref(), |w, case| w.bytes(&case.encode()))
             .finish()
     }
 
     /// Reads an intent's row.
     pub fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(Malformed);
         }
         let intent = Self {
@@ -141,6 +172,8 @@ impl Intent {
             targets: r.list(|r| Ok((read_tree(r)?, r.u64()?)))?,
             rows: r
                 .list(|r| Ok(DoomedRow { space: read_space(r)?, key: r.bytes()?.to_vec(), prefix: r.u8()? == 1 }))?,
+            // An intent that an earlier release lodged ends without a statement.
+            case: if version == VERSION_1 { None } else { r.option(|r| Case::decode(r.bytes()?))? },
         };
         r.finish()?;
         Ok(intent)
@@ -192,7 +225,14 @@ mod tests {
             item: Some(ItemId::from_bytes([3; 16])),
             targets: vec![(Tree::Subject(subject, 9), 4), (Tree::Service, 1)],
             rows: vec![DoomedRow { space: Space::Item, key: vec![1, 2], prefix: true }],
+            case: Some(receipts::sample_case()),
         };
-        assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
+        assert_eq!(Intent::decode(&intent.encode()), Ok(intent.clone()));
+        // As the release before wrote it.
+        let intent = Intent { case: None, ..intent };
+        let mut row = intent.encode();
+        row.pop();
+        row[0] = 1;
+        assert_eq!(Intent::decode(&row), Ok(intent));
     }
 }

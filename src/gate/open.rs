@@ -19,6 +19,7 @@ use super::places::{self, Places};
 use super::publication::Readers;
 use super::rates::Rates;
 use super::readings::Readings;
+use super::receipts::ReceiptSigner;
 use super::refusal::Refusal;
 use super::room::Room;
 use super::slots::{self, SeatError, SlotSet};
@@ -149,7 +150,7 @@ pub(super) struct Known {
     pub spare: Vec<Place>,
     pub state: State,
     pub outer: Key,
-    pub receipts: VerifierKey,
+    pub receipts: Arc<ReceiptSigner>,
     pub signing: Signing,
     pub log_keys: LogKeys,
     pub head: Head,
@@ -256,6 +257,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         slots: slots.clone(),
         root: root.clone(),
         pages: pages.clone(),
+        receipts: receipts.clone(),
+        clock: parts.clock.clone(),
         patience: parts.patience,
     };
     let epochs = Epochs::start(work, pending, held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
@@ -324,7 +327,8 @@ pub(super) fn recognise(parts: &Parts) -> Result<Known, OpenError> {
     let signed_by = log_keys::verifier(signing.key.name(), &log_keys.at(log.integrated()?).public);
     let signed_by = signed_by.map_err(|_| OpenError::Damaged("vault"))?;
     let integrated = Integrator::resume(log, &signed_by, head)?;
-    Ok(Known { identity, seats, spare, state, outer, receipts: receipts.key, signing, log_keys, head, integrated })
+    let receipts = Arc::new(ReceiptSigner::new(identity.vault, receipts.signer, receipts.key));
+    Ok(Known { identity, seats, spare, state, outer, receipts, signing, log_keys, head, integrated })
 }
 
 fn signing(outer: &Key, vault: &VaultId, name: &'static str, sealed: &[u8]) -> Result<Signing, OpenError> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
+use super::refusal::State as Gone;
 use crate::base::id::{ItemId, SubjectId};
 
 /// The readings in progress, by subject.
@@ -23,6 +24,8 @@ pub struct Readings {
 struct State {
     reads: What,
     cut: AtomicBool,
+    /// Set before `cut`: that it is the whole subject that goes.
+    whole: AtomicBool,
     notify: Notify,
 }
 
@@ -70,7 +73,12 @@ impl Readings {
     }
 
     fn begin_with(self: &Arc<Self>, subject: SubjectId, reads: What) -> Reading {
-        let state = Arc::new(State { reads, cut: AtomicBool::new(false), notify: Notify::new() });
+        let state = Arc::new(State {
+            reads,
+            cut: AtomicBool::new(false),
+            whole: AtomicBool::new(false),
+            notify: Notify::new(),
+        });
         self.active.lock().entry(subject).or_default().push(state.clone());
         Reading { readings: self.clone(), subject, state }
     }
@@ -83,6 +91,9 @@ impl Readings {
         let concerned = |(subject, item): &Scope| {
             let of_subject = active.get(subject).into_iter().flatten();
             let concerned = of_subject.filter(|state| state.reads.concerns(*item));
+            let concerned = concerned.inspect(|state| {
+                state.whole.fetch_or(item.is_none(), Ordering::AcqRel);
+            });
             concerned.map(|state| (*subject, state.clone())).collect::<Vec<_>>()
         };
         let waiting: Vec<(SubjectId, Arc<State>)> = scopes.iter().flat_map(concerned).collect();
@@ -105,6 +116,11 @@ impl Reading {
     /// Whether an erasure has cut this reading: nothing of it may be revealed any more.
     pub fn is_cut(&self) -> bool {
         self.state.cut.load(Ordering::Acquire)
+    }
+
+    /// What a reading that was cut is told: the end of its item, or of the whole subject.
+    pub fn ended_by(&self) -> Gone {
+        if self.state.whole.load(Ordering::Acquire) { Gone::SubjectErased } else { Gone::ItemErased }
     }
 
     /// Runs `work`, or gives up with `None` when an erasure cuts this reading.

@@ -63,6 +63,8 @@ pub enum Whom<'k> {
         /// Names the erasure.
         receipt: ReceiptId,
     },
+    /// The evidence of an erasure: whose it was is not known any more, or not said.
+    Evidence(ReceiptId),
 }
 
 /// How the call ended.
@@ -87,6 +89,16 @@ impl Recorder {
         Self { days, ..self.clone() }
     }
 
+    /// The same with a request id of its own: for an entry that must not be linked to the others of the call.
+    ///
+    /// # Errors
+    /// [`Unavailable::Internal`] if the system source of randomness failed.
+    pub fn apart(&self) -> Result<Self, Refusal> {
+        let request = RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+        let template = Event { request, on_behalf: None, ..(*self.template).clone() };
+        Ok(Self { template: Arc::new(template), ..self.clone() })
+    }
+
     /// One entry.
     ///
     /// # Errors
@@ -101,12 +113,13 @@ impl Recorder {
         let (now, epoch) = at;
         // An erasure is not to be linked to the person's other entries: that the person asked for it is in the role.
         let on_behalf = match whom {
-            Whom::Erasure { .. } => None,
+            Whom::Erasure { .. } | Whom::Evidence(_) => None,
             Whom::Nobody | Whom::Subject(_) => self.template.on_behalf,
         };
         let (keys, about, subject) = match whom {
             Whom::Nobody => (&self.days.today.detail, About::Nobody, None),
             Whom::Subject(keys) => (keys, About::Subject(keys.token(now)), None),
+            Whom::Evidence(receipt) => (&self.days.today.detail, About::Erasure(receipt), None),
             Whom::Erasure { keys, subject, receipt } => (keys, About::Erasure(receipt), Some(subject)),
         };
         let detail = Detail {

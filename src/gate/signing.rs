@@ -78,9 +78,9 @@ pub async fn list(vault: &Vault, call: &Call) -> Result<Vec<SigningKey>, Refusal
         replaced: key.retired,
     });
     let receipts = SigningKey {
-        id: key_id(vault.receipts.public()),
+        id: key_id(vault.receipts().key().public()),
         signs: Signs::Receipts,
-        verifier: vault.receipts.to_string(),
+        verifier: vault.receipts().key().to_string(),
         made: None,
         replaced: None,
     };
@@ -97,7 +97,7 @@ pub async fn list(vault: &Vault, call: &Call) -> Result<Vec<SigningKey>, Refusal
 /// # Errors
 /// [`State::NotFound`] for a key that is none, or that was replaced; [`Unavailable`].
 pub async fn replace(vault: &Vault, call: &Call, key: KeyId) -> Result<Option<Replaced>, Refusal> {
-    if key == key_id(vault.receipts.public()) {
+    if key == key_id(vault.receipts().key().public()) {
         return Ok(None);
     }
     let old = vault.log().keys().current().clone();
@@ -115,7 +115,11 @@ pub async fn replace(vault: &Vault, call: &Call, key: KeyId) -> Result<Option<Re
     Ok(Some(Replaced { rotation: new.rotation(), old: old.id(), new: new.id(), at: new.made, handover }))
 }
 
-fn prove(vault: &Vault, index: u64, checkpoint: Arc<SignedCheckpoint>) -> Result<Proven, Refusal> {
+/// An entry with its inclusion under a checkpoint that covers it.
+///
+/// # Errors
+/// [`Unavailable`] if the log does not read.
+pub fn prove(vault: &Vault, index: u64, checkpoint: Arc<SignedCheckpoint>) -> Result<Proven, Refusal> {
     let log = vault.log().stored();
     let (_, (leaf, _)) = log.entries(index)?.next().ok_or(Unavailable::Damaged)??;
     let path = make_inclusion(&TileHashes::new(&log), index, checkpoint.checkpoint.size);

@@ -13,6 +13,7 @@ use super::former::{self, Attestation, End, FormerSlot, Method};
 use super::held;
 use super::intents::{Intent, What};
 use super::open::{Identity, VAULT};
+use super::receipts::ReceiptSigner;
 use super::record::{Ended, Touched, Whom, own_event};
 use super::refusal::{Approving, Fault, FaultReason, Refusal, Slots, State as Missing, Unavailable};
 use super::service_keys::{self, Name};
@@ -99,7 +100,9 @@ impl Vault {
         }
         let (vault, slot, caller) = (self.id, said.slot, call.clone());
         let check = move |txn: &mut Txn<'_>| attestable(txn, slot).map(drop);
-        let work = move |txn: &mut Txn<'_>, approved: Approved| attest(txn, &vault, &caller, &approved, said);
+        let signer = self.receipts.clone();
+        let work =
+            move |txn: &mut Txn<'_>, approved: Approved| attest(txn, (&vault, &signer), &caller, &approved, said);
         let (former, released) = self.with_approval(call, vec![slot.to_string()], check, work).await?;
         fault::point("slot_attested");
         self.slots.reload_former(&*self.engine)?;
@@ -252,7 +255,7 @@ pub(super) fn destroy(work: &Work, former: &FormerSlot) -> Result<bool, Refusal>
 
 fn attest(
     txn: &mut Txn<'_>,
-    vault: &VaultId,
+    (vault, signer): (&VaultId, &ReceiptSigner),
     call: &Call,
     approved: &Approved,
     said: Testimony,
@@ -274,7 +277,7 @@ fn attest(
     let at = (txn.now(), txn.epoch());
     txn.record(call.recorder().entry(Whom::Nobody, approved.touched(), Ended::Done, at)?);
     // What is many is released in further steps, by the epochs' thread.
-    let released = held::release(txn, &[])?.count;
+    let released = held::release(txn, &[], signer)?.count;
     Ok((former, released))
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::former::{self, FormerSlot};
+use super::receipts::SlotProof;
 use crate::base::fault;
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::secret::Key;
+use crate::base::time::Timestamp;
 use crate::crypto::rng::RandomFailed;
 use crate::keys::epoch::{self, Standing, State};
 use crate::keys::root;
@@ -323,6 +325,33 @@ impl SlotSet {
             seat.last.epoch = keep;
         }
         Ok(())
+    }
+
+    /// What every slot shows now that the secret of `old` is to be gone: read from the medium, and the old secret asked
+    /// for. Every slot must be in reach.
+    ///
+    /// # Errors
+    /// A slot does not answer, holds anything but the secret of `epoch`, or still answers for the old one.
+    pub fn prove(&self, epoch: u64, old: u64, now: Timestamp) -> Result<Vec<SlotProof>, SeatError> {
+        let seats = self.seats.lock();
+        all_claimed(&seats)?;
+        let prove = |seat: &SlotSeat| {
+            let slot = seat.claimed.as_ref().ok_or(Unfit::Slot(SlotError::Missing))?;
+            let seen = slot.describe()?;
+            let old_failed = matches!(self.prf(slot, old).map(drop), Err(SlotError::NoSuchEpoch));
+            if seen.epochs != [epoch] || !old_failed {
+                return Err(Unfit::Slot(SlotError::StillThere));
+            }
+            Ok(SlotProof { slot: seat.slot, grade: seen.grade, epoch, old_failed, at: now })
+        };
+        seats.iter().map(|seat| prove(seat).map_err(|error: Unfit| seat.error(error))).collect()
+    }
+
+    /// The epochs that each slot in reach holds a secret of, read now.
+    pub fn epochs_held(&self) -> Vec<(SlotId, Vec<u64>)> {
+        let seats = self.seats.lock();
+        let held = |seat: &SlotSeat| Some((seat.slot, seat.claimed.as_ref()?.describe().ok()?.epochs));
+        seats.iter().filter_map(held).collect()
     }
 
     fn prf(&self, slot: &FileSlot, epoch: u64) -> Result<Key, SlotError> {

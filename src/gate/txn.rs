@@ -13,7 +13,7 @@ use crate::audit::event::Event;
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::VaultId;
 use crate::base::time::Timestamp;
-use crate::keys::page::{Entry, Tree};
+use crate::keys::page::{Entry, KeyName, Tree, name_of};
 use crate::keys::tree::{self, Draft, Forgotten, Nodes, Root};
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
@@ -157,6 +157,13 @@ impl<'a> Txn<'a> {
     /// Adds an entry to a tree, or replaces it by one that keeps its key.
     pub fn set(&mut self, tree: Tree, position: u64, entry: &Entry) -> Result<(), Fault> {
         Ok(self.draft.set(tree, position, entry)?)
+    }
+
+    /// The names of all keys of a tree: those of its pages and those in them.
+    pub fn key_names(&self, tree: Tree) -> Result<Vec<KeyName>, Fault> {
+        let mut names = Vec::new();
+        self.draft.each_key(tree, &mut |key| names.push(name_of(key)))?;
+        Ok(names)
     }
 
     /// Forgets entries and makes a new root, which comes into force when the group commits.

@@ -20,13 +20,13 @@ use super::persons::Persons;
 use super::publication::Readers;
 use super::rates::Rates;
 use super::readings::Readings;
+use super::receipts::ReceiptSigner;
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::room::Room;
 use super::slots::SlotSet;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
-use crate::audit::note::VerifierKey;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
@@ -58,7 +58,7 @@ pub struct Vault {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) index: Arc<Index>,
     pub(super) finds: Rates,
-    pub(super) receipts: VerifierKey,
+    pub(super) receipts: Arc<ReceiptSigner>,
     pub(super) store_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) room: Arc<Room>,
     pub(super) patience: Patience,
@@ -182,6 +182,16 @@ impl Vault {
         &self.readings
     }
 
+    /// What signs receipts.
+    pub(super) fn receipts(&self) -> &Arc<ReceiptSigner> {
+        &self.receipts
+    }
+
+    /// The epochs that each slot in reach holds a secret of, read now.
+    pub fn epochs_held(&self) -> Vec<(SlotId, Vec<u64>)> {
+        self.slots.epochs_held()
+    }
+
     /// The epochs.
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
@@ -219,7 +229,7 @@ impl Vault {
 
     /// The public keys, as they are now.
     pub fn verifiers(&self) -> Verifiers {
-        Verifiers { audit: self.log.key().to_string(), receipt: self.receipts.to_string() }
+        Verifiers { audit: self.log.key().to_string(), receipt: self.receipts.key().to_string() }
     }
 
     /// The room on the store's volume.

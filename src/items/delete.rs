@@ -3,7 +3,6 @@
 use crate::base::id::{ReceiptId, SubjectId};
 use crate::crypto::rng;
 use crate::gate::call::Call;
-use crate::gate::intents::{Intent, What};
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -12,11 +11,11 @@ use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::store::keyspace::Space;
 
+use super::going;
 use super::model::{Delete, Erasure, Wait};
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
-use super::rows::doomed_rows;
 
 /// Deletes an item.
 ///
@@ -57,7 +56,7 @@ async fn lodge(vault: &Vault, call: &Call, delete: Delete) -> Result<Lodged, Ref
             Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
         }
     };
-    vault.committer().commit(work).await
+    vault.committer().commit_first(work).await
 }
 
 fn repeat(txn: &mut Txn<'_>, call: &Call, subject: SubjectId, receipt: ReceiptId) -> Result<Lodged, Refusal> {
@@ -82,18 +81,9 @@ fn remove(
     if !delete.etag.is_empty() && delete.etag != item.head.etag() {
         return Err(State::EtagMismatch.into());
     }
-    let rows = doomed_rows(txn, &subject, &item)?;
+    let intent = going::with_item(txn, &subject, &item, receipt)?;
     txn.put(Space::Item, key, tombstone(&receipt));
     once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;
-    let intent = Intent {
-        receipt,
-        what: What::Item,
-        class: class.as_str().into(),
-        subject: Some(subject.id),
-        item: Some(delete.item),
-        targets: vec![(subject.tree(), item.head.position)],
-        rows,
-    };
     let number = intent.lodge(txn)?;
     if let Some(once) = call.once() {
         once.remember_forgetting(txn, subject.id, receipt);

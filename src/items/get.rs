@@ -8,7 +8,7 @@ use crate::gate::call::Call;
 use crate::gate::index::Index;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Refusal, State};
+use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::{Row, Vault};
 use crate::keys::page::{Entry, Tree};
@@ -28,7 +28,7 @@ pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemVie
         Err(refusal) => return Err(refuse(vault, call, Some(&query.subject), touched(&query), refusal).await),
     };
     match reading.unless_cut(vault.record(vec![event])).await {
-        None => Err(State::ItemErased.into()),
+        None => Err(reading.ended_by().into()),
         Some(Err(refusal)) => Err(refusal),
         Some(Ok(())) => Ok(view),
     }
@@ -56,7 +56,7 @@ pub async fn get_batch(vault: &Vault, call: &Call, queries: Vec<ItemQuery>) -> V
         call.keep_time().await;
     }
     let reveal = |(view, reading): (ItemView, Reading)| {
-        if reading.is_cut() { Err(State::ItemErased.into()) } else { Ok(view) }
+        if reading.is_cut() { Err(reading.ended_by().into()) } else { Ok(view) }
     };
     outcomes.into_iter().map(|seen| recorded.clone().and_then(|()| seen.and_then(reveal))).collect()
 }

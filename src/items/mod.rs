@@ -10,6 +10,7 @@ pub mod delete;
 pub mod draft;
 pub mod find;
 pub mod get;
+pub mod going;
 pub mod list;
 pub mod model;
 pub mod object;

@@ -120,6 +120,10 @@ pub enum SubjectState {
     Active,
     /// Its processing is restricted.
     Restricted,
+    /// Unreadable; its erasure is not complete.
+    ErasurePending,
+    /// Erased.
+    Erased,
 }
 
 /// What is known about a subject itself.
@@ -134,10 +138,28 @@ pub struct SubjectView {
     pub state: SubjectState,
     /// Purposes to which the person objects, for all classes.
     pub objections: Vec<String>,
-    /// When it was created.
-    pub created: Timestamp,
+    /// When it was created; none once it is erased.
+    pub created: Option<Timestamp>,
     /// Items per class that the caller may know of.
     pub item_counts: Vec<(ClassId, u64)>,
+    /// The receipt of its erasure.
+    pub receipt: Option<ReceiptId>,
+}
+
+impl SubjectView {
+    /// Of a subject that is erased or about to be: all that is left of it.
+    pub fn erased(subject: SubjectId, receipt: ReceiptId, state: SubjectState) -> Self {
+        Self {
+            subject,
+            external_id: Text::default(),
+            labels: Vec::new(),
+            state,
+            objections: Vec::new(),
+            created: None,
+            item_counts: Vec::new(),
+            receipt: Some(receipt),
+        }
+    }
 }
 
 /// Why processing is restricted: GDPR article 18(1). Numbered as in the contract, and so in the subject's row.

@@ -93,9 +93,19 @@ pub fn remember(txn: &mut Txn<'_>, vault: &VaultId, once: Option<&Once>, answer:
 
 /// Records a repeat that changed nothing.
 pub fn record_repeat(txn: &mut Txn<'_>, call: &Call, subject: SubjectId) -> Result<(), Refusal> {
-    let keys = open_subject(txn, call.recorder().vault(), subject)?.detail_keys(txn)?;
     let at = (txn.now(), txn.epoch());
-    txn.record(call.recorder().entry(Whom::Subject(&keys), Touched::default(), Ended::Done, at)?);
+    let recorder = call.recorder();
+    let entry = match open_subject(txn, recorder.vault(), subject) {
+        Ok(subject) => {
+            recorder.entry(Whom::Subject(&subject.detail_keys(txn)?), Touched::default(), Ended::Done, at)?
+        }
+        // The person is gone, with the keys of their entries.
+        Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {
+            recorder.entry(Whom::Evidence(receipt), Touched::default(), Ended::Done, at)?
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    txn.record(entry);
     Ok(())
 }
 

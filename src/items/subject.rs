@@ -1,17 +1,18 @@
 //! GetSubject: what is known about a subject itself.
 
 use crate::audit::detail::DetailKeys;
-use crate::base::id::{ItemId, SubjectId};
+use crate::base::id::{ItemId, ReceiptId, SubjectId};
 use crate::catalog::class::ClassId;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
 use crate::gate::call::Call;
+use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::Refusal;
+use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
-use crate::policy::question::Resource;
+use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
 use super::model::{SubjectRef, SubjectState, SubjectView};
@@ -22,12 +23,39 @@ use super::recorded::refuse;
 pub async fn describe(vault: &Vault, call: &Call, named: SubjectRef) -> Result<SubjectView, Refusal> {
     let (view, keys) = match look(vault, call, &named) {
         Ok(seen) => seen,
+        Err(Refusal::State(State::Erased(Some(receipt)))) => {
+            return describe_erased(vault, call, &named, receipt).await;
+        }
         Err(refusal) => return Err(refuse(vault, call, Some(&named), Touched::default(), refusal).await),
     };
     let touched = Touched { view: Some(View::Exists), count: 1, ..Touched::default() };
     let at = (vault.now(), vault.epoch());
     vault.record(vec![call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, at)?]).await?;
     Ok(view)
+}
+
+/// What is left to say about a subject that is erased or about to be.
+async fn describe_erased(
+    vault: &Vault,
+    call: &Call,
+    named: &SubjectRef,
+    receipt: ReceiptId,
+) -> Result<SubjectView, Refusal> {
+    let SubjectRef::Id(subject) = named else {
+        return Err(refuse(vault, call, Some(named), Touched::default(), State::NotFound.into()).await);
+    };
+    // Its labels are gone: where they decide, it is absent.
+    if let Err(denied) = call.permit(Resource::Subject(Standing::default())) {
+        return Err(refuse(vault, call, Some(named), Touched::default(), denied.into()).await);
+    }
+    let state = match vault.read(|reads| receipts::find(reads, &receipt))? {
+        Some(Progress::Done { .. }) => SubjectState::Erased,
+        Some(Progress::Pending { .. }) | None => SubjectState::ErasurePending,
+    };
+    let touched = Touched { view: Some(View::Exists), count: 1, ..Touched::default() };
+    let at = (vault.now(), vault.epoch());
+    vault.record(vec![call.recorder().entry(Whom::Evidence(receipt), touched, Ended::Done, at)?]).await?;
+    Ok(SubjectView::erased(*subject, receipt, state))
 }
 
 fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, DetailKeys), Refusal> {
@@ -60,8 +88,9 @@ pub fn view_of(reads: &dyn Reads, call: &Call, subject: &OpenSubject) -> Result<
         labels: subject.row.standing.labels.to_vec(),
         state: if subject.row.standing.restricted { SubjectState::Restricted } else { SubjectState::Active },
         objections: whole.map(|objection| objection.purpose.clone()).collect(),
-        created: subject.row.created,
+        created: Some(subject.row.created),
         item_counts: counts,
+        receipt: None,
     })
 }
 

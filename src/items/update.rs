@@ -7,7 +7,7 @@
 use crate::base::id::{ItemId, ReceiptId};
 use crate::crypto::{mac, rng};
 use crate::gate::call::Call;
-use crate::gate::intents::{DoomedRow, Intent, What};
+use crate::gate::intents::DoomedRow;
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -18,6 +18,7 @@ use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
 use super::draft::{Checked, Details, Version, check_value, must_take_items, permit_to_write, store_version};
+use super::going;
 use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
@@ -187,7 +188,7 @@ impl Change {
         let stamp =
             store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
         once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
-        forget_version(subject, old, self.receipt, rows).lodge(txn)?;
+        forget_version(txn, call, subject, old, self.receipt, rows)?;
         Ok((stamp, Some(self.receipt)))
     }
 }
@@ -208,14 +209,22 @@ fn rewrite(
     Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
 }
 
-fn forget_version(subject: &OpenSubject, old: &StoredItem, receipt: ReceiptId, rows: Vec<DoomedRow>) -> Intent {
-    Intent {
-        receipt,
-        what: What::Version,
-        class: old.head.class.as_str().into(),
-        subject: Some(subject.id),
-        item: Some(old.id),
-        targets: vec![(subject.tree(), old.head.position)],
-        rows,
-    }
+/// Lodges the forgetting of what was replaced. Its entry is one of its own, since the correction's own names the person's
+/// pseudonym, to which an erasure must not be linked.
+fn forget_version(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    subject: &OpenSubject,
+    old: &StoredItem,
+    receipt: ReceiptId,
+    rows: Vec<DoomedRow>,
+) -> Result<(), Refusal> {
+    going::with_version(txn, subject, old, receipt, rows)?.lodge(txn)?;
+    let keys = subject.detail_keys(txn)?;
+    let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
+    let items = vec![(old.id, old.head.version)];
+    let touched = Touched { class: Some(old.head.class), count: 1, items, ..Touched::default() };
+    let at = (txn.now(), txn.epoch());
+    txn.record(call.recorder().apart()?.entry(whom, touched, Ended::Started, at)?);
+    Ok(())
 }

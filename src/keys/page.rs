@@ -5,13 +5,13 @@
 
 use zeroize::Zeroizing;
 
-use crate::base::codec::Writer;
+use crate::base::codec::{Reader, Writer};
 use crate::base::id::{SubjectId, VaultId};
 use crate::base::limits::PAGE_SEALS_MAX;
 use crate::base::secret::{Key, Secret};
 use crate::crypto::aead::{self, OpenFailed};
-use crate::crypto::label;
 use crate::crypto::rng::RandomFailed;
+use crate::crypto::{kdf, label};
 
 /// Children of one page.
 pub const FANOUT: u64 = 64;
@@ -81,6 +81,13 @@ impl PageId {
         Writer::new().raw(&self.tree.row_prefix()).u8(self.level).u64(self.index).u64(generation).finish()
     }
 
+    /// The page of a tree, and its generation, that the key of a row of that tree names.
+    pub fn of_row(tree: Tree, key: &[u8]) -> Option<(Self, u64)> {
+        let mut r = Reader::new(key.strip_prefix(&tree.row_prefix()[..])?);
+        let (level, index, generation) = (r.u8().ok()?, r.u64().ok()?, r.u64().ok()?);
+        r.finish().ok().map(|()| (Self { tree, level, index }, generation))
+    }
+
     fn aad(&self, vault: &VaultId, generation: u64) -> Vec<u8> {
         Writer::new()
             .bytes(label::PAGE.as_bytes())
@@ -101,6 +108,23 @@ pub struct Entry {
     pub extra: u64,
     /// The child's key.
     pub key: Key,
+}
+
+impl Entry {
+    /// What the key is called on a receipt.
+    pub fn name(&self) -> KeyName {
+        name_of(&self.key)
+    }
+}
+
+/// What a key is called where it is said that it was forgotten. It is made from the key alone: it reveals nothing of it,
+/// and once the key is gone nobody can tell whose it was.
+pub type KeyName = [u8; 16];
+
+/// See [`KeyName`].
+pub fn name_of(key: &Key) -> KeyName {
+    let derived = kdf::derive::<16>(b"", key, label::KEY_NAME, &[]);
+    *derived.expose() // a name is no secret
 }
 
 /// An entry without its key: most lookups pass pages that are open already, and need no key for that.

@@ -10,7 +10,9 @@
 //! INVARIANT: an entry whose removal is to make something unreadable is never removed while any page on its path
 //! keeps its key. [`Draft::forget`] is the only way to remove an entry, and it replaces every key up to the root.
 
-use std::collections::{BTreeSet, HashMap};
+mod walk;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::page::{Entry, FANOUT, Page, PageId, Tree};
@@ -180,11 +182,18 @@ impl<'a, P: Pages> Draft<'a, P> {
 
     /// Forgets entries: removes them, gives every page on their paths a fresh key and generation, and makes a new
     /// root. Whoever holds every byte but the new root's slot secrets can open none of the removed entries.
+    ///
+    /// A tree whose own entry is among them goes with all that hangs on it.
     pub fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)]) -> Result<Forgotten, Error> {
         let mut touched = BTreeSet::new();
         let mut heights = HashMap::new();
         self.touch_path(Tree::Root, 0, &mut touched, &mut heights)?;
+        let named: HashSet<&(Tree, u64)> = targets.iter().collect();
         for &(tree, position) in targets {
+            // INVARIANT: no page of a tree that goes gets a fresh key, for which its parent would take it back.
+            if tree.parent().is_some_and(|parent| named.contains(&parent)) {
+                continue;
+            }
             if let Some(leaf) = self.touch_path(tree, position, &mut touched, &mut heights)? {
                 self.nodes.get_mut(&leaf).expect("touched pages are in the draft").page.remove(child(position, 0));
             }

@@ -49,7 +49,7 @@ pub const fn kind_of(action: Action) -> (Group, Resources) {
         | Action::DownloadDocument
         | Action::VerifyPassword
         | Action::ExportSubject => (Group::None, Resources::Data),
-        Action::ListEntries | Action::TailEntries => (Group::None, Resources::VaultAndSubject),
+        Action::ListEntries | Action::TailEntries | Action::VerifyErasure => (Group::None, Resources::VaultAndSubject),
         Action::EraseSubject | Action::RestrictSubject | Action::SetObjection => (Group::None, Resources::Subject),
         _ => (Group::None, Resources::Vault),
     }

@@ -66,6 +66,12 @@ const WATCHERS: &[Grant] = &[
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
 const REVIEWERS: &[Grant] = &[("auditor", "security", ""), ("auditor", "legal_compliance", "")];
 const OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", ""), ("subject", "service_delivery", "")];
+const SHOWN_RECEIPTS: &[Grant] = &[
+    ("service", "service_delivery", ""),
+    ("privacy-officer", "legal_compliance", ""),
+    ("legal", "legal_compliance", ""),
+    ("auditor", "legal_compliance", ""),
+];
 const ASKERS: &[Grant] = &[
     ("service", "service_delivery", ""),
     ("auditor", "security", ""),
@@ -86,10 +92,12 @@ enum Kind {
     Finds,
     /// As `Finds`, and afterwards it is gone.
     Removes,
+    /// Concerns a person, who is gone afterwards.
+    Ends,
     /// Concerns no class, and something that is not there.
     Absent,
 }
-use Kind::{Absent, Classless, Finds, Removes, Writes};
+use Kind::{Absent, Classless, Ends, Finds, Removes, Writes};
 
 struct Row {
     method: &'static str,
@@ -110,8 +118,9 @@ const fn row(
     Row { method, kind, allowed, request, entry: |_| None }
 }
 
-/// An approval and a slot that do not exist.
+/// An approval, a receipt and a slot that do not exist.
 const NO_APPROVAL: &str = "apr_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+const NO_RECEIPT: &str = "rcp_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_SLOT: &str = "slt_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A method that is asked about something absent: whoever may call it is told so.
@@ -189,9 +198,16 @@ const TABLE: &[Row] = &[
         }
         .encode_to_vec()
     }),
-    closed("Privacy/EraseSubject"),
-    closed("Privacy/GetReceipt"),
-    closed("Privacy/VerifyErasure"),
+    row("Privacy/EraseSubject", Ends, OFFICERS, |f, _| {
+        EraseSubjectRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
+    }),
+    absent("Privacy/GetReceipt", SHOWN_RECEIPTS, |_, _| {
+        GetReceiptRequest { receipt_id: NO_RECEIPT.into(), ..Default::default() }.encode_to_vec()
+    }),
+    row("Privacy/VerifyErasure", Classless, SHOWN_RECEIPTS, |_, _| {
+        let target = Some(verify_erasure_request::Target::ReceiptId(NO_RECEIPT.into()));
+        VerifyErasureRequest { target, ..Default::default() }.encode_to_vec()
+    }),
     closed("Privacy/ExportSubject"),
     row("Privacy/RestrictSubject", Classless, OFFICERS, |f, _| {
         RestrictSubjectRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
@@ -342,7 +358,7 @@ fn new_items(vault: &TestVault) -> Arc<BTreeMap<&'static str, NewItem>> {
 fn expected(row: &Row, role: &str, purpose: &str, class: &str) -> &'static str {
     let mut grants = row.allowed.iter().filter(|grant| (grant.0, grant.1) == (role, purpose)).peekable();
     let may_call = grants.peek().is_some();
-    let may_touch = matches!(row.kind, Classless | Absent) || grants.any(|grant| grant.2.contains(&class[..1]));
+    let may_touch = matches!(row.kind, Classless | Ends | Absent) || grants.any(|grant| grant.2.contains(&class[..1]));
     match (may_call, may_touch) {
         (true, true) if row.kind == Absent => "NOT_FOUND",
         (true, true) => "OK",
@@ -354,7 +370,7 @@ fn expected(row: &Row, role: &str, purpose: &str, class: &str) -> &'static str {
 /// The question whether a cell's call would be allowed.
 fn supposed(row: &Row, fixture: &Fixture, role: &str, purpose: &str, class: &str) -> CheckAccessRequest {
     let is = |method: &str| row.method == format!("Vault/{method}");
-    let names_class = !matches!(row.kind, Classless | Absent) || is("ListItems");
+    let names_class = !matches!(row.kind, Classless | Ends | Absent) || is("ListItems");
     let names_item = matches!(row.kind, Finds | Removes) || is("UpdateItem");
     CheckAccessRequest {
         caller: format!("spiffe://{DEV_TRUST_DOMAIN}/{role}"),
@@ -401,11 +417,11 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
     let mut count = 0;
     for row in TABLE {
         let mut calls = JoinSet::new();
-        let classes = if matches!(row.kind, Classless | Absent) { &CLASSES[..1] } else { &CLASSES[..] };
+        let classes = if matches!(row.kind, Classless | Ends | Absent) { &CLASSES[..1] } else { &CLASSES[..] };
         for (role, purpose) in ROLES.iter().flat_map(|role| PURPOSES.map(|purpose| (*role, purpose))) {
             for class in classes {
                 let expected = expected(row, role, purpose, class);
-                let consumes = row.kind == Removes && expected == "OK";
+                let consumes = matches!(row.kind, Removes | Ends) && expected == "OK";
                 let fixture = if consumes { Fixture::make(&vault, &new_items).await } else { shared.clone() };
                 let service = if role == "subject" { fixture.own.clone() } else { services[role].clone() };
                 let context = vault.context(purpose);

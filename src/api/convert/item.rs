@@ -166,7 +166,8 @@ pub(super) fn stamp(stamp: Stamp) -> proto::ItemStamp {
     }
 }
 
-fn erasure(erasure: Erasure) -> proto::Erasure {
+/// What became of something that was to be forgotten.
+pub fn erasure(erasure: Erasure) -> proto::Erasure {
     let state = match erasure.state {
         ErasureState::Pending => proto::ErasureState::Pending,
         ErasureState::Erased => proto::ErasureState::Erased,

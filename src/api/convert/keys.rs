@@ -98,7 +98,8 @@ pub fn replaced(done: Replaced) -> proto::StartRotationResponse {
     proto::StartRotationResponse { rotation: Some(rotation) }
 }
 
-fn proven(proven: Proven) -> proto::ProvenLeaf {
+/// An entry with its inclusion.
+pub(super) fn proven(proven: Proven) -> proto::ProvenLeaf {
     let signed = &proven.checkpoint;
     let inclusion = proto::InclusionProof {
         leaf_index: proven.index,

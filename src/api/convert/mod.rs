@@ -16,6 +16,7 @@ pub mod item;
 pub mod keys;
 pub mod metadata;
 pub mod privacy;
+pub mod receipts;
 pub mod subject;
 pub mod system;
 pub mod value;

@@ -50,7 +50,7 @@ pub fn object(request: proto::SetObjectionRequest) -> Result<ObjectionChange, Re
 }
 
 /// The request of a person that a change answers: this vault keeps none, so none can be named.
-fn answered(faults: &mut Faults, request_id: &str) -> Result<(), Refusal> {
+pub(super) fn answered(faults: &mut Faults, request_id: &str) -> Result<(), Refusal> {
     if request_id.is_empty() {
         return Ok(());
     }

@@ -84,6 +84,8 @@ pub fn view(view: SubjectView) -> proto::Subject {
     let state = match view.state {
         SubjectState::Active => proto::SubjectState::Active,
         SubjectState::Restricted => proto::SubjectState::Restricted,
+        SubjectState::ErasurePending => proto::SubjectState::ErasurePending,
+        SubjectState::Erased => proto::SubjectState::Erased,
     };
     proto::Subject {
         subject_id: view.subject.to_string(),
@@ -91,8 +93,8 @@ pub fn view(view: SubjectView) -> proto::Subject {
         labels: view.labels.into_iter().collect(),
         state: state.into(),
         objections: view.objections,
-        create_time: Some(time(view.created)),
+        create_time: view.created.map(time),
         item_counts: view.item_counts.into_iter().map(|(class, count)| (class.as_str().to_owned(), count)).collect(),
-        receipt_id: String::new(),
+        receipt_id: view.receipt.map(|receipt| receipt.to_string()).unwrap_or_default(),
     }
 }

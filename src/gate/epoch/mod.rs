@@ -19,11 +19,13 @@ use tokio::sync::{oneshot, watch};
 use super::committer::{Committer, end_within};
 use super::pages::StoredPages;
 use super::readings::Readings;
+use super::receipts::ReceiptSigner;
 use super::refusal::{Refusal, Unavailable};
 use super::slots::SlotSet;
 use super::vault::Patience;
 use crate::base::id::{SlotId, VaultId};
 use crate::base::limits::{SHUTDOWN_TIME_MAX, SLOT_CHANGES_MAX};
+use crate::base::time::Clock;
 use crate::keys::tree::Root;
 use crate::store::Engine;
 use run::Runner;
@@ -96,6 +98,8 @@ pub(super) struct Work {
     pub slots: Arc<SlotSet>,
     pub root: Arc<ArcSwap<Root>>,
     pub pages: Arc<StoredPages>,
+    pub receipts: Arc<ReceiptSigner>,
+    pub clock: Arc<dyn Clock>,
     pub patience: Patience,
 }
 

@@ -1,5 +1,6 @@
 //! One epoch after another, step by step.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,20 +10,22 @@ use tokio::sync::watch;
 
 use super::{Done, Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK, SWEEP_ROWS_MAX};
 use crate::base::secret::Key;
 use crate::gate::approvals;
 use crate::gate::days;
+use crate::gate::former::{self, FormerSlot};
 use crate::gate::held;
-use crate::gate::intents::{Intent, What};
+use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::periods;
 use crate::gate::readings::Scope;
+use crate::gate::receipts::{Carried, Signed};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
 use crate::gate::slots::SeatError;
 use crate::gate::txn::{Reads as _, Txn};
 use crate::keys::epoch::{Prepared, State};
-use crate::keys::page::PageId;
+use crate::keys::page::{PageId, Tree};
 use crate::keys::tree::ROOT_PAGE;
 use crate::store::keyspace::Space;
 
@@ -179,7 +182,8 @@ impl Runner {
     fn release(&self) {
         let mut from = Some(Vec::new());
         while let Some(key) = from {
-            let released = match self.commit(move |txn| held::release(txn, &key)) {
+            let signer = self.work.receipts.clone();
+            let released = match self.commit(move |txn| held::release(txn, &key, &signer)) {
                 Ok(released) => released,
                 Err(_) => {
                     self.shared.asked.lock().release = true;
@@ -239,7 +243,9 @@ impl Runner {
         self.phase(Phase::Destroying);
         self.read_back(prepared.epoch)?;
         self.work.slots.destroy_except(prepared.epoch)?;
-        self.finish(state.current, prepared)
+        let at = self.work.clock.now();
+        let slots = self.work.slots.prove(prepared.epoch, state.current, at)?;
+        self.finish(state.current, prepared, Carried { epoch: prepared.epoch, at, slots })
     }
 
     /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.
@@ -332,41 +338,53 @@ impl Runner {
     }
 
     /// Step 6: the rows go, the intents end, and the log says so.
-    fn finish(&self, old: u64, prepared: Prepared) -> Result<Done, Halt> {
+    fn finish(&self, old: u64, prepared: Prepared, carried: Carried) -> Result<Done, Halt> {
         let intents = self.intents(prepared.intents_through)?;
         let carried_out = intents.len() as u64;
         let turned = intents.iter().any(|(_, intent)| intent.what == What::DayKeys);
         let epoch = prepared.epoch;
-        let kept_back = self.commit(move |txn| {
-            let lost = held::lost(txn)?;
-            let mut kept_back = 0;
-            for (number, intent) in &intents {
+        self.delete_ahead(&intents)?;
+        let (former, statements) = self.statements(&intents, &carried);
+        let signer = self.work.receipts.clone();
+        let (kept_back, gone) = self.commit(move |txn| {
+            let stored = former::all(txn)?;
+            // Where what is known of former slots has changed meanwhile, so have the statements.
+            let statements = (stored == former).then_some(statements);
+            let ending = held::Ending { carried: &carried, former: &stored, signer: &signer };
+            let trees: HashSet<Tree> = intents.iter().filter_map(|(_, intent)| intent.gone_tree()).collect();
+            let (mut kept_back, mut gone) = (0, Vec::new());
+            for (at, (number, intent)) in intents.iter().enumerate() {
                 txn.delete(Space::Intent, number.to_be_bytes());
                 for row in &intent.rows {
-                    delete_rows(txn, row.space, &row.key, row.prefix)?;
+                    delete_rows(txn, row)?;
                 }
-                for (tree, position) in &intent.targets {
+                if let Some(tree) = intent.gone_tree() {
+                    gone.extend(delete_tree(txn, tree)?);
+                }
+                // What a tree that is gone had handed out goes with it.
+                for (tree, position) in intent.targets.iter().filter(|(tree, _)| !trees.contains(tree)) {
                     txn.release_position(*tree, *position)?;
                 }
-                kept_back += u64::from(held::end(txn, *number, intent, epoch, &lost)?);
+                let ready = statements.as_ref().and_then(|statements| statements[at].as_ref());
+                kept_back += u64::from(held::end(txn, *number, intent, &ending, ready)?);
             }
-            held::count(txn, &lost, kept_back)?;
+            held::count(txn, &ending.lost(), kept_back)?;
             for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
                 txn.delete(Space::Page, row);
                 txn.delete(Space::Doomed, key);
             }
-            delete_rows(txn, Space::Root, &old.to_be_bytes(), true)?;
+            delete_below(txn, Space::Root, &old.to_be_bytes())?;
             // The next number is reserved along the way, so that the next epoch finds its secrets staged.
             let state = State { current: epoch, reserved: epoch + 1, prepared: None };
             txn.put(Space::Meta, STATE, state.encode());
-            Ok(kept_back)
+            Ok((kept_back, gone))
         })?;
         fault::point("epoch_finished");
         if kept_back > 0 {
             self.shared.held.fetch_add(kept_back, Ordering::Relaxed);
             self.slots_changed();
         }
-        for (id, generation) in std::mem::take(&mut *self.replaced.lock()) {
+        for (id, generation) in std::mem::take(&mut *self.replaced.lock()).into_iter().chain(gone) {
             self.work.pages.cache().remove(id, generation);
         }
         *self.ahead.lock() = Some(Ahead { epoch: epoch + 1, staged: false });
@@ -377,6 +395,41 @@ impl Runner {
         }
         asked.sweep |= turned;
         Ok(Done { through: prepared.intents_through, epoch })
+    }
+
+    /// Deletes most of what a large prefix holds before the batch that ends the intents, which so stays small. A crash
+    /// between leaves less to delete.
+    fn delete_ahead(&self, intents: &[(u64, Intent)]) -> Result<(), Halt> {
+        let trees = intents.iter().filter_map(|(_, intent)| intent.gone_tree());
+        let pages = trees.map(|tree| (Space::Page, tree.row_prefix()));
+        let rows = intents.iter().flat_map(|(_, intent)| &intent.rows).filter(|row| row.prefix);
+        let below: Vec<_> = rows.map(|row| (row.space, row.key.clone())).chain(pages).collect();
+        for (space, prefix) in below {
+            let scan = || self.work.engine.scan(space, &prefix, &[], SWEEP_ROWS_MAX);
+            let mut rows = scan().map_err(Refusal::from)?;
+            while rows.len() == SWEEP_ROWS_MAX {
+                self.commit(move |txn| {
+                    rows.into_iter().for_each(|(key, _)| txn.delete(space, key));
+                    Ok(())
+                })?;
+                rows = scan().map_err(Refusal::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements of what was carried out, made beside the writer's thread, and the former slots that they rely on;
+    /// none while a slot is lost.
+    fn statements(&self, intents: &[(u64, Intent)], carried: &Carried) -> (Vec<FormerSlot>, Vec<Option<Signed>>) {
+        let former = self.work.slots.former();
+        if former.iter().any(FormerSlot::is_lost) {
+            return (former, vec![None; intents.len()]);
+        }
+        let attested = held::attestations(&former);
+        let sign =
+            |intent: &Intent| Some(self.work.receipts.sign(&intent.receipt, intent.case.as_ref()?, carried, &attested));
+        let statements = intents.iter().map(|(_, intent)| sign(intent)).collect();
+        (former, statements)
     }
 
     fn state(&self) -> Result<State, Halt> {
@@ -405,13 +458,28 @@ impl Runner {
     }
 }
 
-fn delete_rows(txn: &mut Txn<'_>, space: Space, key: &[u8], prefix: bool) -> Result<(), Refusal> {
-    if !prefix {
-        txn.delete(space, key);
-        return Ok(());
+fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
+    if row.prefix {
+        return delete_below(txn, row.space, &row.key);
     }
-    for (key, _) in txn.rows(space, key, &[], usize::MAX)? {
+    txn.delete(row.space, &row.key[..]);
+    Ok(())
+}
+
+fn delete_below(txn: &mut Txn<'_>, space: Space, prefix: &[u8]) -> Result<(), Refusal> {
+    for (key, _) in txn.rows(space, prefix, &[], usize::MAX)? {
         txn.delete(space, key);
     }
     Ok(())
+}
+
+/// Deletes the pages of a tree that is gone, and what is known of its positions. The pages, so that open copies go too.
+fn delete_tree(txn: &mut Txn<'_>, tree: Tree) -> Result<Vec<(PageId, u64)>, Refusal> {
+    delete_below(txn, Space::Free, &tree.row_prefix())?;
+    let mut pages = Vec::new();
+    for (key, _) in txn.rows(Space::Page, &tree.row_prefix(), &[], usize::MAX)? {
+        pages.extend(PageId::of_row(tree, &key));
+        txn.delete(Space::Page, key);
+    }
+    Ok(pages)
 }

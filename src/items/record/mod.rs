@@ -10,7 +10,9 @@ mod target;
 
 pub use item::{Content, ItemHead, ItemRow, StoredItem, decode_item, encode_item, item_key, tombstone};
 pub use notes::{decode_notes, encode_notes};
-pub use subject::{AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external};
+pub use subject::{
+    AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external, subject_tombstone,
+};
 pub use target::Target;
 
 /// The version of every row here.

@@ -3,7 +3,7 @@
 use super::VERSION;
 use crate::audit::detail::DetailKeys;
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{SubjectId, VaultId};
+use crate::base::id::{ReceiptId, SubjectId, VaultId};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::class_of;
@@ -185,9 +185,30 @@ pub fn seal_external(vault: &VaultId, id: &SubjectId, record: &Entry, external: 
     Ok(sealed.map_err(|_| Unavailable::Internal)?)
 }
 
+/// The row that stands for a subject from the moment its erasure is durable, and for good: whose erasure the receipt is
+/// of, and nothing else.
+pub fn subject_tombstone(receipt: &ReceiptId) -> Vec<u8> {
+    Writer::new().u8(ERASED).raw(receipt.as_bytes()).finish()
+}
+
+/// The first byte of a tombstone. A subject's own row begins with the length of its clear part, which is short.
+const ERASED: u8 = 2;
+
+fn tombstoned(row: &[u8]) -> Option<ReceiptId> {
+    let (first, rest) = row.split_first()?;
+    let receipt = rest.try_into().map(ReceiptId::from_bytes).ok()?;
+    (*first == ERASED).then_some(receipt)
+}
+
 /// Reads a subject and checks that its row is the newest and its own.
+///
+/// # Errors
+/// [`State::NotFound`]; [`State::Erased`] from the moment its erasure is durable.
 pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result<OpenSubject, Fault> {
     let row = reads.row(Space::Subject, id.as_bytes())?.ok_or(Fault::Refused(State::NotFound.into()))?;
+    if let Some(receipt) = tombstoned(&row) {
+        return Err(Fault::Refused(State::Erased(Some(receipt)).into()));
+    }
     let torn = |_| Fault::Torn;
     let mut r = Reader::new(&row);
     let clear = r.bytes().map_err(torn)?;

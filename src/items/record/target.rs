@@ -42,7 +42,13 @@ impl Target {
     /// The subject, for a call that may reach it: one that acts for a person reaches that person alone, and finds
     /// everybody else absent.
     pub fn open(&self, reads: &dyn Reads, call: &Call) -> Result<OpenSubject, Fault> {
-        let mut subject = self.open_unasked(reads, call.recorder().vault())?;
+        let mut subject = match self.open_unasked(reads, call.recorder().vault()) {
+            // That there was somebody is not for everybody to know.
+            Err(Fault::Refused(Refusal::State(State::Erased(_)))) if !call.may_know_existence() => {
+                return Err(Fault::Refused(State::NotFound.into()));
+            }
+            opened => opened?,
+        };
         subject.row.standing.own = call.owns(subject.id).map_err(Refusal::from)?;
         Ok(subject)
     }

@@ -165,8 +165,8 @@ async fn refused_tokens_are_recorded_without_anything_of_them() {
         // Whose a token is, is known only if the issuer said so.
         assert_eq!(leaf.on_behalf.is_some(), expected == EndUserFault::Stale, "{expected:?}");
     }
-    let stale = bench.acting(token("user-1", "1", NOW - 300), Action::EraseSubject, RoleId::Subject).await;
-    assert_eq!(stale.err().expect("is closed").refusal.reason(), Reason::AccessDenied, "fresh enough");
+    let fresh = bench.acting(token("user-1", "1", NOW - 300), Action::EraseSubject, RoleId::Subject).await;
+    assert!(fresh.is_ok(), "fresh enough");
 }
 
 #[tokio::test]

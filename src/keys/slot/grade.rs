@@ -27,6 +27,13 @@ pub enum Grade {
     E3 = 3,
 }
 
+impl Grade {
+    /// The grade of a number on disk.
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        [Self::E0, Self::E1, Self::E2, Self::E3].into_iter().find(|grade| *grade as u8 == tag)
+    }
+}
+
 /// A grade, with the reason to print beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grading {

@@ -231,3 +231,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_tree_goes_whole_also_when_one_of_its_entries_is_named_too() {
+    let (disk, root) = Disk::planted();
+    let (ann, ben) =
+        (Tree::Subject(SubjectId::from_bytes([1; 16]), 3), Tree::Subject(SubjectId::from_bytes([2; 16]), 4));
+    for position in 0..70 {
+        disk.set(&root, ann, position, 10);
+    }
+    disk.set(&root, ben, 0, 20);
+    let mut keys = BTreeSet::new();
+    let nodes = Nodes::new();
+    Draft::new(&disk, &root, &nodes)
+        .each_key(ann, &mut |key| {
+            keys.insert(*key.expose());
+        })
+        .expect("opens");
+    // The entries all have the same key here; two leaves, and one page above them.
+    assert_eq!(keys.len(), 4);
+    let root = disk.forget(&root, &[(ann, 5), (Tree::Subjects, 3), (ann, 69)]);
+    assert_eq!(disk.found(&root, ann, 5), None);
+    assert_eq!(disk.found(&root, ann, 6), None);
+    assert_eq!(disk.found(&root, ben, 0), Some(20));
+    assert!(disk.reachable(&root).is_disjoint(&keys), "no key of what went can be reached any more");
+}

@@ -1,0 +1,91 @@
+//! Erasures of persons, receipts, and what an erasure has come to.
+
+use super::super::proto;
+use super::item::whole;
+use super::keys::proven;
+use super::privacy::answered;
+use super::{At, Faults, subject, time};
+use crate::base::id::ReceiptId;
+use crate::erasure::evidence::Receipt;
+use crate::erasure::subject::EraseSubject;
+use crate::erasure::verify::{Finding, Verdict, Which};
+use crate::gate::receipts::{Ground, Signed};
+use crate::gate::refusal::{FaultReason, Refusal};
+use crate::items::model::Wait;
+
+/// Whom to erase.
+///
+/// # Errors
+/// Every fault of the request's form; a person's request, which this vault does not keep yet.
+pub fn erase(request: proto::EraseSubjectRequest) -> Result<EraseSubject, Refusal> {
+    let mut faults = Faults::default();
+    let subject = subject::subject_ref(&mut faults, At::field("subject"), request.subject);
+    let ground = faults.choice(At::field("ground"), request.ground, Ground::from_number);
+    let wait = faults.wait(At::field("wait"), request.wait, Wait::Erased);
+    let answers = answered(&mut faults, &request.request_id);
+    let (subject, ground) = whole(faults, subject.zip(ground))?;
+    answers?;
+    Ok(EraseSubject { subject, ground, wait })
+}
+
+/// Which receipt to show.
+///
+/// # Errors
+/// That the id is missing or none.
+pub fn get(request: proto::GetReceiptRequest) -> Result<ReceiptId, Refusal> {
+    let mut faults = Faults::default();
+    let id = faults.id(At::field("receipt_id"), &request.receipt_id);
+    whole(faults, id)
+}
+
+/// Which erasure to look at.
+///
+/// # Errors
+/// That none is named, or the id is none.
+pub fn verify(request: proto::VerifyErasureRequest) -> Result<Which, Refusal> {
+    use proto::verify_erasure_request::Target;
+    let mut faults = Faults::default();
+    let which = match request.target {
+        Some(Target::ReceiptId(id)) => faults.id(At::field("receipt_id"), &id).map(Which::Receipt),
+        Some(Target::SubjectId(id)) => faults.id(At::field("subject_id"), &id).map(Which::Subject),
+        None => {
+            faults.add(At::field("receipt_id"), FaultReason::Required);
+            None
+        }
+    };
+    whole(faults, which)
+}
+
+/// A receipt.
+pub fn receipt(receipt: Receipt) -> proto::Receipt {
+    let Signed { body, key_name, key_hash, signature } = receipt.signed;
+    let signature = proto::Signature { key_name, key_hash: key_hash.to_vec(), signature: signature.to_vec() };
+    let (requested, erased) = receipt.proofs.map(|proofs| (proofs.requested, proofs.erased)).unzip();
+    proto::Receipt {
+        receipt_id: receipt.id.to_string(),
+        body,
+        signature: Some(signature),
+        requested: requested.map(proven),
+        erased: erased.map(proven),
+        ..Default::default()
+    }
+}
+
+/// What an erasure has come to.
+pub fn finding(found: Finding) -> proto::VerifyErasureResponse {
+    let verdict = match found.verdict {
+        Verdict::Erased => proto::ErasureVerdict::Erased,
+        Verdict::Pending => proto::ErasureVerdict::Pending,
+        Verdict::NotErased => proto::ErasureVerdict::NotErased,
+        Verdict::Unknown => proto::ErasureVerdict::Unknown,
+    };
+    proto::VerifyErasureResponse {
+        verdict: verdict.into(),
+        receipt_id: found.receipt.map(|id| id.to_string()).unwrap_or_default(),
+        epoch: found.epoch,
+        current_epoch: found.current,
+        waiting_slot_ids: found.waiting.iter().map(ToString::to_string).collect(),
+        verify_time: Some(time(found.at)),
+        ..Default::default()
+    }
+}

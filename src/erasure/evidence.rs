@@ -1,0 +1,111 @@
+//! Receipts as they are shown: the signed statement, which never changes, and proofs that are made anew each time.
+
+use std::time::Instant;
+
+use crate::audit::event::{About, Outcome};
+use crate::audit::leaf;
+use crate::base::id::ReceiptId;
+use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS};
+use crate::gate::call::Call;
+use crate::gate::receipts::{self, Progress, Record, Signed};
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Access, Refusal, State, Unavailable};
+use crate::gate::signing::{Proven, prove};
+use crate::gate::vault::Vault;
+use crate::items::recorded::refuse;
+use crate::policy::question::Resource;
+
+/// A receipt.
+pub struct Receipt {
+    /// Its id.
+    pub id: ReceiptId,
+    /// The statement and its signature.
+    pub signed: Signed,
+    /// The two entries of the log; none if no checkpoint could be had in time.
+    pub proofs: Option<Proofs>,
+}
+
+/// That both entries of an act of forgetting are in the log.
+pub struct Proofs {
+    /// The entry of the request.
+    pub requested: Proven,
+    /// The entry of the completion.
+    pub erased: Proven,
+}
+
+/// Gets a receipt, and records that.
+///
+/// # Errors
+/// [`State::NotFound`] if there is none by this id; [`State::NotFromHere`] while the erasure is pending; [`Unavailable`].
+pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receipt, Refusal> {
+    let permit = match call.permit(Resource::Vault).map_err(Access::openly) {
+        Ok(permit) => permit,
+        Err(denied) => return Err(vault.refuse(call, denied.into()).await),
+    };
+    let signed = match vault.read(|reads| receipts::look_up(reads, &id))? {
+        Some(Record { signed: Some(signed), .. }) => signed,
+        Some(Record { progress: Progress::Pending { .. }, matter: Some(_), .. }) => {
+            return Err(refuse(vault, call, None, Touched::default(), State::NotFromHere.into()).await);
+        }
+        // The vault's own acts, and those of releases that made no statements, have nothing to show.
+        Some(_) | None => return Err(refuse(vault, call, None, Touched::default(), State::NotFound.into()).await),
+    };
+    let touched = Touched { rule: Some(permit.rule().clone()), count: 1, ..Touched::default() };
+    let entry = call.recorder().entry(Whom::Evidence(id), touched, Ended::Done, (vault.now(), vault.epoch()))?;
+    vault.record(vec![entry]).await?;
+    let proofs = Some(proofs(vault, id).await?);
+    Ok(Receipt { id, signed, proofs })
+}
+
+/// The receipt of what a call has erased. What the call is for is done: without a checkpoint in time it answers without
+/// proofs, which can be had later.
+pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Option<Receipt>, Refusal> {
+    let record = vault.read(|reads| receipts::look_up(reads, &id))?;
+    let Some(signed) = record.and_then(|record| record.signed) else { return Ok(None) };
+    let proofs = proofs(vault, id);
+    let proofs = match call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN)) {
+        None => proofs.await.ok(),
+        Some(until) => tokio::time::timeout_at(Instant::into(until), proofs).await.ok().and_then(Result::ok),
+    };
+    Ok(Some(Receipt { id, signed, proofs }))
+}
+
+/// Finds both entries and proves them under a checkpoint that covers all that is durable now.
+pub(super) async fn proofs(vault: &Vault, id: ReceiptId) -> Result<Proofs, Refusal> {
+    let newest = vault.log().known().borrow().newest.clone();
+    let places = places(vault, id)?;
+    let checkpoint = match (&newest, places) {
+        (Some(newest), Some((_, erased))) if newest.checkpoint.size > erased => newest.clone(),
+        _ => vault.log().checkpoint(vault.committer().log_size()).await?,
+    };
+    // Both are durable, so they are indexed by now.
+    let (requested, erased) = match places {
+        Some(places) => places,
+        None => self::places(vault, id)?.ok_or(Unavailable::Damaged)?,
+    };
+    Ok(Proofs { requested: prove(vault, requested, checkpoint.clone())?, erased: prove(vault, erased, checkpoint)? })
+}
+
+/// The indices of both entries, as far as the log is indexed.
+fn places(vault: &Vault, id: ReceiptId) -> Result<Option<(u64, u64)>, Refusal> {
+    let log = vault.log().stored();
+    let (mut requested, mut from) = (None, 0);
+    loop {
+        let indices = log.with_token(id.as_bytes(), from, LOG_INDEX_ROWS)?;
+        for index in &indices {
+            let (_, (bytes, _)) = log.entries(*index)?.next().ok_or(Unavailable::Damaged)??;
+            let leaf = leaf::decode(&bytes).map_err(|_| Unavailable::Damaged)?;
+            match (leaf.about, leaf.outcome, leaf.receipt_hash) {
+                (About::Erasure(of), Outcome::Started, None) if of == id => requested = requested.or(Some(*index)),
+                (About::Erasure(of), Outcome::Done, Some(_)) if of == id => {
+                    return Ok(requested.map(|requested| (requested, *index)));
+                }
+                _ => {}
+            }
+        }
+        match indices.last() {
+            Some(last) if indices.len() == LOG_INDEX_ROWS => from = last + 1,
+            Some(_) | None => return Ok(None),
+        }
+    }
+}

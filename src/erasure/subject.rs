@@ -1,0 +1,129 @@
+//! EraseSubject: from the moment it is durable no call reads the person; when its epoch is done, nothing can.
+
+use crate::base::id::ReceiptId;
+use crate::crypto::rng;
+use crate::gate::call::Call;
+use crate::gate::once;
+use crate::gate::receipts::{self, Ground, Progress, Record, Scope};
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Refusal, State, Unavailable};
+use crate::gate::txn::{Fault, Txn};
+use crate::gate::vault::{Awaited, Vault};
+use crate::items::going;
+use crate::items::model::{Erasure, SubjectRef, Wait};
+use crate::items::record::{OpenSubject, Target, subject_tombstone};
+use crate::items::recorded::refuse;
+use crate::items::repeat::{Repeated, repeated};
+use crate::policy::question::{Resource, Standing};
+use crate::store::keyspace::Space;
+
+use super::evidence::{self, Receipt};
+
+/// What is asked for.
+pub struct EraseSubject {
+    /// The person.
+    pub subject: SubjectRef,
+    /// On which ground.
+    pub ground: Ground,
+    /// When to answer.
+    pub wait: Wait,
+}
+
+/// Erases a person. A repeat answers the present state and the same receipt.
+///
+/// # Durability
+/// On `Ok` the erasure survives power loss and no call reads the person again; the state says whether the keys are gone,
+/// and there is a receipt once they are.
+///
+/// # Errors
+/// [`State::NotFound`]; what the call may not; [`Unavailable`].
+pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(Erasure, Option<Receipt>), Refusal> {
+    let (named, wait) = (wanted.subject.duplicate(), wanted.wait == Wait::Erased);
+    let Lodged { receipt, progress, new } = match lodge(vault, call, wanted).await {
+        Ok(lodged) => lodged,
+        Err(refusal) => return Err(refuse(vault, call, Some(&named), Touched::default(), refusal).await),
+    };
+    let awaited = match progress {
+        Progress::Done { epoch } => Awaited::Done { epoch },
+        Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
+        Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
+    };
+    let shown = match awaited {
+        Awaited::Pending { .. } => None,
+        Awaited::Done { .. } => evidence::of_call(vault, call, receipt).await?,
+    };
+    Ok((Erasure::of(awaited, receipt), shown))
+}
+
+/// An erasure that is durable.
+struct Lodged {
+    receipt: ReceiptId,
+    progress: Progress,
+    new: bool,
+}
+
+async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodged, Refusal> {
+    let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+    let target = Target::of(&wanted.subject);
+    let (call, ground) = (call.clone(), wanted.ground);
+    let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
+        Some(Repeated::Gone { receipt, .. }) => again(txn, &call, receipt),
+        Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
+        None => match target.open(txn, &call) {
+            Ok(subject) => {
+                let intent = remove(txn, &call, &subject, receipt, ground)?;
+                Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
+            }
+            Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {
+                // Nothing is left of the person for rules to read.
+                call.permit(Resource::Subject(Standing::default()))?;
+                again(txn, &call, receipt)
+            }
+            Err(fault) => Err(fault.into()),
+        },
+    };
+    vault.committer().commit_first(work).await
+}
+
+/// What became of an earlier one.
+fn again(txn: &mut Txn<'_>, call: &Call, receipt: ReceiptId) -> Result<Lodged, Refusal> {
+    let Record { progress, matter, .. } = receipts::look_up(txn, &receipt)?.ok_or(Unavailable::Damaged)?;
+    if matter.is_none_or(|matter| matter.scope != Scope::Subject) {
+        return Err(State::IdempotencyKeyReused.into()); // of the end of something else
+    }
+    let at = (txn.now(), txn.epoch());
+    txn.record(call.recorder().entry(Whom::Evidence(receipt), Touched::default(), Ended::Done, at)?);
+    Ok(Lodged { receipt, progress, new: false })
+}
+
+/// One batch: the tombstone, the rows that lead to the person, the intent, and the entry.
+fn remove(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    subject: &OpenSubject,
+    receipt: ReceiptId,
+    ground: Ground,
+) -> Result<u64, Refusal> {
+    let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
+    let intent = going::with_subject(txn, subject, receipt, ground)?;
+    for row in going::index_rows(txn, subject)? {
+        // The person may come back under the same id at once, as somebody new.
+        txn.delete(row.space, row.key);
+    }
+    txn.put(Space::Subject, *subject.id.as_bytes(), subject_tombstone(&receipt));
+    once::forget(txn, subject.id.as_bytes(), subject.id, receipt)?;
+    let number = intent.lodge(txn)?;
+    if let Some(once) = call.once() {
+        once.remember_forgetting(txn, subject.id, receipt);
+    }
+    let fields = match ground {
+        Ground::Unstated => Vec::new(),
+        stated => vec![format!("ground={}", stated.as_str())],
+    };
+    let touched = Touched { rule: Some(permit.rule().clone()), count: 1, fields, ..Touched::default() };
+    let keys = subject.detail_keys(txn)?;
+    let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
+    let at = (txn.now(), txn.epoch());
+    txn.record(call.recorder().entry(whom, touched, Ended::Started, at)?);
+    Ok(number)
+}

@@ -1,0 +1,149 @@
+//! VerifyErasure: what an erasure has come to, looked up now in the store, the slots and the log.
+
+use crate::audit::leaf;
+use crate::base::id::{ReceiptId, SlotId, SubjectId};
+use crate::base::time::Timestamp;
+use crate::crypto::hash::sha256;
+use crate::gate::call::Call;
+use crate::gate::receipts::{self, Matter, Progress, Record, Scope, Signed};
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Access, Refusal, State, Unavailable};
+use crate::gate::txn::{Fault, Reads};
+use crate::gate::vault::Vault;
+use crate::items::record::open_subject;
+use crate::policy::question::{Resource, Standing};
+use crate::store::keyspace::Space;
+
+use super::evidence;
+
+/// Which erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// By its receipt.
+    Receipt(ReceiptId),
+    /// By the person's id.
+    Subject(SubjectId),
+}
+
+/// What an erasure has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything in scope is erased.
+    Erased,
+    /// Unreadable, and awaiting its epoch or a slot.
+    Pending,
+    /// The person is there and no erasure was asked for.
+    NotErased,
+    /// There is no trace of such an id, or none for this caller.
+    Unknown,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The receipt.
+    pub receipt: Option<ReceiptId>,
+    /// The epoch that forgot it; 0 before.
+    pub epoch: u64,
+    /// The epoch in force.
+    pub current: u64,
+    /// The slots that did not answer, or still hold an older secret.
+    pub waiting: Vec<SlotId>,
+    /// When this was looked up.
+    pub at: Timestamp,
+}
+
+/// Looks, and records that.
+///
+/// # Errors
+/// What the call may not; [`Unavailable`], also when what the store, the slots and the log say does not fit together.
+pub async fn verify(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refusal> {
+    let permit = match call.permit(Resource::Vault).map_err(Access::openly) {
+        Ok(permit) => permit,
+        Err(denied) => return Err(vault.refuse(call, denied.into()).await),
+    };
+    let found = match look(vault, call, which).await {
+        Ok(found) => found,
+        Err(refusal) => return Err(vault.refuse(call, refusal).await),
+    };
+    let touched = Touched { rule: Some(permit.rule().clone()), count: 1, ..Touched::default() };
+    let whom = found.receipt.map_or(Whom::Nobody, Whom::Evidence);
+    let entry = call.recorder().entry(whom, touched, Ended::Done, (vault.now(), vault.epoch()))?;
+    vault.record(vec![entry]).await?;
+    Ok(found)
+}
+
+async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refusal> {
+    let nothing = |verdict| Finding {
+        verdict,
+        receipt: None,
+        epoch: 0,
+        current: vault.epoch(),
+        waiting: Vec::new(),
+        at: vault.now(),
+    };
+    let receipt = match which {
+        Which::Receipt(receipt) => receipt,
+        Which::Subject(subject) => match vault.read(|reads| open_subject(reads, vault.id(), subject)) {
+            Ok(there) => {
+                let may_know = call.may_know_existence() && call.permit(Resource::Subject(there.row.standing)).is_ok();
+                return Ok(nothing(if may_know { Verdict::NotErased } else { Verdict::Unknown }));
+            }
+            Err(Refusal::State(State::Erased(Some(receipt)))) => receipt,
+            Err(Refusal::State(_)) => return Ok(nothing(Verdict::Unknown)),
+            Err(refusal) => return Err(refusal),
+        },
+    };
+    // By the person's id, only those may know who may know that there was such a person.
+    if let Which::Subject(_) = which
+        && (!call.may_know_existence() || call.permit(Resource::Subject(Standing::default())).is_err())
+    {
+        return Ok(nothing(Verdict::Unknown));
+    }
+    let Some(Record { progress, matter: Some(matter), signed }) =
+        vault.read(|reads| receipts::look_up(reads, &receipt))?
+    else {
+        return Ok(nothing(Verdict::Unknown));
+    };
+    let (verdict, epoch, waiting) = match (progress, signed) {
+        (Progress::Pending { .. }, _) => (Verdict::Pending, 0, vault.epochs().waiting()),
+        (Progress::Done { .. }, None) => return Err(Unavailable::Damaged.into()),
+        (Progress::Done { epoch }, Some(signed)) => {
+            vault.read(|reads| rows_are_gone(reads, matter, receipt))?;
+            entry_agrees(vault, receipt, &signed).await?;
+            let behind = slots_behind(vault, epoch);
+            let verdict = if behind.is_empty() { Verdict::Erased } else { Verdict::Pending };
+            (verdict, epoch, behind)
+        }
+    };
+    Ok(Finding { verdict, receipt: Some(receipt), epoch, waiting, ..nothing(Verdict::Unknown) })
+}
+
+/// Nothing of an erased person is in the store but the tombstone.
+fn rows_are_gone(reads: &dyn Reads, matter: Matter, receipt: ReceiptId) -> Result<(), Fault> {
+    let (Scope::Subject, Some(subject)) = (matter.scope, matter.subject) else { return Ok(()) };
+    let tree = crate::keys::page::Tree::Subject(subject, 0);
+    for (space, prefix) in [(Space::Item, subject.as_bytes().to_vec()), (Space::Page, tree.row_prefix())] {
+        if !reads.rows(space, &prefix, &[], 1)?.is_empty() {
+            return Err(Fault::Torn);
+        }
+    }
+    let row = reads.row(Space::Subject, subject.as_bytes())?;
+    let expected = crate::items::record::subject_tombstone(&receipt);
+    if row.as_deref() == Some(&expected[..]) { Ok(()) } else { Err(Fault::Torn) }
+}
+
+/// The log's entry has the hash of this very statement.
+async fn entry_agrees(vault: &Vault, receipt: ReceiptId, signed: &Signed) -> Result<(), Refusal> {
+    let proofs = evidence::proofs(vault, receipt).await?;
+    let leaf = leaf::decode(&proofs.erased.leaf).map_err(|_| Unavailable::Damaged)?;
+    if leaf.receipt_hash == Some(sha256(&[&signed.body])) { Ok(()) } else { Err(Unavailable::Damaged.into()) }
+}
+
+/// Slots in reach that hold the secret of an epoch before this one: an old copy was put back.
+fn slots_behind(vault: &Vault, epoch: u64) -> Vec<SlotId> {
+    let held = vault.epochs_held().into_iter();
+    held.filter(|(_, epochs)| epochs.iter().any(|held| *held < epoch)).map(|(slot, _)| slot).collect()
+}

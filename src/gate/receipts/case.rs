@@ -1,0 +1,228 @@
+//! What is known of an act of forgetting when it is asked for, for its receipt to state.
+
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{ItemId, PseudonymId};
+use crate::base::limits::RECEIPT_KEY_NAMES_MAX;
+use crate::base::time::Timestamp;
+use crate::crypto::hash::{Digest, sha256};
+use crate::crypto::rng;
+use crate::gate::refusal::{Refusal, Unavailable};
+use crate::keys::page::KeyName;
+
+/// What an erasure is about. Numbered as in the contract, and so on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scope {
+    /// A subject.
+    Subject = 1,
+    /// An item, by deletion.
+    Item = 2,
+    /// An item's version, by correction.
+    Version = 3,
+}
+
+impl Scope {
+    const ALL: [Self; 3] = [Self::Subject, Self::Item, Self::Version];
+
+    pub(super) fn read(tag: u8) -> Result<Self, Malformed> {
+        Self::ALL.into_iter().find(|scope| *scope as u8 == tag).ok_or(Malformed)
+    }
+}
+
+/// On which ground a subject is erased: GDPR article 17(1). Numbered as in the contract, and so on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ground {
+    /// Not stated.
+    Unstated = 0,
+    /// The person asked or closed the account.
+    Request = 1,
+    /// Consent was withdrawn.
+    ConsentWithdrawn = 2,
+    /// An objection prevailed.
+    Objection = 3,
+    /// No longer needed.
+    NoLongerNeeded = 4,
+    /// It was held unlawfully.
+    Unlawful = 5,
+    /// A law demands it.
+    LegalObligation = 6,
+}
+
+impl Ground {
+    const ALL: [Self; 7] = [
+        Self::Unstated,
+        Self::Request,
+        Self::ConsentWithdrawn,
+        Self::Objection,
+        Self::NoLongerNeeded,
+        Self::Unlawful,
+        Self::LegalObligation,
+    ];
+
+    /// The ground of a number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|ground| *ground as u8 == number)
+    }
+
+    /// Its name in the sealed detail of an entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unstated => "unstated",
+            Self::Request => "request",
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::Objection => "objection",
+            Self::NoLongerNeeded => "no_longer_needed",
+            Self::Unlawful => "unlawful",
+            Self::LegalObligation => "legal_obligation",
+        }
+    }
+}
+
+/// The keys that go, by their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenKeys {
+    /// How many.
+    pub count: u64,
+    /// The hash of all names in ascending order.
+    pub digest: Digest,
+    /// The names in ascending order; none if there are too many to list.
+    pub names: Vec<KeyName>,
+}
+
+impl ForgottenKeys {
+    /// Of these.
+    pub fn of(mut names: Vec<KeyName>) -> Self {
+        names.sort_unstable();
+        let (count, digest) = (names.len() as u64, sha256(&[names.as_flattened()]));
+        if names.len() > RECEIPT_KEY_NAMES_MAX {
+            names.clear();
+        }
+        Self { count, digest, names }
+    }
+}
+
+/// An item version that another reason keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptVersion {
+    /// The item.
+    pub item: ItemId,
+    /// The version.
+    pub version: u64,
+    /// Its class, from the registry.
+    pub class: String,
+    /// One commitment per reason.
+    pub reasons: Vec<Digest>,
+}
+
+/// What a receipt states of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What it is about.
+    pub scope: Scope,
+    /// On which ground.
+    pub ground: Ground,
+    /// Stands for the person.
+    pub pseudonym: PseudonymId,
+    /// When it was asked for and became durable.
+    pub requested: Timestamp,
+    /// What goes.
+    pub keys: ForgottenKeys,
+    /// What does not, since another reason keeps it.
+    pub kept: Vec<KeptVersion>,
+    /// Whether identifiers of it are in the blind index.
+    pub indexed: bool,
+}
+
+const VERSION: u8 = 1;
+
+impl Case {
+    /// Of an erasure that is asked for now, with a fresh pseudonym.
+    pub fn new(scope: Scope, ground: Ground, requested: Timestamp, keys: Vec<KeyName>) -> Result<Self, Refusal> {
+        let pseudonym = PseudonymId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+        let keys = ForgottenKeys::of(keys);
+        Ok(Self { scope, ground, pseudonym, requested, keys, kept: Vec::new(), indexed: false })
+    }
+
+    /// As part of a row.
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .u8(VERSION)
+            .u8(self.scope as u8)
+            .u8(self.ground as u8)
+            .raw(self.pseudonym.as_bytes())
+            .i64(self.requested.as_millis())
+            .u64(self.keys.count)
+            .raw(&self.keys.digest)
+            .list(self.keys.names.iter(), |w, name| w.raw(name))
+            .list(self.kept.iter(), |w, kept| {
+                let w = w.raw(kept.item.as_bytes()).u64(kept.version).text(&kept.class);
+                w.list(kept.reasons.iter(), |w, reason| w.raw(reason))
+            })
+            .u8(self.indexed.into())
+            .finish()
+    }
+
+    /// Reads it back.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let case = Self {
+            scope: Scope::read(r.u8()?)?,
+            ground: Ground::from_number(r.u8()?).ok_or(Malformed)?,
+            pseudonym: PseudonymId::from_bytes(r.array()?),
+            requested: Timestamp::from_millis(r.i64()?),
+            keys: ForgottenKeys { count: r.u64()?, digest: r.array()?, names: r.list(Reader::array)? },
+            kept: r.list(|r| {
+                Ok(KeptVersion {
+                    item: ItemId::from_bytes(r.array()?),
+                    version: r.u64()?,
+                    class: r.text()?.to_owned(),
+                    reasons: r.list(Reader::array)?,
+                })
+            })?,
+            indexed: r.u8()? == 1,
+        };
+        r.finish()?;
+        Ok(case)
+    }
+}
+
+#[cfg(test)]
+pub(in crate::gate) mod tests {
+    use super::*;
+
+    pub fn sample() -> Case {
+        Case {
+            scope: Scope::Subject,
+            ground: Ground::Request,
+            pseudonym: PseudonymId::from_bytes([1; 16]),
+            requested: Timestamp::from_millis(1_780_000_000_123),
+            keys: ForgottenKeys::of(vec![[3; 16], [2; 16]]),
+            kept: vec![KeptVersion {
+                item: ItemId::from_bytes([4; 16]),
+                version: 5,
+                class: "payment".into(),
+                reasons: vec![[6; 32], [7; 32]],
+            }],
+            indexed: true,
+        }
+    }
+
+    #[test]
+    fn a_case_reads_back() {
+        assert_eq!(Case::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn many_keys_are_counted_and_hashed_but_not_listed() {
+        let names = |count: usize| (0..count as u128).map(u128::to_be_bytes).collect::<Vec<_>>();
+        let (few, many) = (names(RECEIPT_KEY_NAMES_MAX), names(RECEIPT_KEY_NAMES_MAX + 1));
+        assert_eq!(ForgottenKeys::of(few.iter().rev().copied().collect()).names, few);
+        let many = ForgottenKeys::of(many);
+        assert_eq!((many.count, many.names.len()), (RECEIPT_KEY_NAMES_MAX as u64 + 1, 0));
+        assert_ne!(many.digest, ForgottenKeys::of(few).digest);
+    }
+}
