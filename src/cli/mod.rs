@@ -8,6 +8,7 @@ mod audit;
 mod config;
 mod dev;
 mod dev_token;
+mod erase;
 mod failure;
 mod files;
 mod find;
@@ -16,6 +17,7 @@ mod item_table;
 mod json;
 mod key;
 mod policy;
+mod receipt;
 mod remote;
 mod serve;
 mod show;
@@ -56,6 +58,11 @@ enum Command {
     /// Store, read, correct and delete items.
     #[command(subcommand)]
     Item(item::Command),
+    /// Erase a person, with a receipt.
+    Erase(erase::Arguments),
+    /// Get receipts of erasures, and check them without a vault.
+    #[command(subcommand)]
+    Receipt(receipt::Command),
     /// Read, follow, export and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -91,6 +98,8 @@ pub fn run() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Subject(command) => subject::run(&command),
         Command::Item(command) => item::run(&command),
+        Command::Erase(arguments) => erase::run(&arguments),
+        Command::Receipt(command) => receipt::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),
         Command::Key(command) => key::run(&command),

@@ -399,7 +399,8 @@ async fn what_a_lost_slot_could_open_stays_pending_until_two_people_attest_its_e
     // Every receipt says what it relies on.
     vault.stop();
     let receipts = vault.store().scan(Space::Receipt, &[], &[], usize::MAX).expect("reads");
-    let relying = receipts.iter().filter(|(_, row)| row[1] == 3 && row.len() == 2 + 8 + 4 + 16).count();
+    let word = said.attestation_id.as_bytes();
+    let relying = receipts.iter().filter(|(_, row)| row.windows(word.len()).any(|part| part == word)).count();
     assert!(relying >= 4, "{relying} of {}", receipts.len());
 }
 

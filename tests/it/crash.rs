@@ -60,7 +60,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// How far the deletion is when the program dies.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Asked {
     /// Its first batch is not durable: the item must still be there.
     Not,
@@ -121,6 +121,62 @@ async fn killed(
     assert_eq!(read(1).await, Err("NOT_FOUND".to_owned()), "{name}");
     let erasure = vault.delete(id, &items[2].item_id).await.expect("deletes");
     assert_eq!(erasure.state(), ErasureState::Erased, "{name}");
+    let status = vault.status().await;
+    assert_eq!((status.state(), status.pending_erasure_count), (VaultState::Serving, 0), "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_step_of_a_persons_erasure_leaves_one_statement() {
+    let mut origin = TestVault::start();
+    let (ann, ben) = (origin.create(&["contact", "payment"]).await, origin.create(&["contact"]).await);
+    let people = Arc::new([ann, ben]);
+    origin.stop();
+    let mut kills = JoinSet::new();
+    let mut passed_once = BTreeSet::new();
+    // Each point once for each of its outcomes: how often it was passed makes no difference to what is stated.
+    for (point, passed, asked) in KILLS.iter().filter(|(point, _, asked)| passed_once.insert((*point, *asked as u8))) {
+        kills.spawn(killed_erasure(origin.fork(), people.clone(), point, *passed, *asked));
+        if kills.len() == 4 {
+            kills.join_next().await.expect("runs").expect("holds");
+        }
+    }
+    kills.join_all().await;
+}
+
+async fn killed_erasure(
+    mut vault: TestVault,
+    people: Arc<[CreateSubjectResponse; 2]>,
+    point: &'static str,
+    passed: u32,
+    asked: Asked,
+) {
+    let name = format!("{point}, passed {passed} times before");
+    let [ann, ben] = &*people;
+    let key = vault.canary();
+    vault.run(&format!("{point}={passed}*off->return(kill);log_round=pause"));
+    let answer = vault.erase(&ann.subject_id, &key).await;
+    assert!(answer.is_err(), "{name}: killed before it could answer");
+    vault.wait_for_death();
+    if asked == Asked::Pending {
+        vault.run_to_death("epoch_finished=return(kill)");
+    }
+    vault.run("");
+    let read = async |person: &CreateSubjectResponse| {
+        vault.read(&person.subject_id, &person.items[0].item_id).await.map(|_| ()).map_err(|e| reason(&e))
+    };
+    assert_eq!(read(ben).await, Ok(()), "{name}: the other person must be there");
+    let expected = if asked == Asked::Not { Ok(()) } else { Err("ERASED".to_owned()) };
+    assert_eq!(read(ann).await, expected, "{name}");
+
+    // The same call again, with its key and without: one erasure, and the same bytes each time.
+    let again = async |key: &str| vault.erase(&ann.subject_id, key).await.expect("is answered").receipt.expect("one");
+    let (first, second) = (again(&key).await, again("").await);
+    let fetched = vault.receipt(&first.receipt_id).await.expect("is there");
+    for other in [&second, &fetched] {
+        assert_eq!((&other.body, &other.signature), (&first.body, &first.signature), "{name}");
+    }
+    assert_eq!(read(ann).await, Err("ERASED".to_owned()), "{name}");
+    assert!(vault.erase(&ben.subject_id, "").await.expect("erases").receipt.is_some(), "{name}");
     let status = vault.status().await;
     assert_eq!((status.state(), status.pending_erasure_count), (VaultState::Serving, 0), "{name}");
 }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod architecture;
+mod attacker;
 mod audit;
 mod behaviour;
 mod canary;
@@ -11,6 +12,7 @@ mod crash;
 mod docs;
 mod end_users;
 mod end_users_https;
+mod erasing;
 mod figures;
 mod finding;
 mod full_disk;
@@ -26,6 +28,7 @@ mod random;
 mod raw;
 mod reliability;
 mod reload;
+mod residue;
 mod rights;
 mod rollback;
 mod samples;

@@ -82,6 +82,21 @@ impl TestVault {
         Ok(answer.into_inner().erasure.expect("is stated"))
     }
 
+    /// Erases a person as the privacy officer, with a key under which it may be repeated; empty for none.
+    pub async fn erase(&self, subject_id: &str, key: &str) -> Result<EraseSubjectResponse, Status> {
+        let context = self.context("legal_compliance").expect("is made");
+        let context = Some(CallContext { idempotency_key: key.into(), ..context });
+        let request = EraseSubjectRequest { context, subject: subject(subject_id), ..Default::default() };
+        Ok(self.privacy("privacy-officer").erase_subject(request).await?.into_inner())
+    }
+
+    /// Gets a receipt as the privacy officer.
+    pub async fn receipt(&self, receipt_id: &str) -> Result<Receipt, Status> {
+        let request = GetReceiptRequest { context: self.context("legal_compliance"), receipt_id: receipt_id.into() };
+        let answer = self.privacy("privacy-officer").get_receipt(request).await?.into_inner();
+        Ok(answer.receipt.expect("a receipt"))
+    }
+
     /// How the vault is.
     pub async fn status(&self) -> GetStatusResponse {
         let request = GetStatusRequest { context: self.context("security") };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lacuna::api::proto::privacy_client::PrivacyClient;
 use lacuna::api::proto::system_client::SystemClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::base::time::{Clock as _, SystemClock};
@@ -133,6 +134,11 @@ impl TestVault {
     /// The vault as a role sees it, or as [`STRANGER`] or [`SEVERAL`].
     pub fn client(&self, name: &str) -> VaultClient<Recorded> {
         VaultClient::new(self.service(Some(name)))
+    }
+
+    /// What persons may demand, as a role sees it.
+    pub fn privacy(&self, name: &str) -> PrivacyClient<Recorded> {
+        PrivacyClient::new(self.service(Some(name)))
     }
 
     /// The machine as a role sees it.

@@ -1,0 +1,189 @@
+//! Whether a receipt holds, from its bytes and public keys alone.
+//!
+//! Everything in a receipt is checked: what is signed, what is in the log, and what only repeats either of these. So no
+//! bit of it can be changed unnoticed.
+
+use prost::Message as _;
+
+use crate::api::proto::{Checkpoint as Shown, ProvenLeaf, Receipt, ReceiptBody, SlotGrade, well_known};
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::event::{About, Outcome};
+use crate::audit::leaf::{self, Leaf};
+use crate::audit::note::{self, VerifierKey};
+use crate::audit::proof::verify_inclusion;
+use crate::audit::tree::leaf_hash;
+use crate::crypto::hash::{Digest, sha256};
+use crate::crypto::sign;
+
+/// What stands before the statement in what is signed.
+const DOMAIN: &[u8] = b"lacuna-receipt-v1\0";
+const FORMAT: u32 = 1;
+/// The kind of actor that the vault itself is.
+const VAULT: u8 = 3;
+
+/// Why a receipt is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// The file is no receipt, or holds more than one.
+    #[error("it is no receipt")]
+    Malformed,
+    /// The key is another one.
+    #[error("it is not signed by this key")]
+    OtherKey,
+    /// The signature is wrong.
+    #[error("the signature does not verify: the statement was changed, or signed by nobody who holds the key")]
+    Signature,
+    /// What is signed is no statement of this format, or contradicts itself.
+    #[error("the statement is signed, but contradicts itself: {0}")]
+    Statement(&'static str),
+    /// A proof is missing.
+    #[error("it carries no proof that the log has its entries; get it again: lacuna receipt get")]
+    NoProof,
+    /// A checkpoint is none of this log's.
+    #[error("a checkpoint is not signed by this log's key")]
+    Checkpoint,
+    /// An entry is not in the log.
+    #[error("the proof that the {0} is in the log does not verify")]
+    Inclusion(&'static str),
+    /// An entry is about something else.
+    #[error("the {0} of the log is not that of this erasure")]
+    Entry(&'static str),
+    /// The log has another statement's hash.
+    #[error("the log has the hash of another statement")]
+    Hash,
+}
+
+/// What a receipt comes to.
+#[derive(Debug)]
+pub struct Checked {
+    /// The statement.
+    pub body: ReceiptBody,
+    /// The entries: of the request and of the completion.
+    pub entries: [u64; 2],
+    /// The sizes of the trees in which they are proven.
+    pub sizes: [u64; 2],
+    /// Whether the checkpoints' signatures were checked.
+    pub log_signed: bool,
+}
+
+/// Checks a receipt; the checkpoints' signatures only if keys of the log are given.
+pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> Result<Checked, Wrong> {
+    let body = statement(receipt, key)?;
+    let is_of_now = receipt.supplementary.is_empty()
+        && receipt.keep_reason_openings.is_empty()
+        && receipt.purged.is_none()
+        && receipt.index_rotated.is_none();
+    if !is_of_now {
+        return Err(Wrong::Malformed); // of a later release
+    }
+    let requested = proven(receipt.requested.as_ref(), "request's entry", &body, log_keys)?;
+    let erased = proven(receipt.erased.as_ref(), "completion's entry", &body, log_keys)?;
+    let id = body.receipt_id.parse().map_err(|_| Wrong::Statement("its id"))?;
+    let is_request = requested.leaf.about == About::Erasure(id)
+        && requested.leaf.outcome == Outcome::Started
+        && millis(body.request_time.as_ref()) == Some(requested.leaf.time.as_millis());
+    if !is_request {
+        return Err(Wrong::Entry("request's entry"));
+    }
+    let is_end = erased.leaf.about == About::Erasure(id)
+        && erased.leaf.outcome == Outcome::Done
+        && erased.leaf.actor_kind == VAULT
+        && erased.leaf.epoch == body.epoch
+        && erased.index > requested.index;
+    if !is_end {
+        return Err(Wrong::Entry("completion's entry"));
+    }
+    if erased.leaf.receipt_hash != Some(sha256(&[&receipt.body])) {
+        return Err(Wrong::Hash);
+    }
+    Ok(Checked {
+        body,
+        entries: [requested.index, erased.index],
+        sizes: [requested.size, erased.size],
+        log_signed: !log_keys.is_empty(),
+    })
+}
+
+/// The statement, once its signature and what it says of itself hold.
+fn statement(receipt: &Receipt, key: &VerifierKey) -> Result<ReceiptBody, Wrong> {
+    let signature = receipt.signature.as_ref().ok_or(Wrong::Malformed)?;
+    if signature.key_name != key.name() || signature.key_hash != key.id() {
+        return Err(Wrong::OtherKey);
+    }
+    let signed = [DOMAIN, &receipt.body].concat();
+    let bytes = signature.signature[..].try_into().map_err(|_| Wrong::Signature)?;
+    sign::verify(key.public(), &signed, &bytes).map_err(|_| Wrong::Signature)?;
+    let body = ReceiptBody::decode(&receipt.body[..]).map_err(|_| Wrong::Statement("it does not read"))?;
+    if body.format_version != FORMAT {
+        return Err(Wrong::Statement("it is of another format"));
+    }
+    if body.receipt_id != receipt.receipt_id || format!("{}/receipt", body.vault_id) != key.name() {
+        return Err(Wrong::Statement("it is of another receipt or vault"));
+    }
+    let listed = &body.key_ids;
+    let is_sorted = listed.windows(2).all(|pair| pair[0] < pair[1]) && listed.iter().all(|id| id.len() == 16);
+    let fits = listed.len() as u64 == body.key_count && sha256(&[&listed.concat()])[..] == body.key_ids_sha256[..];
+    if !(is_sorted && (listed.is_empty() || fits)) || body.key_count == 0 {
+        return Err(Wrong::Statement("its keys"));
+    }
+    slots(&body)?;
+    Ok(body)
+}
+
+/// Every slot was seen to destroy at this epoch, or somebody's word stands for it; and the grade is no better than they.
+fn slots(body: &ReceiptBody) -> Result<(), Wrong> {
+    let attested = |id: &str| body.attestations.iter().any(|said| !id.is_empty() && said.attestation_id == id);
+    let seen = |slot: &crate::api::proto::SlotEvidence| slot.old_secret_failed && slot.epoch == body.epoch;
+    if body.slots.is_empty() || !body.slots.iter().all(|slot| seen(slot) || attested(&slot.attestation_id)) {
+        return Err(Wrong::Statement("a slot was not seen to destroy its secret"));
+    }
+    let grades = body.slots.iter().map(|slot| slot.grade).chain(body.attestations.iter().map(|said| said.grade_max));
+    match grades.min() {
+        Some(weakest) if body.grade <= weakest && body.grade() != SlotGrade::Unspecified => Ok(()),
+        Some(_) | None => Err(Wrong::Statement("its grade")),
+    }
+}
+
+struct Proven {
+    leaf: Leaf,
+    index: u64,
+    size: u64,
+}
+
+fn proven(
+    shown: Option<&ProvenLeaf>,
+    what: &'static str,
+    body: &ReceiptBody,
+    log_keys: &[VerifierKey],
+) -> Result<Proven, Wrong> {
+    let shown = shown.ok_or(Wrong::NoProof)?;
+    let (inclusion, checkpoint) = shown.inclusion.as_ref().zip(shown.checkpoint.as_ref()).ok_or(Wrong::NoProof)?;
+    let checkpoint = read_checkpoint(checkpoint, body, log_keys)?;
+    let hash = leaf_hash(&shown.leaf);
+    let path = inclusion.path.iter().map(|hash| hash[..].try_into());
+    let path: Vec<Digest> = path.collect::<Result<_, _>>().map_err(|_| Wrong::Inclusion(what))?;
+    let (index, size) = (inclusion.leaf_index, inclusion.tree_size);
+    let fits = inclusion.leaf_hash[..] == hash[..] && size == checkpoint.size;
+    if !fits || verify_inclusion(&hash, index, size, &path, &checkpoint.root).is_err() {
+        return Err(Wrong::Inclusion(what));
+    }
+    let leaf = leaf::decode(&shown.leaf).ok().filter(|leaf| leaf.sequence == index);
+    Ok(Proven { leaf: leaf.ok_or(Wrong::Entry(what))?, index, size })
+}
+
+fn read_checkpoint(shown: &Shown, body: &ReceiptBody, log_keys: &[VerifierKey]) -> Result<Checkpoint, Wrong> {
+    let checkpoint = match log_keys {
+        [] => note::read(&shown.note, &[]).ok().and_then(|read| Checkpoint::parse(read.text)),
+        keys => Checkpoint::open(&shown.note, keys).ok(),
+    };
+    let checkpoint = checkpoint.ok_or(Wrong::Checkpoint)?;
+    let repeated = shown.origin == checkpoint.origin
+        && shown.tree_size == checkpoint.size
+        && shown.root_hash[..] == checkpoint.root[..];
+    let is_ours = checkpoint.origin == format!("{}/audit", body.vault_id);
+    if repeated && is_ours { Ok(checkpoint) } else { Err(Wrong::Checkpoint) }
+}
+
+fn millis(time: Option<&well_known::Timestamp>) -> Option<i64> {
+    time.map(|time| time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000)
+}

@@ -1,0 +1,89 @@
+//! `lacuna receipt`: the evidence of erasures.
+
+mod check;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+use super::erase::new_file;
+use super::failure::Failure;
+use super::json;
+use super::remote::{Remote, Usually};
+use super::show::{self, Format, out, table};
+use crate::api::proto::privacy_client::PrivacyClient;
+use crate::api::proto::{GetReceiptRequest, Receipt, ReceiptBody};
+
+/// What `receipt` does.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Get a receipt from a running vault, with proofs to its newest checkpoint.
+    Get(Get),
+    /// Check a receipt with public keys, without a vault.
+    Verify(verify::Arguments),
+}
+
+/// What `receipt get` is told.
+#[derive(clap::Args)]
+pub struct Get {
+    /// The receipt: rcp_...
+    #[arg(value_name = "RECEIPT")]
+    receipt: String,
+    /// Write it there, as JSON. Nothing must be there yet.
+    #[arg(long, value_name = "FILE")]
+    receipt_out: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A command for who answers people's requests.
+const OFFICER: Usually = Usually { client: "privacy-officer", purpose: None };
+
+/// Carries it out.
+pub fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Get(arguments) => get(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+    }
+}
+
+fn get(arguments: &Get) -> Result<(), Failure> {
+    let answer = arguments.remote.call(OFFICER, async |session| {
+        let request = GetReceiptRequest { context: session.context(), receipt_id: arguments.receipt.clone() };
+        PrivacyClient::new(session.channel.clone()).get_receipt(session.request(request)).await
+    })?;
+    let receipt = answer.receipt.unwrap_or_default();
+    if let Some(path) = &arguments.receipt_out {
+        write(new_file(path)?, &receipt)?;
+    }
+    match arguments.remote.format() {
+        Format::Json => show::message(&receipt, Format::Json),
+        Format::Table => out(&table(["RECEIPT", ""], rows(&receipt)?)),
+    }
+}
+
+/// Writes a receipt as JSON, durably.
+pub(super) fn write(mut file: File, receipt: &Receipt) -> Result<(), Failure> {
+    let text = json::text(receipt)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    written.map_err(|error| Failure::failed(format!("the receipt could not be written: {}", error.kind())))
+}
+
+/// What a receipt states, field by field, and where its entries are.
+pub(super) fn rows(receipt: &Receipt) -> Result<Vec<[String; 2]>, Failure> {
+    let body = ReceiptBody::decode(&receipt.body[..]);
+    let body = body.map_err(|_| Failure::failed("the receipt's statement does not read"))?;
+    let mut rows: Vec<[String; 2]> = json::fields(&body)?.into_iter().map(|(name, text)| [name, text]).collect();
+    for (name, proven) in [("requested", &receipt.requested), ("erased", &receipt.erased)] {
+        if let Some(inclusion) = proven.as_ref().and_then(|proven| proven.inclusion.as_ref()) {
+            rows.push([format!("log.{name}"), format!("entry {} of {}", inclusion.leaf_index, inclusion.tree_size)]);
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,103 @@
+//! `lacuna receipt verify`.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+use serde_json::json;
+
+use super::check::{Checked, Wrong, check};
+use crate::api::proto::Receipt;
+use crate::audit::note::VerifierKey;
+use crate::cli::failure::Failure;
+use crate::cli::show::{Format, out, table};
+use crate::cli::{files, json as messages};
+
+/// What `receipt verify` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The receipt, as JSON or as the encoded message; - for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The public key that signs receipts: `receipt_vkey` of dev.json, or the RECEIPT_SIGNING key of lacuna key list.
+    #[arg(long, value_name = "VKEY")]
+    key: VerifierKey,
+    /// A public key of the log; may be given several times. Without one the checkpoints' signatures are not checked.
+    #[arg(long = "log-key", value_name = "VKEY")]
+    log_keys: Vec<VerifierKey>,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// Carries it out.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let checked = read(&arguments.file)?.and_then(|receipt| check(&receipt, &arguments.key, &arguments.log_keys));
+    match (checked, arguments.output) {
+        (Ok(checked), format) => tell(&checked, format),
+        (Err(wrong), Format::Json) => {
+            out(&json!({ "verified": false, "wrong": wrong.to_string() }).to_string())?;
+            Err(Failure::No)
+        }
+        (Err(wrong), Format::Table) => Err(Failure::failed(format!("the receipt does not hold: {wrong}"))),
+    }
+}
+
+/// The receipt in a file, whichever form it has. The encoded message must be exactly what its fields give.
+fn read(path: &Path) -> Result<Result<Receipt, Wrong>, Failure> {
+    let bytes = files::read(path)?;
+    let bytes = bytes.expose(); // a receipt is no secret
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let text = std::str::from_utf8(bytes).ok();
+        return Ok(text.and_then(messages::of_text).ok_or(Wrong::Malformed));
+    }
+    let receipt = Receipt::decode(bytes).ok().filter(|receipt| receipt.encode_to_vec() == bytes);
+    Ok(receipt.ok_or(Wrong::Malformed))
+}
+
+fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
+    let Checked { body, entries, sizes, log_signed } = checked;
+    let kept = body.kept_items.len();
+    let verdict = if kept == 0 { "ERASED" } else { "PARTLY_KEPT" };
+    let short = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
+    let (scope, grade) =
+        (short(body.scope().as_str_name(), "ERASURE_SCOPE_"), short(body.grade().as_str_name(), "SLOT_GRADE_"));
+    if format == Format::Json {
+        let result = json!({
+            "verified": true,
+            "verdict": verdict,
+            "receipt_id": body.receipt_id,
+            "scope": scope,
+            "epoch": body.epoch,
+            "key_count": body.key_count,
+            "kept_items": kept,
+            "grade": grade,
+            "entries": entries,
+            "checkpoint_signatures": if *log_signed { "verified" } else { "not checked" },
+        });
+        return out(&result.to_string());
+    }
+    let signed = match log_signed {
+        true => "signed by the log's key".to_owned(),
+        false => "signatures not checked: give --log-key".to_owned(),
+    };
+    let time = |time: &Option<crate::api::proto::well_known::Timestamp>| {
+        let time = time.as_ref().map(|time| jiff::Timestamp::new(time.seconds, time.nanos));
+        time.and_then(Result::ok).map_or_else(|| "?".to_owned(), |time| time.to_string())
+    };
+    let rows = [
+        ["verdict", &format!("{verdict}: {scope}")],
+        ["receipt", &body.receipt_id],
+        ["vault", &body.vault_id],
+        ["statement", "signed by the receipt key, and its hash is in the log"],
+        ["requested", &format!("{}, entry {} of {}", time(&body.request_time), entries[0], sizes[0])],
+        ["erased", &format!("{}, entry {} of {}", time(&body.erase_time), entries[1], sizes[1])],
+        ["checkpoints", &signed],
+        ["epoch", &body.epoch.to_string()],
+        ["keys forgotten", &body.key_count.to_string()],
+        ["kept items", &kept.to_string()],
+        ["slots", &format!("{} showed that their old secret is gone", body.slots.len() - body.attestations.len())],
+        ["attestations", &body.attestations.len().to_string()],
+        ["grade", &grade],
+    ];
+    out(&table(["VERIFIED", ""], rows.map(|row| row.map(str::to_owned))))
+}

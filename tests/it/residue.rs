@@ -1,0 +1,170 @@
+//! Row 16: an attacker with every byte that the vault ever wrote outside its slots, the slots as they now are, the outer
+//! key and every key that still exists, finds nothing of what was forgotten.
+//!
+//! What makes the search honest: it is shown to find everything while it is there, to find what is still there
+//! afterwards, and to find everything again once it is given the slots as they were.
+
+use lacuna::api::proto::*;
+use lacuna::keys::outer::OuterKey as _;
+use lacuna::keys::outer::file::KeyFile;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::attacker::{Attacker, Hoard};
+use crate::canary::Leak;
+use crate::figures;
+use crate::program::subject;
+use crate::samples::full_name;
+use crate::vault::{MACHINE, TestVault};
+
+/// People beside the three that matter: enough for the tree of people to grow a level on the way.
+const CROWD: usize = 62;
+
+/// What is forgotten on the way, and what is not.
+struct Names {
+    gone: Vec<String>,
+    kept: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_forgotten_can_be_recovered_from_every_byte_but_the_slots_of_then() {
+    let mut vault = TestVault::start_with(|dir| {
+        let path = dir.join("lacuna.toml");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let spare = "{ path = \"slots/b\" }, { path = \"slots/c\" }";
+        // The third place comes into use once a slot is replaced.
+        std::fs::write(dir.join("spare.toml"), text.replace("{ path = \"slots/b\" }", spare)).expect("is written");
+    });
+    let mut hoard = Hoard::of(vault.dir().join("data/db"));
+    let scene = Scene::set(&vault).await;
+
+    // First control: all of it can be found while it is there.
+    let then = slots_of(&vault);
+    hoard.gather();
+    let found = attack(&vault, &hoard, &then);
+    let all: Vec<&String> = scene.names.gone.iter().chain(&scene.names.kept).collect();
+    assert_eq!(found.missing(&all), Vec::<&str>::new(), "what is there must be found");
+
+    scene.forget(&vault).await;
+    hoard.gather();
+    scene.grow(&vault).await;
+    replace_a_slot(&mut vault, &mut hoard).await;
+    vault.stop();
+    hoard.gather();
+
+    // Nothing of what is gone; and what is not gone is found, so the search still works.
+    let now = slots_of(&vault);
+    let found = attack(&vault, &hoard, &now);
+    let kept: Vec<&String> = scene.names.kept.iter().collect();
+    assert_eq!(found.missing(&kept), Vec::<&str>::new(), "what is there must be found");
+    let recovered = found.present(&scene.names.gone);
+    let figures = json!({
+        "files": hoard.files(),
+        "rows": found.rows,
+        "keys_tried": found.keys,
+        "sought": scene.names.gone.len(),
+        "recovered": recovered.len(),
+    });
+    assert_eq!(recovered, Vec::<&str>::new(), "nothing of what was forgotten");
+
+    // Second control: with the slots of before, all of it comes back.
+    let with_planted = attack(&vault, &hoard, &then);
+    assert_eq!(with_planted.missing(&all), Vec::<&str>::new(), "the old secrets must open it all");
+    assert!(hoard.files() > 10 && found.rows > 500 && found.keys > 100, "{figures}");
+    figures::note(16, "residue after deletion, correction, erasure, growth and a replaced slot", None, figures);
+
+    // And nothing of it is anywhere in clear.
+    let leaks: Vec<Leak> = vault.canaries().search().directory(hoard.path());
+    assert!(leaks.is_empty(), "{} canaries in the files", leaks.len());
+}
+
+struct Scene {
+    names: Names,
+    ann: CreateSubjectResponse,
+    ben: CreateSubjectResponse,
+    cleo: CreateSubjectResponse,
+}
+
+impl Scene {
+    /// Ann's first item will be deleted, Ben's corrected, and Cleo erased.
+    async fn set(vault: &TestVault) -> Self {
+        let mut names = Names { gone: Vec::new(), kept: Vec::new() };
+        let mut people = Vec::new();
+        for _ in 0..3 {
+            let external_id = vault.canary();
+            let request = CreateSubjectRequest {
+                context: vault.delivery(),
+                external_id: external_id.clone(),
+                items: vec![vault.item("contact"), vault.item("contact")],
+                ..Default::default()
+            };
+            let created = vault.client("service").create_subject(request).await.expect("creates").into_inner();
+            let of_item = async |at: usize| {
+                let item = vault.read(&created.subject_id, &created.items[at].item_id).await.expect("reads");
+                full_name(&item).expect("a contact").to_owned()
+            };
+            let (first, second) = (of_item(0).await, of_item(1).await);
+            let is_last = people.len() == 2;
+            names.gone.push(first);
+            if is_last { &mut names.gone } else { &mut names.kept }.extend([second, external_id]);
+            people.push(created);
+        }
+        let [ann, ben, cleo] = <[_; 3]>::try_from(people).expect("three");
+        Self { names, ann, ben, cleo }
+    }
+
+    async fn forget(&self, vault: &TestVault) {
+        let deleted = vault.delete(&self.ann.subject_id, &self.ann.items[0].item_id).await.expect("deletes");
+        assert_eq!(deleted.state(), ErasureState::Erased);
+        let correction = UpdateItemRequest {
+            context: vault.delivery(),
+            subject: subject(&self.ben.subject_id),
+            item_id: self.ben.items[0].item_id.clone(),
+            value: vault.item("contact").value,
+            wait: Wait::Erased.into(),
+            ..Default::default()
+        };
+        let corrected = vault.client("service").update_item(correction).await.expect("corrects").into_inner();
+        assert_eq!(corrected.erasure.expect("is stated").state(), ErasureState::Erased);
+        let erased = vault.erase(&self.cleo.subject_id, "").await.expect("erases");
+        assert_eq!(erased.erasure.expect("is stated").state(), ErasureState::Erased);
+    }
+
+    /// The tree of people gets a page on top, with the old top as its first child.
+    async fn grow(&self, vault: &TestVault) {
+        for _ in 0..CROWD + 4 {
+            vault.create(&["contact"]).await;
+        }
+        // An epoch of the grown tree.
+        let created = vault.create(&["contact"]).await;
+        vault.delete(&created.subject_id, &created.items[0].item_id).await.expect("deletes");
+    }
+}
+
+/// Puts a new slot in the place of the second.
+async fn replace_a_slot(vault: &mut TestVault, hoard: &mut Hoard) {
+    let slots = vault.status().await.slots;
+    let second = slots.iter().find(|slot| slot.name == "b").expect("a slot").slot_id.clone();
+    vault.stop();
+    hoard.gather();
+    std::fs::copy(vault.dir().join("spare.toml"), vault.dir().join("lacuna.toml")).expect("is copied");
+    vault.run("");
+    let (context, new_slot_name) = (vault.context("security"), "c".to_owned());
+    let request = ReplaceSlotRequest { context, slot_id: second, new_slot_name };
+    vault.system(MACHINE).replace_slot(request).await.expect("replaces");
+    hoard.gather();
+    let created = vault.create(&["contact"]).await;
+    vault.delete(&created.subject_id, &created.items[0].item_id).await.expect("deletes");
+}
+
+/// The raw slot files, as they are now.
+fn slots_of(vault: &TestVault) -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    crate::vault::copy(&vault.dir().join("slots"), copy.path());
+    copy
+}
+
+fn attack(vault: &TestVault, hoard: &Hoard, slots: &TempDir) -> crate::attacker::Loot {
+    let outer = KeyFile::at(vault.dir().join("outer.key")).key().expect("the outer key");
+    Attacker::new(outer, hoard.records()).attack(slots.path())
+}
