@@ -11,7 +11,7 @@ use crate::gate::txn::{Fault, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::going;
 use crate::items::model::{Erasure, SubjectRef, Wait};
-use crate::items::record::{OpenSubject, Target, subject_tombstone};
+use crate::items::record::{OpenSubject, RECORD_POSITION, Target, subject_tombstone};
 use crate::items::recorded::refuse;
 use crate::items::repeat::{Repeated, repeated};
 use crate::policy::question::{Resource, Standing};
@@ -110,6 +110,7 @@ fn remove(
         // The person may come back under the same id at once, as somebody new.
         txn.delete(row.space, row.key);
     }
+    going::outdate(txn, subject.tree(), RECORD_POSITION)?;
     txn.put(Space::Subject, *subject.id.as_bytes(), subject_tombstone(&receipt));
     once::forget(txn, subject.id.as_bytes(), subject.id, receipt)?;
     let number = intent.lodge(txn)?;

@@ -82,6 +82,7 @@ fn remove(
         return Err(State::EtagMismatch.into());
     }
     let intent = going::with_item(txn, &subject, &item, receipt)?;
+    going::outdate(txn, subject.tree(), item.head.position)?;
     txn.put(Space::Item, key, tombstone(&receipt));
     once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;
     let number = intent.lodge(txn)?;

@@ -11,7 +11,7 @@ use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::receipts::{Case, Ground, Scope};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads as _, Txn};
-use crate::keys::page::Tree;
+use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
 
 use super::record::{OpenSubject, StoredItem};
@@ -66,6 +66,13 @@ pub fn with_subject(
         rows,
         case: Some(case),
     })
+}
+
+/// Makes the row that a tombstone replaces one that no longer fits the page: should somebody put it back while the epoch
+/// is awaited, it is refused.
+pub fn outdate(txn: &mut Txn<'_>, tree: Tree, position: u64) -> Result<(), Refusal> {
+    let entry = txn.entry(tree, position)?.ok_or(Unavailable::Damaged)?;
+    Ok(txn.set(tree, position, &Entry { extra: entry.extra + 1, ..entry })?)
 }
 
 /// The rows that lead from the caller's id to a subject.
