@@ -24,7 +24,7 @@ use crate::api::proto::{GetReceiptRequest, Receipt, ReceiptBody};
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Get a receipt from a running vault, with proofs to its newest checkpoint.
-    Get(Get),
+    Get(Box<Get>),
     /// Check a receipt with public keys, without a vault.
     Verify(verify::Arguments),
 }
