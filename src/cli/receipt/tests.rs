@@ -43,6 +43,8 @@ async fn a_receipt_holds_and_no_bit_of_it_can_be_changed() {
         let mut changed = text.clone().into_bytes();
         changed[bit / 8] ^= 1 << (bit % 8);
         let read = std::str::from_utf8(&changed).ok().and_then(json::of_text::<Receipt>);
+        // The last bits of a base64 text may mean nothing; then it is the same receipt in another spelling.
+        let read = read.filter(|read| *read != receipt);
         assert!(read.is_none_or(|read| check(&read, &key, &keys).is_err()), "bit {bit} of the JSON form");
     }
 }
