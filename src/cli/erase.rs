@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::receipt::{rows, write};
 use super::remote::{Remote, Usually};
 use super::show::{self, Format, out, table};
-use super::subject::external_id;
+use super::subject::text_of;
 use crate::api::proto::privacy_client::PrivacyClient;
 use crate::api::proto::{
     EraseSubjectRequest, EraseSubjectResponse, ErasureGround, ErasureState, SubjectRef, Wait, subject_ref,
@@ -57,7 +57,7 @@ const OFFICER: Usually = Usually { client: "privacy-officer", purpose: None };
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let reference = match (&arguments.subject, &arguments.external_id_file) {
         (Some(id), _) => subject_ref::Ref::SubjectId(id.clone()),
-        (None, Some(path)) => subject_ref::Ref::ExternalId(external_id(path)?),
+        (None, Some(path)) => subject_ref::Ref::ExternalId(text_of(path)?),
         (None, None) => return Err(Failure::Usage("name the person to erase".into())),
     };
     confirm(arguments)?;
