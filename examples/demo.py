@@ -17,7 +17,8 @@ import grpc
 from google.protobuf import json_format
 import tlog_client
 from lacuna.v1 import (
-    audit_pb2, audit_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2, vault_pb2, vault_pb2_grpc,
+    audit_pb2, audit_pb2_grpc, privacy_pb2, privacy_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2, vault_pb2,
+    vault_pb2_grpc,
 )
 
 LACUNA, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -170,6 +171,35 @@ operator = system_pb2_grpc.SystemStub(connect(dev, "operator"))
 status = operator.GetStatus(system_pb2.GetStatusRequest(context=context("security")))
 say(f"service: everybody is still there, the deleted passport is not; epoch {status.current_epoch}, "
     f"{status.log.entry_count} entries in the audit log")
+
+# The privacy officer erases a person. The receipt is checked by a program that never talks to the vault.
+officer = privacy_pb2_grpc.PrivacyStub(connect(dev, "privacy-officer"))
+gone, subject, items = stored[2]
+request = privacy_pb2.EraseSubjectRequest(
+    context=context("legal_compliance"), subject=types_pb2.SubjectRef(external_id=gone["external_id"]),
+    ground=privacy_pb2.ERASURE_GROUND_REQUEST,
+)
+began = time.monotonic()
+erased = officer.EraseSubject(request)
+assert erased.erasure.state == types_pb2.ERASURE_STATE_ERASED, erased.erasure
+body = privacy_pb2.ReceiptBody.FromString(erased.receipt.body)
+say(f"privacy officer: erased the third person; {body.key_count} keys are gone as of epoch {body.epoch}, seen in "
+    f"{len(body.slots)} slots ({(time.monotonic() - began) * 1000:.0f} ms)")
+say("service: reading the person is refused: " + refused(
+    lambda: get(service, "service_delivery", subject, items[0]), grpc.StatusCode.FAILED_PRECONDITION))
+again = officer.EraseSubject(privacy_pb2.EraseSubjectRequest(
+    context=context("legal_compliance"), subject=types_pb2.SubjectRef(subject_id=subject)))
+assert again.receipt.body == erased.receipt.body and again.receipt.signature == erased.receipt.signature
+paper = FOLDER / "receipt.json"
+paper.write_text(json_format.MessageToJson(erased.receipt))
+verify = [LACUNA, "receipt", "verify", str(paper), "--key", dev["receipt_vkey"], "--log-key", dev["audit_vkey"]]
+told = json.loads(subprocess.run([*verify, "--output", "json"], check=True, capture_output=True, text=True).stdout)
+say(f"anybody: the receipt holds without the vault: {told['verdict']}, entries {told['entries']} of the log, "
+    f"grade {told['grade']}")
+paper.write_text(paper.read_text().replace(erased.receipt.receipt_id, "rcp_" + "a" * 26))
+forged = subprocess.run(verify, capture_output=True, text=True)
+assert forged.returncode == 1, forged
+say("anybody: a forged receipt: " + forged.stderr.strip().removeprefix("lacuna: "))
 
 # An auditor: who read the second person's passport, and was it allowed? And is the log what was signed?
 kept = tlog_client.Source("http://" + dev["ops_address"]).get("checkpoint")  # as kept outside, from before

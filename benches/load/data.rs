@@ -21,6 +21,9 @@ const CALLERS: usize = 192;
 #[derive(Default)]
 pub struct Stored(Vec<(String, Vec<String>)>);
 
+/// Persons that were created so far, whoever they are for: none has another's id.
+static CREATED: AtomicUsize = AtomicUsize::new(0);
+
 /// One item of one subject.
 pub struct Pick<'a> {
     /// The subject's id.
@@ -32,12 +35,14 @@ pub struct Pick<'a> {
 impl Stored {
     /// Creates so many subjects; says how far it is.
     pub fn create(runtime: &Runtime, server: &Server, subjects: usize) -> Result<Arc<Self>, Error> {
-        let next = Arc::new(AtomicUsize::new(0));
+        let first = CREATED.fetch_add(subjects, Ordering::Relaxed);
+        let next = Arc::new(AtomicUsize::new(first));
+        let end = first + subjects;
         let start = Instant::now();
         let mut stored = Vec::with_capacity(subjects);
         runtime.block_on(async {
             let callers: Vec<_> = (0..CALLERS)
-                .map(|number| tokio::spawn(create(server.client(number), next.clone(), subjects, start)))
+                .map(|number| tokio::spawn(create(server.client(number), next.clone(), end, start)))
                 .collect();
             for caller in callers {
                 stored.extend(caller.await??);
@@ -46,6 +51,11 @@ impl Stored {
         })?;
         eprintln!("stored {subjects} subjects of {ITEMS} items in {:.0} s", start.elapsed().as_secs_f64());
         Ok(Arc::new(Self(stored)))
+    }
+
+    /// The subject of that number, if there are so many.
+    pub fn subject(&self, number: usize) -> Option<&str> {
+        self.0.get(number).map(|(subject, _)| subject.as_str())
     }
 
     /// Any item, all equally likely.

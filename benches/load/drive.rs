@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use lacuna::api::proto::privacy_client::PrivacyClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use tokio::runtime::Runtime;
@@ -32,6 +34,8 @@ pub enum Call {
     BatchGetItems,
     /// PutItem for a subject, any of all.
     PutItem,
+    /// EraseSubject of a subject that was created for that, receipt included.
+    EraseSubject,
 }
 
 /// Items in one batch.
@@ -57,6 +61,7 @@ impl fmt::Display for Load {
             Call::Unrecorded => "GetItem without the log",
             Call::BatchGetItems => "BatchGetItems of 100",
             Call::PutItem => "PutItem",
+            Call::EraseSubject => "EraseSubject",
         };
         write!(f, "{name}, {} callers", self.callers)
     }
@@ -104,6 +109,13 @@ pub fn drive(
     warm_up: Duration,
     time: Duration,
 ) -> Result<Run, Error> {
+    let doomed = match load.call {
+        Call::EraseSubject => {
+            Some((Stored::create(runtime, server, doomed(load, warm_up + time))?, AtomicUsize::new(0)))
+        }
+        _ => None,
+    };
+    let doomed = Arc::new(doomed);
     runtime.block_on(async {
         let begin = Instant::now() + warm_up;
         let end = begin + time;
@@ -111,6 +123,8 @@ pub fn drive(
             .map(|number| {
                 let caller = Caller {
                     client: server.client(number),
+                    officer: server.officer(number),
+                    doomed: doomed.clone(),
                     stored: stored.clone(),
                     random: Random::seeded(number as u64),
                 };
@@ -131,8 +145,19 @@ pub fn drive(
     })
 }
 
+/// Subjects to create for so much erasing: more than can be erased in that time.
+fn doomed(load: Load, time: Duration) -> usize {
+    let rate = if load.callers == 1 { 1_500.0 } else { 8_000.0 };
+    (time.as_secs_f64() * rate) as usize + 100
+}
+
+/// Subjects that are there to be erased, and how many are.
+type Doomed = Arc<Option<(Arc<Stored>, AtomicUsize)>>;
+
 struct Caller {
     client: VaultClient<Channel>,
+    officer: Option<PrivacyClient<Channel>>,
+    doomed: Doomed,
     stored: Arc<Stored>,
     random: Random,
 }
@@ -151,6 +176,7 @@ impl Caller {
                 Call::LeastUnrecorded => self.get(View::Exists).await?,
                 Call::BatchGetItems | Call::LeastBatch => self.get_batch().await?,
                 Call::PutItem => self.put().await?,
+                Call::EraseSubject => self.erase().await?,
             }
             let now = Instant::now();
             if (begin..end).contains(&now) {
@@ -191,6 +217,16 @@ impl Caller {
             shown += answer.results.iter().filter(is_shown).count();
         }
         if shown == BATCH { Ok(()) } else { Err(format!("{shown} items of {BATCH}").into()) }
+    }
+
+    async fn erase(&mut self) -> Result<(), Error> {
+        let (doomed, next) = self.doomed.as_ref().as_ref().ok_or("nobody to erase")?;
+        let subject = doomed.subject(next.fetch_add(1, Ordering::Relaxed)).ok_or("too few subjects to erase")?;
+        let context = Some(CallContext { purpose: "legal_compliance".into(), ..Default::default() });
+        let request = EraseSubjectRequest { context, subject: data::subject(subject), ..Default::default() };
+        let officer = self.officer.as_mut().ok_or("not a vault")?;
+        let receipt = officer.erase_subject(request).await?.into_inner().receipt;
+        receipt.and_then(|receipt| receipt.erased).map(drop).ok_or_else(|| "no receipt with proofs".into())
     }
 
     async fn put(&mut self) -> Result<(), Error> {

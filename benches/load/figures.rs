@@ -41,6 +41,9 @@ const BATCH_16: Load = Load { call: Call::BatchGetItems, callers: 16 };
 const LEAST_64: Load = Load { call: Call::Least, callers: 64 };
 const LEAST_UNRECORDED_64: Load = Load { call: Call::LeastUnrecorded, callers: 64 };
 const LEAST_BATCH_16: Load = Load { call: Call::LeastBatch, callers: 16 };
+const PUT_1: Load = Load { call: Call::PutItem, callers: 1 };
+const ERASE_1: Load = Load { call: Call::EraseSubject, callers: 1 };
+const ERASE_64: Load = Load { call: Call::EraseSubject, callers: 64 };
 const PUT_64: Load = Load { call: Call::PutItem, callers: 64 };
 
 /// Every figure, in the order of measurement.
@@ -134,6 +137,24 @@ pub const FIGURES: &[Figure] = &[
         aim: Some(0.8),
         method: "PutItem calls/s (durable) over GetItem calls/s, 64 callers",
         measure: |round| Ok(round.drive(PUT_64)?.rate() / round.drive(GET_64)?.rate()),
+    },
+    Figure {
+        name: "erase_p50_over_put",
+        unit: "ratio",
+        better: Better::Lower,
+        floor: Some(4.0),
+        aim: Some(2.5),
+        method: "median time of EraseSubject, two file slots, receipt included, over that of a durable PutItem, one caller",
+        measure: |round| Ok(round.drive(ERASE_1)?.percentile_ms(50) / round.drive(PUT_1)?.percentile_ms(50)),
+    },
+    Figure {
+        name: "erase_64_over_1",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: Some(10.0),
+        aim: Some(30.0),
+        method: "EraseSubject calls/s, 64 callers over one",
+        measure: |round| Ok(round.drive(ERASE_64)?.rate() / round.drive(ERASE_1)?.rate()),
     },
     Figure {
         name: "least_over_echo_64",

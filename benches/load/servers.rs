@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lacuna::api::proto::privacy_client::PrivacyClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
@@ -30,6 +31,8 @@ const TICKS_PER_SECOND: u64 = 100;
 pub struct Server {
     process: Process,
     clients: Vec<VaultClient<Channel>>,
+    /// Of a vault: connections of who may erase persons.
+    officers: Vec<PrivacyClient<Channel>>,
     /// Of a vault: where its operations are served, and the file that keeps reads out of its log.
     operations: Option<(String, PathBuf)>,
 }
@@ -52,8 +55,10 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         let dev = Dev::read(dir)?;
-        let clients = connect(runtime, dir, &dev.text("address")?)?;
-        Ok(Self { process, clients, operations: Some((dev.text("ops_address")?, unrecorded)) })
+        let connect = |role| connect(runtime, dir, &dev.text("address")?, role);
+        let clients = connect("service")?.into_iter().map(VaultClient::new).collect();
+        let officers = connect("privacy-officer")?.into_iter().map(PrivacyClient::new).collect();
+        Ok(Self { process, clients, officers, operations: Some((dev.text("ops_address")?, unrecorded)) })
     }
 
     /// Starts the echo with the certificates of a vault's folder.
@@ -74,12 +79,18 @@ impl Server {
         let output = process.0.stdout.take().ok_or("no output")?;
         let mut address = String::new();
         BufReader::new(output).read_line(&mut address)?;
-        Ok(Self { process, clients: connect(runtime, dir, address.trim())?, operations: None })
+        let clients = connect(runtime, dir, address.trim(), "service")?.into_iter().map(VaultClient::new).collect();
+        Ok(Self { process, clients, officers: Vec::new(), operations: None })
     }
 
     /// The client of one of many callers.
     pub fn client(&self, caller: usize) -> VaultClient<Channel> {
         self.clients[caller % self.clients.len()].clone()
+    }
+
+    /// The same for one who erases persons; only a vault has any.
+    pub fn officer(&self, caller: usize) -> Option<PrivacyClient<Channel>> {
+        self.officers.get(caller % self.officers.len().max(1)).cloned()
     }
 
     /// Does something while the vault leaves reads out of its log.
@@ -141,9 +152,9 @@ fn command(program: &Path, pinned: bool) -> Command {
     command
 }
 
-fn connect(runtime: &Runtime, dir: &Path, address: &str) -> Result<Vec<VaultClient<Channel>>, Error> {
+fn connect(runtime: &Runtime, dir: &Path, address: &str, role: &str) -> Result<Vec<Channel>, Error> {
     let dev = Dev::read(dir)?;
-    let client = &dev.0["clients"]["service"];
+    let client = &dev.0["clients"][role];
     let read = |path: &serde_json::Value| std::fs::read(path.as_str().map(PathBuf::from).unwrap_or_default());
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(read(&dev.0["ca"])?))
@@ -156,7 +167,7 @@ fn connect(runtime: &Runtime, dir: &Path, address: &str) -> Result<Vec<VaultClie
     runtime.block_on(async {
         let mut clients = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            clients.push(VaultClient::new(endpoint.connect().await?));
+            clients.push(endpoint.connect().await?);
         }
         Ok(clients)
     })
