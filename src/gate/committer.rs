@@ -475,3 +475,6 @@ fn finish(group: Vec<Queued>, outcome: Result<(), Refusal>) {
         pump.notify.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;
