@@ -14,7 +14,7 @@ const CAPS: &str = "classes.contact = \"plain\"\n\
                     fields = { contact = { full_name = \"masked\", phones = \"exists\" } }";
 
 /// A vault with somebody's contact; then its catalog lets service delivery see less of names and phones.
-async fn lowered() -> (Bench, SubjectId, ItemId) {
+pub async fn lowered() -> (Bench, SubjectId, ItemId) {
     let bench = Bench::new();
     let (subject, items) = bench.person(&["Ada Lovelace"]).await;
     let text = registry::DEFAULT.replacen(CAPS.lines().next().expect("a line"), CAPS, 1);
@@ -26,6 +26,8 @@ async fn lowered() -> (Bench, SubjectId, ItemId) {
     let bindings = Arc::new(Bindings::parse(bindings).expect("bindings"));
     let replace = move || vault.replace_rules(rules).and_then(|()| vault.replace_bindings(bindings));
     std::thread::spawn(replace).join().expect("ends").expect("is recorded");
+    let operations: Vec<String> = bench.leaves().into_iter().map(|leaf| leaf.operation).collect();
+    assert_eq!(operations[operations.len() - 2..], ["RulesChanged", "BindingsChanged"], "both are recorded");
     (bench, subject, items[0].item)
 }
 

@@ -1,5 +1,6 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
+mod checks;
 mod fields;
 mod finding;
 mod forms;
