@@ -6,7 +6,7 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::convert::{At, Faults};
 use super::proto::{self, ErrorReason};
-use super::{bearer, peer, status};
+use super::{bearer, peer, secrets, status};
 use crate::base::id::ApprovalId;
 use crate::base::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TICKET_BYTES_MAX};
 use crate::base::secret::PlainValue;
@@ -20,7 +20,7 @@ use crate::items;
 use crate::policy::action::Action;
 
 /// A request message: the method it belongs to, and where its context is. Implemented for all from the contract.
-pub(super) trait Asked: Message + Default {
+pub(super) trait Asked: Message + Default + 'static {
     /// The method.
     const ACTION: Action;
 
@@ -168,7 +168,7 @@ fn opening_context<M: Asked>(message: &mut M) -> Opening {
     Opening { purpose: context.purpose, role: context.role, ticket, idempotency_key, digest, approval, malformed }
 }
 
-fn digest<M: Asked>(message: &M) -> Digest {
-    let encoded = PlainValue::new(message.encode_to_vec());
+fn digest<M: Asked>(message: &mut M) -> Digest {
+    let encoded = PlainValue::new(secrets::without(message, M::encode_to_vec));
     CallRequest::digest(M::ACTION.as_str(), encoded.expose())
 }

@@ -21,6 +21,7 @@ pub mod proto;
 mod reasoned;
 pub mod reasons;
 pub mod routes;
+mod secrets;
 pub mod status;
 mod system;
 mod vault;

@@ -165,7 +165,9 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<VerifyPasswordRequest>,
     ) -> Result<Response<VerifyPasswordResponse>, Status> {
-        not_built(&self.vault, request).await
+        let (call, test) = enter(&self.vault, request).await?.convert(&self.vault, item::verify).await?;
+        let set = items::verify::verify(&self.vault, &call, test).await.map_err(refuse(&call))?;
+        Ok(Response::new(item::verified(set)))
     }
 
     async fn check_access(

@@ -60,6 +60,20 @@ pub const VALUE_BYTES_MAX: usize = 288 * 1024;
 /// Items one subject may have at a time.
 pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
 
+// --- Passwords --------------------------------------------------------------------------------------------------
+
+/// Hashes of passwords that are computed at a time, 19 MiB each; half of the processors if that is less.
+pub const PASSWORD_RUNS_MAX: usize = 16;
+/// Hashes that wait for their turn; one more is refused as `OVERLOADED`.
+pub const PASSWORD_RUNS_WAITING_MAX: usize = 64;
+/// Tries of one person's password that one caller has at once. A right one gives them all back.
+pub const PASSWORD_TRIES_AT_ONCE: u32 = 10;
+/// The time after which a try that was used is there again.
+pub const PASSWORD_TRY_PERIOD: Duration = Duration::from_secs(300);
+/// Counters of tries. Callers and persons share one by chance only; to use up all tries of all counters takes more
+/// hashes in a period than can be computed.
+pub const PASSWORD_COUNTERS: usize = 64 * 1024;
+
 // --- Answers ----------------------------------------------------------------------------------------------------
 
 /// Records on one page of a list.

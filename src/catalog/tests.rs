@@ -5,6 +5,7 @@ mod encoding;
 mod events;
 mod government_id;
 mod masks;
+mod password;
 mod payment;
 mod people;
 mod registry;

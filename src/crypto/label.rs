@@ -32,6 +32,8 @@ labels! {
     SLOT_FILE = "lacuna/1/slot/file";
     /// Additional data of a page.
     PAGE = "lacuna/1/page";
+    /// Which counter a caller's tries of a person's password are counted by, while the process lives.
+    PASSWORD_TRIES = "lacuna/1/password/tries";
     /// Content key, commitment and metadata key of one item version.
     ITEM_KEYS = "lacuna/1/item/keys";
     /// Additional data of an item version's ciphertext.

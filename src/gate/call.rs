@@ -184,6 +184,11 @@ impl Call {
         self.once.as_ref()
     }
 
+    /// The same call with what makes it repeatable completed.
+    pub fn repeating(&self, once: Option<Once>) -> Self {
+        Self { once, ..self.clone() }
+    }
+
     /// The keys of the day.
     pub fn days(&self) -> &Days {
         &self.recorder.days

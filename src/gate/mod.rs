@@ -11,6 +11,7 @@ pub mod days;
 pub mod end_users;
 pub mod epoch;
 pub mod former;
+pub mod hashing;
 mod held;
 pub mod index;
 pub mod intents;
@@ -38,6 +39,7 @@ pub mod status;
 pub mod take_over;
 pub mod throw_away;
 pub mod tokens;
+pub mod tries;
 pub mod txn;
 #[cfg(feature = "unrecorded")]
 mod unrecorded;

@@ -18,7 +18,7 @@ use crate::base::log_safe::SafeText;
 use crate::base::secret::{Key, PlainValue};
 use crate::base::time::Timestamp;
 use crate::catalog::text::Text;
-use crate::crypto::hash::Digest;
+use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::{aead, kdf, label, mac};
 use crate::store::keyspace::Space;
 
@@ -37,6 +37,7 @@ pub struct Once {
     /// Which part of the request this is about; a batch has several.
     part: u32,
     digest: Digest,
+    salt: [u8; 16],
 }
 
 /// What the vault knows of an earlier call with the same key.
@@ -81,12 +82,25 @@ impl Once {
             parts.extend(person.map(|person| person.expose().as_bytes()));
             mac::prf(lookup, label::IDEMPOTENCY_LOOKUP, &parts)
         };
-        Self { names: days.each().map(|day| (day.day, name(&day.lookup))).collect(), part: 0, digest }
+        let by = [caller.as_str().as_bytes(), key.expose().as_bytes()];
+        let salt = sha256(&[label::IDEMPOTENCY_LOOKUP.as_bytes(), &sha256(&by[..1]), by[1]]);
+        let salt = std::array::from_fn(|i| salt[i]);
+        Self { names: days.each().map(|day| (day.day, name(&day.lookup))).collect(), part: 0, digest, salt }
     }
 
     /// The same for one part of the request.
     pub fn part(&self, number: u32, digest: Digest) -> Self {
-        Self { names: self.names.clone(), part: number, digest }
+        Self { names: self.names.clone(), part: number, digest, salt: self.salt }
+    }
+
+    /// What slow hashes of the request's secrets are salted with: the same for every repeat.
+    pub fn salt(&self) -> [u8; 16] {
+        self.salt
+    }
+
+    /// The same for a request that also has this in it.
+    pub fn including(&self, further: &[u8; 32]) -> Self {
+        Self { digest: sha256(&[&self.digest, further]), ..self.clone() }
     }
 
     /// What is known of an earlier call, if it was within a day.

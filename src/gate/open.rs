@@ -10,6 +10,7 @@ use super::committer::Committer;
 use super::end_users::EndUsers;
 use super::epoch::{Epochs, STATE, Work};
 use super::former;
+use super::hashing::Hashing;
 use super::index::{self, Index};
 use super::log::Log;
 use super::log::keys::{self as log_keys, LogKeys};
@@ -23,6 +24,7 @@ use super::receipts::ReceiptSigner;
 use super::refusal::Refusal;
 use super::room::Room;
 use super::slots::{self, SeatError, SlotSet};
+use super::tries::Tries;
 use super::txn::Ground;
 use super::vault::{Patience, Vault};
 use crate::audit::integrate::Integrator;
@@ -288,6 +290,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         room,
         patience: parts.patience,
         end_users: EndUsers::default(),
+        hashing: Hashing::default(),
+        tries: Tries::new()?,
     }))
 }
 

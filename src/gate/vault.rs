@@ -12,6 +12,7 @@ use super::committer::Committer;
 use super::days::Days;
 use super::end_users::EndUsers;
 use super::epoch::Epochs;
+use super::hashing::Hashing;
 use super::held;
 use super::index::Index;
 use super::log::Log;
@@ -25,6 +26,7 @@ use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::room::Room;
 use super::slots::SlotSet;
+use super::tries::Tries;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
 use crate::base::id::{SlotId, VaultId};
@@ -65,6 +67,8 @@ pub struct Vault {
     pub(super) started: Timestamp,
     pub(super) closing: AtomicBool,
     pub(super) end_users: EndUsers,
+    pub(super) hashing: Hashing,
+    pub(super) tries: Tries,
 }
 
 /// The public keys by which outsiders check what the vault signs.
@@ -205,6 +209,16 @@ impl Vault {
     /// The issuers whose tokens for people are believed.
     pub fn end_users(&self) -> &EndUsers {
         &self.end_users
+    }
+
+    /// Where passwords are hashed.
+    pub fn hashing(&self) -> &Hashing {
+        &self.hashing
+    }
+
+    /// How often passwords were tried.
+    pub fn tries(&self) -> &Tries {
+        &self.tries
     }
 
     /// The epoch in force.

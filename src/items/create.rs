@@ -39,7 +39,11 @@ async fn try_create(vault: &Vault, call: &Call, new: NewSubject) -> Result<Answe
     for draft in &drafts {
         rule = permit_to_write(call, person.data(draft.class())).map_err(Access::openly)?;
     }
-    let call = call.clone();
+    let mut once = call.once().cloned();
+    for draft in &mut drafts {
+        once = draft.harden(vault, once).await?;
+    }
+    let call = call.repeating(once);
     vault.committer().commit(move |txn| store(txn, &call, person, drafts, rule)).await
 }
 

@@ -8,13 +8,16 @@ use crate::base::time::Timestamp;
 use crate::catalog::class::{ClassDef, ClassId, Form, Identifier};
 use crate::catalog::classes::{ItemValue, class_of};
 use crate::catalog::registry::Registry;
+use crate::catalog::text::Text;
 use crate::catalog::view::View;
 use crate::crypto::rng;
 use crate::gate::call::Call;
+use crate::gate::once::Once;
 use crate::gate::record::Touched;
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::standpoint::Standpoint;
 use crate::gate::txn::Txn;
+use crate::gate::vault::Vault;
 use crate::keys::page::{Entry, Tree};
 use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
@@ -31,12 +34,14 @@ pub struct Checked {
     pub value: PlainValue,
     /// The identifiers in it.
     pub identifiers: Vec<Identifier>,
+    /// A secret that is yet to become the value.
+    pub secret: Option<Text>,
 }
 
 /// Checks a value against its class and brings it to its canonical form. `prefix` names the field that holds it.
 pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     let class = value.class().id;
-    let canonical = value.validate().map_err(|violations| {
+    let mut canonical = value.validate().map_err(|violations| {
         let fault = |v: &crate::catalog::validate::Violation| {
             let path =
                 if v.path.as_str().is_empty() { class.as_str().to_owned() } else { format!("{class}.{}", v.path) };
@@ -44,11 +49,12 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
         };
         Refusal::Invalid(violations.iter().map(fault).collect())
     })?;
+    let secret = canonical.take_secret();
     let value = canonical.encode();
     if value.len() > VALUE_BYTES_MAX {
         return Err(Fault::new(prefix, FaultReason::TooLarge).into());
     }
-    Ok(Checked { class, value, identifiers: canonical.identifiers() })
+    Ok(Checked { class, value, identifiers: canonical.identifiers(), secret })
 }
 
 /// Refuses a class whose values other methods take, and says which.
@@ -103,6 +109,16 @@ impl Draft {
         Ok(Self { id, checked, details })
     }
 
+    /// Turns a secret into its verifier, which takes time; see [`Checked::harden`].
+    pub async fn harden(&mut self, vault: &Vault, once: Option<Once>) -> Result<Option<Once>, Refusal> {
+        self.checked.harden(vault, once).await
+    }
+
+    /// Whether that is yet to be done.
+    pub fn is_secret(&self) -> bool {
+        self.checked.secret.is_some()
+    }
+
     /// The class.
     pub fn class(&self) -> ClassId {
         self.checked.class
@@ -123,6 +139,9 @@ impl Draft {
         order: usize,
     ) -> Result<Stamp, Refusal> {
         let (details, checked) = (self.details, self.checked);
+        if checked.secret.is_some() {
+            return Err(Unavailable::Internal.into()); // nobody made its verifier
+        }
         let order = u32::try_from(order).unwrap_or(u32::MAX);
         let head = details.head(ItemHead::first(checked.class, txn.now(), order));
         let notes = details.notes;

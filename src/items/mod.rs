@@ -24,9 +24,11 @@ pub mod repeat;
 pub mod restrict;
 pub mod rights;
 pub mod rows;
+pub mod secret;
 pub mod show;
 pub mod subject;
 pub mod update;
+pub mod verify;
 
 #[cfg(test)]
 pub(crate) mod tests;

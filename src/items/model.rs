@@ -387,6 +387,16 @@ pub struct Delete {
     pub wait: Wait,
 }
 
+/// A password to be tested.
+pub struct PasswordTest {
+    /// The subject.
+    pub subject: SubjectRef,
+    /// The item; none for the newest password.
+    pub item: Option<ItemId>,
+    /// What the person typed.
+    pub secret: Text,
+}
+
 /// When a call that forgets something answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::Mutex;
+
 use crate::base::id::SubjectId;
 use crate::base::limits::PUT_ENTRIES_MAX;
 use crate::gate::call::Call;
@@ -28,8 +30,11 @@ pub async fn put(vault: &Vault, call: &Call, named: SubjectRef, item: NewItem) -
         Err(refusal) => Err(refusal),
         Ok(draft) => {
             let target = Target::of(&named);
-            let unit = Unit { target, person: None, drafts: vec![draft], once: call.once().cloned() };
-            unit.commit(vault, call).await
+            let mut unit = Unit { target, person: None, drafts: vec![draft], once: call.once().cloned() };
+            match unit.harden(vault).await {
+                Ok(()) => unit.commit(vault, call).await,
+                Err(refusal) => Err(refusal),
+            }
         }
     };
     match stored {
@@ -57,8 +62,9 @@ pub async fn put_batch(
     let mut done: Vec<Option<Result<PutDone, Refusal>>> = entries.iter().map(|_| None).collect();
     let groups = grouped(entries);
     // All are handed to the writer before the first is waited for, so that they share its sync.
+    let turn = Mutex::new(());
     let running = groups.into_iter().enumerate().map(|(number, group)| {
-        Box::pin(put_group(vault, call, number, group)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
+        Box::pin(put_group(vault, call, (number, group), &turn)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
     });
     for (at, outcome) in join_all(running.collect()).await.into_iter().flatten() {
         done[at] = Some(outcome);
@@ -92,11 +98,17 @@ fn grouped(entries: Vec<PutEntry>) -> Vec<Group> {
     groups
 }
 
-async fn put_group(vault: &Vault, call: &Call, number: usize, group: Group) -> Vec<(usize, Result<PutDone, Refusal>)> {
+/// Stores a group. Passwords of one batch take turns, so that a batch of them is one among others that wait.
+async fn put_group(
+    vault: &Vault,
+    call: &Call,
+    (number, group): (usize, Group),
+    turn: &Mutex<()>,
+) -> Vec<(usize, Result<PutDone, Refusal>)> {
     let places: Vec<(usize, bool)> = group.iter().map(|(at, entry)| (*at, entry.item.is_some())).collect();
     let named = group.first().map(|(_, entry)| entry.subject.duplicate());
     let outcome = match Unit::check(vault, call, number, group) {
-        Ok(unit) => unit.commit(vault, call).await.map_err(|refusal| (None, refusal)),
+        Ok(unit) => unit.harden_and_commit(vault, call, turn).await.map_err(|refusal| (None, refusal)),
         Err((at, refusal)) => Err((at, refusal)),
     };
     match outcome {
@@ -157,6 +169,21 @@ impl Unit {
         let once = call.once().map(|once| once.part(part + 1, digest));
         let target = target.ok_or((None, Fault::new("entries", FaultReason::Required).into()))?;
         Ok(Self { target, person, drafts, once })
+    }
+
+    async fn harden_and_commit(mut self, vault: &Vault, call: &Call, turn: &Mutex<()>) -> Result<Answer, Refusal> {
+        if self.drafts.iter().any(Draft::is_secret) {
+            let _turn = turn.lock().await;
+            self.harden(vault).await?;
+        }
+        self.commit(vault, call).await
+    }
+
+    async fn harden(&mut self, vault: &Vault) -> Result<(), Refusal> {
+        for draft in &mut self.drafts {
+            self.once = draft.harden(vault, self.once.take()).await?;
+        }
+        Ok(())
     }
 
     async fn commit(self, vault: &Vault, call: &Call) -> Result<Answer, Refusal> {

@@ -34,7 +34,7 @@ pub async fn update(vault: &Vault, call: &Call, update: Update) -> Result<(Stamp
     let touched = Touched { count: 1, items: vec![(update.item, 0)], ..Touched::default() };
     let (named, wait) = (update.subject.duplicate(), update.wait == Wait::Erased);
     let stored = match Correction::check(call, update) {
-        Ok(correction) => correction.commit(vault, call).await,
+        Ok(correction) => correction.harden_and_commit(vault, call).await,
         Err(refusal) => Err(refusal),
     };
     match stored {
@@ -91,8 +91,16 @@ impl Correction {
         Ok(Self { target, item, etag, checked, metadata, receipt })
     }
 
-    async fn commit(self, vault: &Vault, call: &Call) -> Result<Stored, Refusal> {
-        let call = call.clone();
+    async fn harden_and_commit(mut self, vault: &Vault, call: &Call) -> Result<Stored, Refusal> {
+        let once = call.once().cloned();
+        let once = match &mut self.checked {
+            Some(checked) => checked.harden(vault, once).await?,
+            None => once,
+        };
+        self.commit(vault, call.repeating(once)).await
+    }
+
+    async fn commit(self, vault: &Vault, call: Call) -> Result<Stored, Refusal> {
         let work = move |txn: &mut Txn<'_>| {
             let vault = call.recorder().vault();
             let (answer, new) = match repeated(txn, vault, call.once(), txn.now())? {

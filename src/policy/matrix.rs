@@ -73,6 +73,7 @@ fn data_cell(asked: &impl Fn(Action, Resource) -> Option<Permit>, role: RoleId, 
     let needed = class_of(class.as_str()).map_or(View::Plain, ClassDef::view_max);
     words.extend(may(Action::PutItem).filter(|permit| permit.sees_all_of(needed)).map(|_| "writes".to_owned()));
     words.extend(may(Action::DeleteItem).map(|_| "deletes".to_owned()));
+    words.extend(may(Action::VerifyPassword).map(|_| "tests".to_owned()));
     words.join(", ")
 }
 

@@ -42,12 +42,12 @@ pub const fn kind_of(action: Action) -> (Group, Resources) {
         Action::CreateSubject => (Group::Write, Resources::SubjectAndData),
         Action::PutItem | Action::BatchPutItems | Action::UpdateItem => (Group::Write, Resources::Data),
         Action::DeleteItem => (Group::Forget, Resources::Data),
+        Action::VerifyPassword => (Group::None, Resources::Data),
         // A method joins a group when it is built, so that no policy opens it before.
         Action::RecordEvents
         | Action::ReadEvents
         | Action::UploadDocument
         | Action::DownloadDocument
-        | Action::VerifyPassword
         | Action::ExportSubject => (Group::None, Resources::Data),
         Action::ListEntries | Action::TailEntries | Action::VerifyErasure => (Group::None, Resources::VaultAndSubject),
         Action::EraseSubject | Action::RestrictSubject | Action::SetObjection => (Group::None, Resources::Subject),

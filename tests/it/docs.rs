@@ -218,5 +218,5 @@ fn prepare(folder: &Path, vault: &Program) {
         assert!(!refused.contains("AA0000001"), "{refused}");
     }
     // As a vault's operator keeps them elsewhere.
-    shell.run("lacuna audit checkpoint --dev vault && until cp -r vault/checkpoints kept; do sleep 0.1; done");
+    shell.run("lacuna audit checkpoint --dev vault && until test -e vault/checkpoints/checkpoint; do sleep 0.1; done; cp -r vault/checkpoints kept");
 }

@@ -57,7 +57,14 @@ async fn write_everywhere(vault: &TestVault, created: &CreateSubjectResponse) {
     };
     service.update_item(update).await.expect("corrects");
     let list = ListItemsRequest { context: vault.delivery(), subject: subject(id), ..Default::default() };
-    assert_eq!(service.list_items(list).await.expect("lists").into_inner().items.len(), 5);
+    assert_eq!(service.list_items(list).await.expect("lists").into_inner().items.len(), CLASSES.len() + 2);
+    let test = VerifyPasswordRequest {
+        context: vault.delivery(),
+        subject: subject(id),
+        secret: vault.canary(),
+        ..Default::default()
+    };
+    assert!(!service.verify_password(test).await.expect("tests").into_inner().verified);
     let reference = vault.canary();
     let entry =
         GetItemEntry { reference, subject: subject(id), item_id: items[1].item_id.clone(), ..Default::default() };

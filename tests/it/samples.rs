@@ -7,8 +7,8 @@ use tonic_types::StatusExt as _;
 use crate::program::subject;
 use crate::vault::TestVault;
 
-/// The classes that a vault holds.
-pub const CLASSES: [&str; 3] = ["contact", "government_id", "payment"];
+/// The classes whose values are put one by one.
+pub const CLASSES: [&str; 5] = ["contact", "government_id", "payment", "communication", "password"];
 
 impl TestVault {
     /// The context of a call. The caller has one role.
@@ -37,6 +37,8 @@ impl TestVault {
             "contact" => item_value::Value::Contact(self.contact()),
             "government_id" => item_value::Value::GovernmentId(self.government_id()),
             "payment" => item_value::Value::Payment(self.payment()),
+            "communication" => item_value::Value::Communication(self.communication()),
+            "password" => item_value::Value::Password(Password { secret: self.canary(), set_time: None }),
             other => unreachable!("no sample of class {other}"),
         });
         NewItem { class: class.into(), value: Some(ItemValue { value }), metadata: Some(self.metadata()) }
@@ -141,6 +143,18 @@ impl TestVault {
             brand: CardBrand::Visa.into(),
             billing_address: Some(self.address()),
             cardholder_name: self.canary(),
+            ..Default::default()
+        }
+    }
+
+    fn communication(&self) -> Communication {
+        Communication {
+            channel: CommunicationChannel::Chat.into(),
+            time: Some(well_known::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+            participants: vec![self.canary(), self.canary()],
+            subject: self.canary(),
+            body: self.canary(),
+            thread_id: self.canary(),
             ..Default::default()
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use prost::Message as _;
 
-use super::super::{proto, status};
+use super::super::{proto, secrets, status};
 use super::{At, Faults, item, subject};
 use crate::base::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use crate::base::secret::PlainValue;
@@ -108,9 +108,9 @@ fn refused_together() -> Refusal {
     Fault::new("create_subject", FaultReason::Conflict).into()
 }
 
-fn put_entry(entry: proto::PutItemEntry) -> Result<PutEntry, Refusal> {
+fn put_entry(mut entry: proto::PutItemEntry) -> Result<PutEntry, Refusal> {
     let mut faults = Faults::default();
-    let encoded = PlainValue::new(entry.encode_to_vec());
+    let encoded = PlainValue::new(secrets::without(&mut entry, proto::PutItemEntry::encode_to_vec));
     let digest = CallRequest::digest("PutItemEntry", encoded.expose());
     let subject = subject::subject_ref(&mut faults, At::field("subject"), entry.subject);
     if entry.item.is_none() && !entry.create_subject {

@@ -4,10 +4,12 @@ use super::super::proto;
 use super::{At, Faults, metadata, subject, time, value};
 use crate::base::id::SubjectId;
 use crate::base::limits::{PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX};
+use crate::base::time::Timestamp;
+use crate::catalog::classes::password::SECRET_BYTES_MAX;
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::{
-    Delete, Erasure, ErasureState, ItemQuery, ItemView, ListPage, ListQuery, Masked, NewItem, Stamp, SubjectRef,
-    Update, Wait,
+    Delete, Erasure, ErasureState, ItemQuery, ItemView, ListPage, ListQuery, Masked, NewItem, PasswordTest, Stamp,
+    SubjectRef, Update, Wait,
 };
 
 /// An item to be created.
@@ -119,6 +121,27 @@ pub fn delete(request: proto::DeleteItemRequest) -> Result<Delete, Refusal> {
     let wait = faults.wait(At::field("wait"), request.wait, Wait::Erased);
     let named = subject.zip(item);
     whole(faults, named.map(|(subject, item)| Delete { subject, item, etag, wait }))
+}
+
+/// A password to be tested.
+///
+/// # Errors
+/// Every fault of the request's form.
+pub fn verify(request: proto::VerifyPasswordRequest) -> Result<PasswordTest, Refusal> {
+    let mut faults = Faults::default();
+    let subject = subject::subject_ref(&mut faults, At::field("subject"), request.subject);
+    let named = !request.item_id.is_empty();
+    let item = if named { faults.id(At::field("item_id"), &request.item_id) } else { None };
+    let secret = faults.text(At::field("secret"), request.secret, SECRET_BYTES_MAX);
+    if secret.is_empty() {
+        faults.add(At::field("secret"), FaultReason::Required);
+    }
+    whole(faults, subject.map(|subject| PasswordTest { subject, item, secret }))
+}
+
+/// Whether a password is right.
+pub fn verified(set: Option<Timestamp>) -> proto::VerifyPasswordResponse {
+    proto::VerifyPasswordResponse { verified: set.is_some(), set_time: set.map(time) }
 }
 
 /// What became of a deleted item.

@@ -162,14 +162,15 @@ fn faults_name_the_field_in_the_request_and_are_all_found() {
 
 #[test]
 fn values_without_a_known_message_are_refused() {
-    use FaultReason::{ClassUnknown, EnumUnknown, IdMalformed, Malformed, Required};
+    use FaultReason::{EnumUnknown, IdMalformed, Malformed, ReadOnly, Required};
     let put = |value| {
         let item = Some(NewItem { class: "contact".into(), value, metadata: None });
         fault(item::put(PutItemRequest { item, ..put_item() }))
     };
     is(put(None), "item.value", Required);
     is(put(Some(proto::ItemValue { value: None })), "item.value", Required);
-    is(put(value(Value::Password(Password::default()))), "item.value.password", ClassUnknown);
+    let password = Password { secret: "x".into(), set_time: at(1, 0) };
+    is(put(value(Value::Password(password))), "item.value.password.set_time", ReadOnly);
     let scan = Document { sha256: vec![0; 31], ..document("x") };
     is(put(value(Value::Document(scan))), "item.value.document.sha256", Malformed);
     let scan = Document { related_item_id: subject_id(), ..document("x") };

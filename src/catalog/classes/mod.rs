@@ -9,6 +9,7 @@ pub mod communication;
 pub mod contact;
 pub mod document;
 pub mod government_id;
+pub mod password;
 pub mod payment;
 pub mod postal_address;
 pub mod usage_event;
@@ -18,12 +19,14 @@ pub use communication::Communication;
 pub use contact::Contact;
 pub use document::Document;
 pub use government_id::GovernmentId;
+pub use password::Password;
 pub use payment::Payment;
 pub use usage_event::UsageEvent;
 
 use super::class::{ClassDef, ClassId, Identifier, Selection};
 use super::mask::Masker;
 use super::sight::{Altered, Sight};
+use super::text::Text;
 use super::validate::{Check, Violations};
 use super::view::View;
 use crate::base::codec::{Malformed, Reader};
@@ -90,6 +93,8 @@ classes! {
     GovernmentId,
     /// A means of payment that a payment partner holds.
     Payment,
+    /// A secret that can be tested and never read.
+    Password,
     /// One exchange with a person.
     Communication,
     /// One visit of a person to a page or an interface.
@@ -108,7 +113,8 @@ pub fn class_of(id: &str) -> Option<&'static ClassDef> {
 /// The fields that are not shown in full, whatever a value of the class holds. `EXISTS` shows nothing and lists none.
 pub fn hidden_fields(class: ClassId, sight: &Sight) -> Vec<Altered> {
     let mut masker = Masker::survey(sight);
-    if let Some(blank) = ItemValue::blank(class).filter(|_| sight.view() > View::Exists) {
+    let view = class_of(class.as_str()).map_or(View::Exists, |class| sight.view().min(class.view_max()));
+    if let Some(blank) = ItemValue::blank(class).filter(|_| view > View::Exists) {
         blank.masked(&mut masker);
     }
     masker.into_altered()
@@ -140,6 +146,14 @@ impl CanonicalValue {
         &self.0
     }
 
+    /// Takes out a secret that is to become a verifier, if the value is one: without it, nothing of it can be stored.
+    pub fn take_secret(&mut self) -> Option<Text> {
+        match &mut self.0 {
+            ItemValue::Password(password) if !password.secret.is_empty() => Some(std::mem::take(&mut password.secret)),
+            _ => None,
+        }
+    }
+
     /// The value, no longer known to be canonical.
     pub fn into_value(self) -> ItemValue {
         self.0
@@ -166,7 +180,7 @@ impl CanonicalValue {
     /// What is seen of the value, and the fields that were altered or left out. Fields outside the
     /// selection are absent and not listed. `EXISTS` shows nothing at all.
     pub fn mask(&self, sight: &Sight, selection: &Selection) -> (Option<ItemValue>, Vec<Altered>) {
-        if sight.view() == View::Exists {
+        if sight.view().min(self.class().view_max()) == View::Exists {
             return (None, Vec::new());
         }
         let mut masker = Masker::new(sight, selection);
@@ -176,7 +190,8 @@ impl CanonicalValue {
 
     /// As [`CanonicalValue::mask`], for a value that is not needed any more: where all of it is seen, nothing is copied.
     pub fn show(self, sight: &Sight, selection: &Selection) -> (Option<ItemValue>, Vec<Altered>) {
-        if sight.is_whole() && selection.is_all() { (Some(self.0), Vec::new()) } else { self.mask(sight, selection) }
+        let is_whole = sight.is_whole() && selection.is_all() && self.class().view_max() == View::Plain;
+        if is_whole { (Some(self.0), Vec::new()) } else { self.mask(sight, selection) }
     }
 
     /// When what it tells of took place; every value of a class that is kept as events says so.

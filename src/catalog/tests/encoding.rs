@@ -13,12 +13,14 @@ fn hex(bytes: &[u8]) -> String {
 /// One value per class with every field given, and one with next to none.
 #[test]
 fn encodings_are_frozen() {
-    let [contact, government_id, payment, communication, access_event, usage_event, document] = samples::all();
+    let [contact, government_id, payment, password, communication, access_event, usage_event, document] =
+        samples::all();
     let least = ItemValue::Contact(Contact { full_name: "A".into(), ..Default::default() });
     for (name, value, frozen) in [
         ("contact", contact, CONTACT),
         ("government_id", government_id, GOVERNMENT_ID),
         ("payment", payment, PAYMENT),
+        ("password", password, PASSWORD),
         ("communication", communication, COMMUNICATION),
         ("access_event", access_event, ACCESS_EVENT),
         ("usage_event", usage_event, USAGE_EVENT),
@@ -87,6 +89,9 @@ const PAYMENT: &str = "\
     6c6c67726162656e20330000000a48696e7465726861757300000008416c7473746164740000000847c3b6726c69747a0000000753616368
     73656e00000005303238323600000012c3846e6e652047726fc39f6dc3bc6c6c65720000000b426569737069656c206547030000000542c3
     bc726f0100000012c3846e6e652047726fc39f6dc3bc6c6c6572";
+const PASSWORD: &str = "\
+    01010100004c0000000002000000010808080808080808080808080808080809090909090909090909090909090909090909090909090909
+    090909090909090000018bcfe56800";
 const COMMUNICATION: &str = "\
     010101010000018bcfe56800000000020000001161656e6e65406578616d706c652e636f6d00000007486f746c696e650000001352656368
     6e756e672066c3bc72204dc3a4727a00000024477574656e205461672c0a096469652053756d6d65207374696d6d74206e696368742e0a00

@@ -18,7 +18,7 @@ fn the_shipped_registry_enables_every_class() {
     let enabled: Vec<_> = registry.classes().map(|rule| rule.class.id.as_str()).collect();
     assert_eq!(
         enabled,
-        ["access_event", "communication", "contact", "document", "government_id", "payment", "usage_event"]
+        ["access_event", "communication", "contact", "document", "government_id", "password", "payment", "usage_event"]
     );
     assert_eq!(enabled.len(), CLASSES.len());
     let purposes: Vec<_> = registry.purposes().map(|purpose| purpose.id.as_str()).collect();
@@ -80,6 +80,11 @@ fn wrong_files_are_refused_and_say_where() {
         ("purposes.security", "purposes.Security", "purposes.Security: an id is a letter"),
         ("[\"service_delivery\"]", "[\"marketing\"]", "classes.contact.default_purposes: marketing is no purpose"),
         ("[\"service_delivery\"]", "[]", "classes.contact.default_purposes: at least one is needed"),
+        (
+            "password = \"exists\"",
+            "password = \"last4\"",
+            "service_delivery.classes.password: nobody can be shown more",
+        ),
         ("version = 1", "version = ", "line 12: "),
     ] {
         let text = DEFAULT.replacen(from, to, 1);

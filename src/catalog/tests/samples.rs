@@ -1,12 +1,14 @@
 //! Values to test with: each with every field given.
 
 use crate::base::id::ItemId;
+use crate::base::secret::Key;
 use crate::base::time::Timestamp;
 use crate::catalog::classes::access_event::AccessEvent;
 use crate::catalog::classes::communication::{Channel, Communication, Direction};
 use crate::catalog::classes::contact::{Contact, EmailAddress, PhoneNumber};
 use crate::catalog::classes::document::Document;
 use crate::catalog::classes::government_id::{GovernmentId, GovernmentIdType};
+use crate::catalog::classes::password::{Password, Verifier};
 use crate::catalog::classes::payment::{CardBrand, Payment};
 use crate::catalog::classes::postal_address::PostalAddress;
 use crate::catalog::classes::usage_event::UsageEvent;
@@ -82,6 +84,13 @@ pub fn payment() -> Payment {
     }
 }
 
+pub fn password() -> Password {
+    let tag = Key::copied(&[9; 32]);
+    let set = Timestamp::from_millis(1_700_000_000_000);
+    let verifier = Verifier { memory_kib: 19_456, passes: 2, lanes: 1, salt: [8; 16], tag, set };
+    Password { secret: "".into(), verifier: Some(verifier) }
+}
+
 pub fn communication() -> Communication {
     Communication {
         channel: Channel::Email,
@@ -130,11 +139,12 @@ pub fn document() -> Document {
 }
 
 /// One of each class, in the order of the list of classes.
-pub fn all() -> [ItemValue; 7] {
+pub fn all() -> [ItemValue; 8] {
     [
         ItemValue::Contact(contact()),
         ItemValue::GovernmentId(government_id()),
         ItemValue::Payment(payment()),
+        ItemValue::Password(password()),
         ItemValue::Communication(communication()),
         ItemValue::AccessEvent(access_event()),
         ItemValue::UsageEvent(usage_event()),

@@ -9,6 +9,7 @@ mod full;
 mod indexed;
 mod lists;
 mod on_behalf;
+mod passwords;
 mod records;
 mod repeats;
 mod rights;

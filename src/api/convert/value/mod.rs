@@ -8,6 +8,7 @@ mod communication;
 mod contact;
 mod document;
 mod government_id;
+mod password;
 mod payment;
 mod postal_address;
 mod usage_event;
@@ -17,7 +18,6 @@ use super::super::proto::item_value::Value;
 use super::{At, Faults};
 use crate::catalog::classes::ItemValue;
 use crate::catalog::fields::date::Date;
-use crate::catalog::text::Text;
 use crate::gate::refusal::FaultReason;
 
 /// A value that must be given.
@@ -40,11 +40,7 @@ pub(super) fn value(faults: &mut Faults, at: At<'_>, value: Option<proto::ItemVa
         }
         Value::UsageEvent(value) => ItemValue::UsageEvent(usage_event::given(faults, at.then("usage_event"), value)),
         Value::Document(value) => ItemValue::Document(document::given(faults, at.then("document"), value)),
-        Value::Password(value) => {
-            drop(Text::new(value.secret)); // wiped
-            faults.add(at.then("password"), FaultReason::ClassUnknown);
-            return None;
-        }
+        Value::Password(value) => ItemValue::Password(password::given(faults, at.then("password"), value)),
     })
 }
 
@@ -54,6 +50,7 @@ pub(super) fn shown(value: ItemValue) -> proto::ItemValue {
         ItemValue::Contact(value) => Value::Contact(contact::shown(value)),
         ItemValue::GovernmentId(value) => Value::GovernmentId(government_id::shown(value)),
         ItemValue::Payment(value) => Value::Payment(payment::shown(value)),
+        ItemValue::Password(value) => Value::Password(password::shown(value)),
         ItemValue::Communication(value) => Value::Communication(communication::shown(value)),
         ItemValue::AccessEvent(value) => Value::AccessEvent(access_event::shown(value)),
         ItemValue::UsageEvent(value) => Value::UsageEvent(usage_event::shown(value)),
