@@ -13,6 +13,8 @@ pub struct Hashing {
     room: Arc<Semaphore>,
     /// Turns to run: each takes a processor, and the memory that a hash needs.
     turns: Arc<Semaphore>,
+    #[cfg(test)]
+    runs: std::sync::atomic::AtomicU64,
 }
 
 impl Default for Hashing {
@@ -25,7 +27,18 @@ impl Default for Hashing {
 
 impl Hashing {
     fn with_turns(turns: usize, waiting: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(turns + waiting)), turns: Arc::new(Semaphore::new(turns)) }
+        Self {
+            room: Arc::new(Semaphore::new(turns + waiting)),
+            turns: Arc::new(Semaphore::new(turns)),
+            #[cfg(test)]
+            runs: Default::default(),
+        }
+    }
+
+    /// How many runs there were.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Runs slow work on a thread that may block, when its turn comes.
@@ -35,6 +48,8 @@ impl Hashing {
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unavailable> {
         let room = self.room.clone().try_acquire_owned().map_err(|_| Unavailable::Overloaded)?;
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| Unavailable::Stopping)?;
+        #[cfg(test)]
+        self.runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         // A caller that gives up cannot stop the work: the turn ends with it, not with the call.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
