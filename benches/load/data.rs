@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lacuna::api::proto::*;
+use lacuna::base::time::Timestamp;
 use tokio::runtime::Runtime;
 
 use super::Error;
@@ -121,6 +122,24 @@ pub fn item(random: &mut Random) -> NewItem {
     };
     let value = ItemValue { value: Some(item_value::Value::Contact(contact)) };
     NewItem { class: "contact".into(), value: Some(value), metadata: None }
+}
+
+/// A visit of about 200 bytes. Nobody's.
+pub fn event(subject_id: &str, now: Timestamp, random: &mut Random) -> NewEvent {
+    let (seconds, nanos) = (now.as_millis() / 1_000, 0);
+    let event = AccessEvent {
+        time: Some(well_known::Timestamp { seconds, nanos }),
+        ip_address: format!("192.0.2.{}", random.below(256)),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".into(),
+        browser: "Firefox 128".into(),
+        os: "Linux".into(),
+        page: format!("/projects/{}/servers", random.below(1_000_000)),
+        method: "GET".into(),
+        status: 200,
+        ..Default::default()
+    };
+    let value = ItemValue { value: Some(item_value::Value::AccessEvent(event)) };
+    NewEvent { subject: subject(subject_id), class: "access_event".into(), value: Some(value) }
 }
 
 async fn create(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lacuna::api::proto::privacy_client::PrivacyClient;
 use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
+use lacuna::base::time::{Clock as _, SystemClock};
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
@@ -36,10 +37,17 @@ pub enum Call {
     PutItem,
     /// EraseSubject of a subject that was created for that, receipt included.
     EraseSubject,
+    /// RecordEvents with [`EVENTS`] events of [`EVENT_SUBJECTS`] subjects, any of all.
+    RecordEvents,
 }
 
 /// Items in one batch.
 pub const BATCH: usize = 100;
+
+/// Events in one batch.
+pub const EVENTS: usize = 1_000;
+/// Subjects that they are of.
+pub const EVENT_SUBJECTS: usize = 100;
 
 /// What is called, and by how many callers at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +70,7 @@ impl fmt::Display for Load {
             Call::BatchGetItems => "BatchGetItems of 100",
             Call::PutItem => "PutItem",
             Call::EraseSubject => "EraseSubject",
+            Call::RecordEvents => "RecordEvents of 1,000",
         };
         write!(f, "{name}, {} callers", self.callers)
     }
@@ -140,7 +149,11 @@ pub fn drive(
             times.extend(caller.await??);
         }
         times.sort_unstable();
-        let items_per_call = if matches!(load.call, Call::BatchGetItems | Call::LeastBatch) { BATCH } else { 1 };
+        let items_per_call = match load.call {
+            Call::BatchGetItems | Call::LeastBatch => BATCH,
+            Call::RecordEvents => EVENTS,
+            _ => 1,
+        };
         Ok(Run { elapsed, cpu, items_per_call, times })
     })
 }
@@ -177,6 +190,7 @@ impl Caller {
                 Call::BatchGetItems | Call::LeastBatch => self.get_batch().await?,
                 Call::PutItem => self.put().await?,
                 Call::EraseSubject => self.erase().await?,
+                Call::RecordEvents => self.record().await?,
             }
             let now = Instant::now();
             if (begin..end).contains(&now) {
@@ -238,5 +252,16 @@ impl Caller {
         };
         self.client.put_item(request).await?;
         Ok(())
+    }
+
+    async fn record(&mut self) -> Result<(), Error> {
+        let pick = |caller: &mut Self| caller.stored.pick(&mut caller.random).subject.to_owned();
+        let subjects: Vec<String> = (0..EVENT_SUBJECTS).map(|_| pick(self)).collect();
+        let now = SystemClock.now();
+        let events = (0..EVENTS).map(|number| data::event(&subjects[number % EVENT_SUBJECTS], now, &mut self.random));
+        let batch = RecordEventsRequest { context: data::context(), events: events.collect(), ..Default::default() };
+        let mut answers = self.client.record_events(tokio_stream::once(batch)).await?.into_inner();
+        let answer = answers.message().await?.ok_or("no answer")?;
+        if answer.stored_count as usize == EVENTS { Ok(()) } else { Err("not every event was stored".into()) }
     }
 }

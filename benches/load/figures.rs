@@ -44,6 +44,7 @@ const LEAST_BATCH_16: Load = Load { call: Call::LeastBatch, callers: 16 };
 const PUT_1: Load = Load { call: Call::PutItem, callers: 1 };
 const ERASE_1: Load = Load { call: Call::EraseSubject, callers: 1 };
 const ERASE_64: Load = Load { call: Call::EraseSubject, callers: 64 };
+const EVENTS_4: Load = Load { call: Call::RecordEvents, callers: 4 };
 const PUT_64: Load = Load { call: Call::PutItem, callers: 64 };
 
 /// Every figure, in the order of measurement.
@@ -155,6 +156,15 @@ pub const FIGURES: &[Figure] = &[
         aim: Some(30.0),
         method: "EraseSubject calls/s, 64 callers over one",
         measure: |round| Ok(round.drive(ERASE_64)?.rate() / round.drive(ERASE_1)?.rate()),
+    },
+    Figure {
+        name: "events_over_put",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: None,
+        aim: None,
+        method: "events/s of RecordEvents in batches of 1,000 of 100 subjects, 4 callers, over PutItem calls/s, 64 callers",
+        measure: |round| Ok(round.drive(EVENTS_4)?.items_rate() / round.drive(PUT_64)?.rate()),
     },
     Figure {
         name: "least_over_echo_64",

@@ -108,9 +108,8 @@ impl Round<'_> {
         let server = match load.call {
             Call::Echo => self.servers.echo,
             Call::Least | Call::LeastUnrecorded | Call::LeastBatch => self.servers.least,
-            Call::GetItem | Call::Unrecorded | Call::BatchGetItems | Call::PutItem | Call::EraseSubject => {
-                self.servers.vault
-            }
+            Call::GetItem | Call::Unrecorded | Call::BatchGetItems => self.servers.vault,
+            Call::PutItem | Call::EraseSubject | Call::RecordEvents => self.servers.vault,
         };
         let drive = || drive(self.runtime, server, self.stored, load, self.plan.warm_up, self.plan.time);
         let run =

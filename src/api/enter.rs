@@ -44,14 +44,14 @@ pub(super) struct Entered<M> {
     message: M,
 }
 
-/// The same for a stream of messages, whose first one carries the context.
+/// The same for a stream of messages, whose first one carries the context; with those that follow it.
 pub(super) async fn enter_stream<M: Asked + 'static>(
     vault: &Vault,
     request: Request<Streaming<M>>,
-) -> Result<Entered<M>, Status> {
+) -> Result<(Entered<M>, Streaming<M>), Status> {
     let (metadata, extensions, mut stream) = request.into_parts();
     let first = stream.message().await.map_err(status::of_transport)?;
-    open(vault, &metadata, &extensions, first.unwrap_or_default()).await
+    Ok((open(vault, &metadata, &extensions, first.unwrap_or_default()).await?, stream))
 }
 
 impl<M> Entered<M> {
@@ -86,7 +86,7 @@ pub(super) async fn not_built_stream<M: Asked + 'static, R>(
     vault: &Vault,
     request: Request<Streaming<M>>,
 ) -> Result<Response<R>, Status> {
-    let entered = enter_stream(vault, request).await?;
+    let (entered, _) = enter_stream(vault, request).await?;
     Err(record_not_built(vault, &entered.call).await)
 }
 

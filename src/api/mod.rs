@@ -13,6 +13,7 @@ mod bearer;
 pub mod codec;
 pub mod convert;
 mod enter;
+mod events;
 mod holds;
 mod keys;
 pub mod peer;

@@ -258,6 +258,8 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::PageToken => "is not a token of this list, or too old",
         FaultReason::ResumeToken => "is not a token of this caller's and query's, or too old",
         FaultReason::KeepTooLong => "is later than the registry allows",
+        FaultReason::TooLongAgo => "lies longer ago than the registry keeps it",
+        FaultReason::KeyReused => "was used for another request",
         FaultReason::Duplicate => "is stated twice",
         FaultReason::TooLarge => "is too large",
         FaultReason::InFuture => "is in the future",

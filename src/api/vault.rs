@@ -9,13 +9,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::batch::{self, GetBatch};
-use super::convert::{access, find, item, subject};
-use super::enter::{NoAnswers, enter, not_built, not_built_stream, refuse};
+use super::convert::{access, events as event, find, item, subject};
+use super::enter::{NoAnswers, enter, enter_stream, not_built, not_built_stream, refuse};
+use super::events::{Recording, answer};
 use super::proto::vault_server;
 use super::proto::*;
 use super::status;
 use crate::base::limits::{
-    ANSWER_STREAMS_MAX, GET_STEP_ITEMS, MESSAGE_BYTES_MAX, STREAM_MESSAGE_BYTES, STREAM_QUEUE_MAX,
+    ANSWER_STREAMS_MAX, EVENT_STREAMS_MAX, GET_STEP_ITEMS, MESSAGE_BYTES_MAX, RECORD_STREAMS_MAX, STREAM_MESSAGE_BYTES,
+    STREAM_QUEUE_MAX,
 };
 use crate::gate::call::Call;
 use crate::gate::refusal::Unavailable;
@@ -27,11 +29,23 @@ pub(super) struct VaultService {
     vault: Arc<Vault>,
     /// Room for streamed answers: each holds items in the clear until its caller takes them.
     streams: Arc<Semaphore>,
+    /// The same for streams of batches of events, and for readings of events.
+    recordings: Arc<Semaphore>,
+    readings: Arc<Semaphore>,
 }
 
 impl VaultService {
     pub(super) fn new(vault: Arc<Vault>) -> Self {
-        Self { vault, streams: Arc::new(Semaphore::new(ANSWER_STREAMS_MAX)) }
+        let room = |count| Arc::new(Semaphore::new(count));
+        let (streams, recordings) = (room(ANSWER_STREAMS_MAX), room(RECORD_STREAMS_MAX));
+        Self { vault, streams, recordings, readings: room(EVENT_STREAMS_MAX) }
+    }
+
+    async fn room(&self, rooms: &Arc<Semaphore>, call: &Call) -> Result<OwnedSemaphorePermit, Status> {
+        match rooms.clone().try_acquire_owned() {
+            Ok(room) => Ok(room),
+            Err(_) => Err(refuse(call)(self.vault.refuse(call, Unavailable::StreamsExhausted.into()).await)),
+        }
     }
 }
 
@@ -84,10 +98,7 @@ impl vault_server::Vault for VaultService {
         request: Request<BatchGetItemsRequest>,
     ) -> Result<Response<Self::BatchGetItemsStream>, Status> {
         let (call, batch) = enter(&self.vault, request).await?.convert(&self.vault, batch::get).await?;
-        let Ok(room) = self.streams.clone().try_acquire_owned() else {
-            let refusal = self.vault.refuse(&call, Unavailable::StreamsExhausted.into()).await;
-            return Err(refuse(&call)(refusal));
-        };
+        let room = self.room(&self.streams, &call).await?;
         let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
         let answering = Answering { vault: self.vault.clone(), call, answers, _room: room };
         tokio::spawn(answering.run(batch));
@@ -125,22 +136,34 @@ impl vault_server::Vault for VaultService {
         Ok(Response::new(find::page(page)))
     }
 
-    type RecordEventsStream = NoAnswers<RecordEventsResponse>;
+    type RecordEventsStream = ReceiverStream<Result<RecordEventsResponse, Status>>;
 
     async fn record_events(
         &self,
         request: Request<tonic::Streaming<RecordEventsRequest>>,
     ) -> Result<Response<Self::RecordEventsStream>, Status> {
-        not_built_stream(&self.vault, request).await
+        let (entered, batches) = enter_stream(&self.vault, request).await?;
+        let (call, first) = entered.convert(&self.vault, Ok).await?;
+        let room = self.room(&self.recordings, &call).await?;
+        let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
+        let recording = Recording { vault: self.vault.clone(), call, batches, answers, _room: room };
+        tokio::spawn(recording.run(first));
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    type ReadEventsStream = NoAnswers<ReadEventsResponse>;
+    type ReadEventsStream = ReceiverStream<Result<ReadEventsResponse, Status>>;
 
     async fn read_events(
         &self,
         request: Request<ReadEventsRequest>,
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
-        not_built(&self.vault, request).await
+        let (call, query) = enter(&self.vault, request).await?.convert(&self.vault, event::read).await?;
+        let room = self.room(&self.readings, &call).await?;
+        let failed = refuse(&call);
+        let reading = items::events::read::open(self.vault.clone(), call, query).await.map_err(failed)?;
+        let (answers, receiver) = mpsc::channel(STREAM_QUEUE_MAX);
+        tokio::spawn(answer(reading, answers, room));
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     type UploadDocumentStream = NoAnswers<UploadDocumentResponse>;

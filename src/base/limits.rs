@@ -53,6 +53,35 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a page token or an etag.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 
+// --- Events -----------------------------------------------------------------------------------------------------
+
+/// Events of one batch that RecordEvents takes.
+pub const EVENTS_MAX: usize = 10_000;
+/// Bytes of the caller's key of a batch of events.
+pub const BATCH_KEY_BYTES_MAX: usize = 128;
+/// Events of a batch for which it is said in full why they were not stored; of the others the reason alone.
+pub const EVENT_ERRORS_FULL_MAX: usize = 1_000;
+/// Events that are checked before other calls of the thread have their turn.
+pub const EVENTS_CHECK_STEP: usize = 256;
+/// How far in the future an event may lie: callers' clocks run ahead.
+pub const EVENT_AHEAD_MAX: Duration = Duration::from_secs(300);
+/// Bytes of events after which a segment is full and the next one begins.
+pub const SEGMENT_BYTES: usize = 256 * 1024;
+/// Segments of one day of one subject and class: at most one per batch and [`SEGMENT_BYTES`].
+pub const DAY_SEGMENTS_MAX: u32 = 32 * 1024;
+/// Bytes of one day of one subject and class. Every message of an answer may read them all.
+pub const DAY_BYTES_MAX: u64 = 16 << 20;
+/// Segments that are read at a time.
+pub const SEGMENT_SCAN_ROWS: usize = 8;
+/// Events in one message of an answer: each has its item, class and masked fields around it.
+pub const EVENTS_PER_MESSAGE_MAX: usize = 2_000;
+/// Days that one step of a reading looks at before it lets others have their turn.
+pub const EVENT_DAYS_STEP: usize = 256;
+/// Streams that one thread takes events from at a time: each holds a batch.
+pub const RECORD_STREAMS_MAX: usize = 32;
+/// Readings of events that one thread answers at a time.
+pub const EVENT_STREAMS_MAX: usize = 32;
+
 // --- Items ------------------------------------------------------------------------------------------------------
 
 /// Bytes of one encoded value, before sealing: a message with a body of 256 KiB and 64 participants.
@@ -378,8 +407,14 @@ const ITEM_BYTES_MAX: usize = VALUE_BYTES_MAX
     + RECIPIENTS_MAX * 2 * (RECIPIENT_BYTES_MAX + COUNTRY_BYTES_MAX)
     + 4 * 1024;
 
-// A streamed message, a page with a KiB around each of its items, and the answer to a batch of which every entry
-// fails and says why.
+// A streamed message, a page with a KiB around each of its items, the same for events, and the answer to a batch of
+// which every entry fails and says why, or of events gives its reason.
 const _: () = assert!(STREAM_MESSAGE_BYTES + ITEM_BYTES_MAX <= MESSAGE_BYTES_MAX);
 const _: () = assert!(PAGE_BYTES_MAX + ITEM_BYTES_MAX + PAGE_SIZE_MAX * 1024 <= MESSAGE_BYTES_MAX);
+const _: () = assert!(STREAM_MESSAGE_BYTES + ITEM_BYTES_MAX + EVENTS_PER_MESSAGE_MAX * 1024 <= MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    EVENT_ERRORS_FULL_MAX * (ENTRY_VIOLATION_BYTES_MAX * 2 + REFERENCE_BYTES_MAX)
+        + (EVENTS_MAX - EVENT_ERRORS_FULL_MAX) * 192
+        <= MESSAGE_BYTES_MAX
+);
 const _: () = assert!(PUT_ENTRIES_MAX * (ENTRY_VIOLATION_BYTES_MAX * 2 + REFERENCE_BYTES_MAX) <= MESSAGE_BYTES_MAX);

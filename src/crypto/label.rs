@@ -94,6 +94,22 @@ labels! {
     EVIDENCE = "lacuna/1/slot/evidence";
     /// Additional data of a token by which a list of the audit log goes on.
     RESUME_TOKEN = "lacuna/1/resume-token/record";
+    /// The key that seals the segments of a day of events, and the companion by which other records die with the day.
+    EVENT_KEYS = "lacuna/1/event/keys";
+    /// Additional data of a segment.
+    EVENT_SEGMENT = "lacuna/1/event/segment";
+    /// The running hash over the segments of a day.
+    EVENT_CHAIN = "lacuna/1/event/chain";
+    /// Lookup keys of the records of batches of events, under a day's key.
+    EVENT_BATCH_LOOKUP = "lacuna/1/event-batch/lookup";
+    /// The key that seals such records, under a day's key.
+    EVENT_BATCH_SEAL = "lacuna/1/event-batch/seal";
+    /// The key that seals a batch's digest: made from a day's key and from the keys of every day it was appended to.
+    EVENT_BATCH_DIGEST = "lacuna/1/event-batch/digest";
+    /// Additional data of such a record and of the digest in it.
+    EVENT_BATCH_RECORD = "lacuna/1/event-batch/record";
+    /// Additional data of a token by which a reading of events goes on.
+    EVENT_RESUME = "lacuna/1/event-resume/record";
     /// The key that seals the signing keys, derived from the outer key.
     SIGNING_SEAL = "lacuna/1/signing/seal";
     /// Additional data of a sealed signing key.

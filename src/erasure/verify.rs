@@ -10,6 +10,7 @@ use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
+use crate::items::going;
 use crate::items::record::open_subject;
 use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
@@ -125,7 +126,8 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
 fn rows_are_gone(reads: &dyn Reads, matter: Matter, receipt: ReceiptId) -> Result<(), Fault> {
     let (Scope::Subject, Some(subject)) = (matter.scope, matter.subject) else { return Ok(()) };
     let tree = crate::keys::page::Tree::Subject(subject, 0);
-    for (space, prefix) in [(Space::Item, subject.as_bytes().to_vec()), (Space::Page, tree.row_prefix())] {
+    let below = going::BELOW_SUBJECT.map(|space| (space, subject.as_bytes().to_vec()));
+    for (space, prefix) in below.into_iter().chain([(Space::Page, tree.row_prefix())]) {
         if !reads.rows(space, &prefix, &[], 1)?.is_empty() {
             return Err(Fault::Torn);
         }

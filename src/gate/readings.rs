@@ -36,8 +36,8 @@ enum What {
     Anything,
     /// One item.
     Item(ItemId),
-    /// Its entries in the log, with its audit key.
-    Log,
+    /// Its entries in the log with its audit key, or nothing for the moment.
+    Presence,
 }
 
 impl What {
@@ -46,7 +46,7 @@ impl What {
         match (forgotten, self) {
             (None, _) | (Some(_), What::Anything) => true,
             (Some(forgotten), What::Item(item)) => forgotten == item,
-            (Some(_), What::Log) => false,
+            (Some(_), What::Presence) => false,
         }
     }
 }
@@ -69,7 +69,13 @@ impl Readings {
 
     /// Registers a reader of the subject's entries in the log: only the end of the subject itself concerns it.
     pub fn begin_log(self: &Arc<Self>, subject: SubjectId) -> Reading {
-        self.begin_with(subject, What::Log)
+        self.begin_with(subject, What::Presence)
+    }
+
+    /// Registers a stream about the subject, which registers anew for each step in which it reads: only the end of the
+    /// subject itself concerns it.
+    pub fn begin_presence(self: &Arc<Self>, subject: SubjectId) -> Reading {
+        self.begin_with(subject, What::Presence)
     }
 
     fn begin_with(self: &Arc<Self>, subject: SubjectId, reads: What) -> Reading {

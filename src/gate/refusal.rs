@@ -314,6 +314,10 @@ pub enum FaultReason {
     ResumeToken,
     /// Kept longer than the registry allows.
     KeepTooLong,
+    /// So long ago that the registry does not keep it any more.
+    TooLongAgo,
+    /// The key was used for something else.
+    KeyReused,
     /// Stated twice in one batch.
     Duplicate,
     /// The encoded value is too large.
@@ -494,7 +498,8 @@ impl FaultReason {
             }
             Self::PageToken => Reason::PageTokenInvalid,
             Self::ResumeToken => Reason::ResumeTokenInvalid,
-            Self::KeepTooLong => Reason::KeepTooLong,
+            Self::KeepTooLong | Self::TooLongAgo => Reason::KeepTooLong,
+            Self::KeyReused => Reason::IdempotencyKeyReused,
             Self::Duplicate => Reason::DuplicateEntry,
         }
     }

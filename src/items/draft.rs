@@ -36,6 +36,8 @@ pub struct Checked {
     pub identifiers: Vec<Identifier>,
     /// A secret that is yet to become the value.
     pub secret: Option<Text>,
+    /// When what it tells of took place, if it says so.
+    pub time: Option<Timestamp>,
 }
 
 /// Checks a value against its class and brings it to its canonical form. `prefix` names the field that holds it.
@@ -54,7 +56,8 @@ pub fn check_value(value: ItemValue, prefix: &str) -> Result<Checked, Refusal> {
     if value.len() > VALUE_BYTES_MAX {
         return Err(Fault::new(prefix, FaultReason::TooLarge).into());
     }
-    Ok(Checked { class, value, identifiers: canonical.identifiers(), secret })
+    let (identifiers, time) = (canonical.identifiers(), canonical.time());
+    Ok(Checked { class, value, identifiers, secret, time })
 }
 
 /// Refuses a class whose values other methods take, and says which.
@@ -204,6 +207,11 @@ impl Details {
             automated_decision: metadata.automated_decision,
             notes: encode_notes(&metadata.notes),
         })
+    }
+
+    /// When the item ends at the latest.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
     }
 
     /// The free text, encoded.

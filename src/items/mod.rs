@@ -8,6 +8,7 @@ pub mod check;
 pub mod create;
 pub mod delete;
 pub mod draft;
+pub mod events;
 pub mod find;
 pub mod get;
 pub mod going;

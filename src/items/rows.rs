@@ -1,7 +1,8 @@
 //! Which rows belong to what: the one place that knows, for those who store and for those who forget.
 //!
 //! A version of an item has its own blind index rows, under every index key in use, so that they can go with the
-//! version although the next one holds the same identifiers.
+//! version although the next one holds the same identifiers. A day of events has its segments, and the row that leads
+//! from the day to it.
 
 use crate::base::id::{ItemId, SubjectId};
 use crate::catalog::class::{ClassId, Identifier};
@@ -12,6 +13,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::store::keyspace::Space;
 
+use super::record::day::{day_key, segment_prefix};
 use super::record::{Content, OpenSubject, StoredItem, item_key};
 
 /// All rows of an item, to go with its key.
@@ -23,6 +25,11 @@ pub fn doomed_rows(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem) -> R
         Ok(content) => rows.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
         Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
         Err(refused) => return Err(refused),
+    }
+    if let Some(state) = &item.head.day {
+        rows.push(whole(Space::EventDay, day_key(&subject.id, item.head.class, state.day, &item.id)));
+        let key = segment_prefix(&subject.id, &item.id);
+        rows.push(DoomedRow { space: Space::EventSegment, key, prefix: true });
     }
     Ok(rows)
 }

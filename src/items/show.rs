@@ -73,9 +73,15 @@ pub fn show(
     let head = &item.head;
     let content = item.open(reads, call.recorder().vault(), subject.tree())?;
     let class = class_of(head.class.as_str()).ok_or(Fault::Torn)?;
-    let value = CanonicalValue::decode(head.class, content.value.expose()).map_err(|_| Fault::Torn)?;
     let selection = class.select(fields.iter().map(String::as_str));
-    let (value, altered) = value.show(&permit.sight(view), &selection);
+    let (value, altered) = match head.day {
+        // What a day of events holds is shown by ReadEvents.
+        Some(_) => (None, Vec::new()),
+        None => {
+            let value = CanonicalValue::decode(head.class, content.value.expose()).map_err(|_| Fault::Torn)?;
+            value.show(&permit.sight(view), &selection)
+        }
+    };
     let metadata = match view {
         View::Exists | View::Last4 => None,
         View::Masked | View::Plain => Some(Metadata {

@@ -127,6 +127,9 @@ impl Correction {
         let ItemRow::Live(old) = decode_item(self.item, &row)? else { return Err(State::NotFound.into()) };
         let class = old.head.class;
         let rule = permit_to_write(call, subject.data(call.purpose(), class))?;
+        if old.head.day.is_some() {
+            return Err(Fault::new("item_id", FaultReason::KeptAsEvents).into());
+        }
         if !self.etag.is_empty() && self.etag != old.head.etag() {
             return Err(State::EtagMismatch.into());
         }

@@ -13,5 +13,6 @@ pub mod index;
 pub mod outer;
 pub mod page;
 pub mod root;
+pub mod segments;
 pub mod slot;
 pub mod tree;

@@ -13,6 +13,7 @@ mod docs;
 mod end_users;
 mod end_users_https;
 mod erasing;
+mod events;
 mod figures;
 mod finding;
 mod full_disk;

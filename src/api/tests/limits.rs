@@ -24,6 +24,12 @@ const STATED: &[(&str, &str, usize)] = &[
     ("BatchGetItemsRequest.entries", "At most {}.", GET_ENTRIES_MAX),
     ("Vault.BatchPutItems", "up to {} items", PUT_ENTRIES_MAX),
     ("Vault.BatchGetItems", "up to {} items", GET_ENTRIES_MAX),
+    ("RecordEventsRequest.batch_key", "at most {} bytes.", BATCH_KEY_BYTES_MAX),
+    ("RecordEventsRequest.events", "At most {},", EVENTS_MAX),
+    ("Vault.RecordEvents", "up to {} minutes ahead", (EVENT_AHEAD_MAX.as_secs() / 60) as usize),
+    ("Vault.RecordEvents", "takes {} MiB", (DAY_BYTES_MAX >> 20) as usize),
+    ("Vault.RecordEvents", "in {} batches", DAY_SEGMENTS_MAX as usize),
+    ("Vault.RecordEvents", "{} seconds at the most", CALL_TIME_MAX.as_secs() as usize),
     // Conventions of the package: at the head of types.proto.
     ("", "`page_size` 0 means {},", PAGE_SIZE_DEFAULT),
     ("", "at most {}. A page token", PAGE_SIZE_MAX),

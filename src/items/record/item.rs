@@ -1,6 +1,7 @@
 //! The row of an item: its current version, or the tombstone of one that is being erased.
 
 use super::VERSION;
+use super::day::DayState;
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
 use crate::base::secret::PlainValue;
@@ -37,6 +38,8 @@ pub struct ItemHead {
     pub legal_basis: String,
     /// Whether decisions are taken from it without a human.
     pub automated_decision: bool,
+    /// What a day of events has come to; none for an item that has a value.
+    pub day: Option<DayState>,
 }
 
 impl ItemHead {
@@ -54,6 +57,7 @@ impl ItemHead {
             purposes: Vec::new(),
             legal_basis: String::new(),
             automated_decision: false,
+            day: None,
         }
     }
 
@@ -96,6 +100,8 @@ impl ItemRow {
 
 const LIVE: u8 = 1;
 const DELETED: u8 = 2;
+/// A live item that is a day of events: its clear part says what the day has come to, and it has no value of its own.
+const DAY: u8 = 3;
 
 /// The key of an item's row.
 pub fn item_key(subject: &SubjectId, item: &ItemId) -> Vec<u8> {
@@ -123,11 +129,11 @@ fn read_item(id: ItemId, row: &[u8]) -> Result<ItemRow, Malformed> {
             r.finish()?;
             Ok(ItemRow::Deleted(receipt))
         }
-        LIVE => {
+        kind @ (LIVE | DAY) => {
             let clear = r.bytes()?.to_vec();
             let item = StoredItem {
                 id,
-                head: read_head(&clear)?,
+                head: read_head(&clear, kind == DAY)?,
                 clear,
                 code: r.array()?,
                 commitment: r.array()?,
@@ -142,7 +148,7 @@ fn read_item(id: ItemId, row: &[u8]) -> Result<ItemRow, Malformed> {
 }
 
 fn write_head(head: &ItemHead) -> Vec<u8> {
-    Writer::new()
+    let writer = Writer::new()
         .text(head.class.as_str())
         .u64(head.version)
         .u64(head.position)
@@ -153,11 +159,14 @@ fn write_head(head: &ItemHead) -> Vec<u8> {
         .option(head.expires, |w, time| w.i64(time.as_millis()))
         .list(head.purposes.iter(), |w, purpose| w.text(purpose))
         .text(&head.legal_basis)
-        .u8(head.automated_decision.into())
-        .finish()
+        .u8(head.automated_decision.into());
+    match &head.day {
+        None => writer.finish(),
+        Some(day) => day.write(writer).finish(),
+    }
 }
 
-fn read_head(clear: &[u8]) -> Result<ItemHead, Malformed> {
+fn read_head(clear: &[u8], is_day: bool) -> Result<ItemHead, Malformed> {
     let mut r = Reader::new(clear);
     let head = ItemHead {
         class: class_of(r.text()?).ok_or(Malformed)?.id,
@@ -171,12 +180,14 @@ fn read_head(clear: &[u8]) -> Result<ItemHead, Malformed> {
         purposes: r.list(|r| r.text().map(str::to_owned))?,
         legal_basis: r.text()?.to_owned(),
         automated_decision: r.u8()? == 1,
+        day: if is_day { Some(DayState::read(&mut r)?) } else { None },
     };
     r.finish()?;
     Ok(head)
 }
 
-/// Seals an item and encodes its row. `entry.extra` must be the head's counter.
+/// Seals an item and encodes its row. `entry.extra` must be the head's counter. Of a day of events the value is empty,
+/// and not stored.
 pub fn encode_item(
     vault: &VaultId,
     id: &ItemId,
@@ -187,11 +198,14 @@ pub fn encode_item(
 ) -> Result<Vec<u8>, Refusal> {
     let envelope = Envelope::derive(Kind::Item, &entry.key);
     let place = item_place(vault, id, head, entry);
-    let value = envelope.seal(place, Part::Value, value.expose()).map_err(|_| Unavailable::Internal)?;
+    let value = match head.day {
+        None => envelope.seal(place, Part::Value, value.expose()).map_err(|_| Unavailable::Internal)?,
+        Some(_) => Vec::new(),
+    };
     let notes = envelope.seal(place, Part::Notes, notes.expose()).map_err(|_| Unavailable::Internal)?;
     let clear = write_head(head);
     let code = envelope.authenticate(place, &authenticated(&clear, &notes));
-    Ok(encode_row(&clear, &code, envelope.commitment(), &value, &notes))
+    Ok(encode_row(head, &clear, [&code, envelope.commitment()], &value, &notes))
 }
 
 /// What an item holds, in the clear.
@@ -205,18 +219,31 @@ pub struct Content {
 impl StoredItem {
     /// Checks that the row is the newest under its key, and opens it.
     pub fn open(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<Content, Fault> {
-        let entry = reads.entry(tree, self.head.position)?.ok_or(Fault::Torn)?;
-        let envelope = Envelope::derive(Kind::Item, &entry.key);
+        let (entry, envelope) = self.check(reads, vault, tree)?;
         let place = item_place(vault, &self.id, &self.head, &entry);
-        let torn = |_| Fault::Torn;
+        let open = |part, sealed: &[u8]| envelope.open(place, part, &self.commitment, sealed).map_err(|_| Fault::Torn);
+        let value = match self.head.day {
+            None => open(Part::Value, &self.value)?,
+            Some(_) => PlainValue::new(Vec::new()),
+        };
+        Ok(Content { value, notes: open(Part::Notes, &self.notes)? })
+    }
+
+    /// Checks that the row is the newest under its key. The key's entry.
+    pub fn entry(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<Entry, Fault> {
+        self.check(reads, vault, tree).map(|(entry, _)| entry)
+    }
+
+    fn check(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<(Entry, Envelope), Fault> {
+        let entry = reads.entry(tree, self.head.position)?.ok_or(Fault::Torn)?;
         if entry.extra != self.head.counter {
             return Err(Fault::Torn);
         }
-        envelope.check(place, &authenticated(&self.clear, &self.notes), &self.code).map_err(torn)?;
-        Ok(Content {
-            value: envelope.open(place, Part::Value, &self.commitment, &self.value).map_err(torn)?,
-            notes: envelope.open(place, Part::Notes, &self.commitment, &self.notes).map_err(torn)?,
-        })
+        let envelope = Envelope::derive(Kind::Item, &entry.key);
+        let place = item_place(vault, &self.id, &self.head, &entry);
+        let code = envelope.check(place, &authenticated(&self.clear, &self.notes), &self.code);
+        code.map_err(|_| Fault::Torn)?;
+        Ok((entry, envelope))
     }
 }
 
@@ -226,7 +253,7 @@ impl StoredItem {
         let envelope = Envelope::derive(Kind::Item, &entry.key);
         let clear = write_head(head);
         let code = envelope.authenticate(item_place(vault, &self.id, head, entry), &authenticated(&clear, &self.notes));
-        encode_row(&clear, &code, envelope.commitment(), &self.value, &self.notes)
+        encode_row(head, &clear, [&code, envelope.commitment()], &self.value, &self.notes)
     }
 
     /// The length of its sealed parts: about that of what they hold.
@@ -235,10 +262,16 @@ impl StoredItem {
     }
 }
 
-fn encode_row(clear: &[u8], code: &[u8; 32], commitment: &[u8; 32], value: &[u8], notes: &[u8]) -> Vec<u8> {
+fn encode_row(
+    head: &ItemHead,
+    clear: &[u8],
+    [code, commitment]: [&[u8; 32]; 2],
+    value: &[u8],
+    notes: &[u8],
+) -> Vec<u8> {
     Writer::with_capacity(value.len() + notes.len() + clear.len() + 128)
         .u8(VERSION)
-        .u8(LIVE)
+        .u8(if head.day.is_some() { DAY } else { LIVE })
         .bytes(clear)
         .raw(code)
         .raw(commitment)

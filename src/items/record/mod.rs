@@ -3,6 +3,7 @@
 //! A row's clear part holds random ids, registry codes, flags and times, and is authenticated under the key that dies
 //! with what it describes, together with a counter that the page keeps beside that key: an older row is refused.
 
+pub mod day;
 mod item;
 mod notes;
 mod subject;

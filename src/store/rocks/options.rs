@@ -114,6 +114,7 @@ fn read_by(space: Space) -> ReadBy {
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {
             ReadBy::Range
         }
+        Space::EventDay | Space::EventSegment => ReadBy::Range,
     }
 }
 
