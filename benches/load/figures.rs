@@ -167,6 +167,15 @@ pub const FIGURES: &[Figure] = &[
         measure: |round| Ok(round.drive(EVENTS_4)?.items_rate() / round.drive(PUT_64)?.rate()),
     },
     Figure {
+        name: "import_rows_s",
+        unit: "ratio",
+        better: Better::Higher,
+        floor: Some(3.0),
+        aim: Some(8.0),
+        method: "rows/s of lacuna import, a new subject with a contact each, over PutItem calls/s, 64 callers",
+        measure: |round| Ok(round.import()? / round.drive(PUT_64)?.rate()),
+    },
+    Figure {
         name: "least_over_echo_64",
         unit: "ratio",
         better: Better::Higher,

@@ -8,6 +8,7 @@ mod decision;
 mod drive;
 mod echo;
 mod figures;
+mod import;
 mod least;
 mod report;
 mod rounds;

@@ -10,6 +10,7 @@ use super::Error;
 use super::data::Stored;
 use super::drive::{Call, Load, Run, drive};
 use super::figures::{FIGURES, Figure};
+use super::import;
 use super::servers::Server;
 
 /// How much is measured.
@@ -69,7 +70,8 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
     for number in 1..=plan.rounds {
         eprintln!("round {number} of {}", plan.rounds);
         let servers = Servers { vault: &vault, echo: &echo, least: &least };
-        let mut round = Round { runtime: &runtime, servers, stored: &stored, plan, runs: Vec::new() };
+        let (runs, place) = (Vec::new(), (program, dir.path()));
+        let mut round = Round { runtime: &runtime, servers, stored: &stored, plan, place, runs };
         for (figure, values) in &mut figures {
             values.push((figure.measure)(&mut round)?);
         }
@@ -96,10 +98,18 @@ pub struct Round<'a> {
     servers: Servers<'a>,
     stored: &'a Arc<Stored>,
     plan: &'a Plan,
+    /// The program, and the folder of its vault.
+    place: (&'a Path, &'a Path),
     runs: Vec<(Load, Run)>,
 }
 
 impl Round<'_> {
+    /// Rows a second of a bulk load.
+    pub fn import(&self) -> Result<f64, Error> {
+        let (program, dir) = self.place;
+        import::rows_per_second(program, dir, (self.plan.subjects / 5).max(100))
+    }
+
     /// What a load shows in this round; driven when first asked for.
     pub fn drive(&mut self, load: Load) -> Result<Run, Error> {
         if let Some((_, run)) = self.runs.iter().find(|(known, _)| *known == load) {

@@ -45,6 +45,17 @@ pub fn of_text<T: Message + Name + Default>(text: &str) -> Option<T> {
     parse(text.as_bytes()).ok()
 }
 
+/// The message that a JSON value is.
+pub fn of_value<T: Message + Name + Default>(value: serde_json::Value) -> Option<T> {
+    let message = DynamicMessage::deserialize(descriptor_of::<T>()?, value).ok()?;
+    message.transcode_to().ok()
+}
+
+/// What the contract says of a message.
+pub fn descriptor_of<T: Name>() -> Option<MessageDescriptor> {
+    descriptor(&T::full_name())
+}
+
 /// Every field that is set, with its path, in the order of the contract.
 pub fn fields<T: Message + Name>(message: &T) -> Result<Vec<(String, String)>, Failure> {
     let mut rows = Vec::new();

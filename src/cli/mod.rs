@@ -12,6 +12,7 @@ mod erase;
 mod failure;
 mod files;
 mod find;
+mod import;
 mod item;
 mod item_table;
 mod json;
@@ -63,6 +64,8 @@ enum Command {
     /// Get receipts of erasures, and check them without a vault.
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// Import people from a file.
+    Import(import::Arguments),
     /// Read, follow, export and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Item(command) => item::run(&command),
         Command::Erase(arguments) => erase::run(&arguments),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),
         Command::Key(command) => key::run(&command),

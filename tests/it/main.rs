@@ -20,6 +20,7 @@ mod full_disk;
 mod group_crash;
 mod hostile;
 mod https;
+mod import;
 mod leaks;
 mod long_log;
 mod oracle;

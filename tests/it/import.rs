@@ -1,0 +1,194 @@
+//! `lacuna import`: everybody once, whatever ends it, and nothing of anybody in the files beside.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lacuna::store::Engine as _;
+use lacuna::store::keyspace::Space;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cli::{Ran, run};
+use crate::vault::TestVault;
+
+const MAPPING: &str = r#"
+    [subject]
+    external_id = "user"
+    labels = { region = "region" }
+
+    [[item]]
+    class = "contact"
+    fields = { full_name = "name", "emails[0].address" = "mail", "phones[0].number" = "phone" }
+    fixed = { "emails[0].primary" = true }
+    metadata = { source = "the old register" }
+
+    [[item]]
+    class = "payment"
+    fields = { token = "token", processor = "processor" }
+"#;
+
+/// A file to import, with its mapping, outside the vault's folder.
+struct Files {
+    dir: TempDir,
+    file: PathBuf,
+}
+
+impl Files {
+    fn new(name: &str, rows: &str, mapping: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join(name);
+        std::fs::write(&file, rows).expect("is written");
+        std::fs::write(dir.path().join("mapping.toml"), mapping).expect("is written");
+        Self { dir, file }
+    }
+
+    fn arguments<'a>(&'a self, vault: &'a str, mapping: &'a str) -> Vec<&'a str> {
+        let file = self.file.to_str().expect("UTF-8");
+        let to = ["--mapping", mapping, "--dev", vault, "--purpose", "service_delivery", "--output", "json"];
+        [&["import", file], &to[..]].concat()
+    }
+
+    fn import(&self, vault: &TestVault) -> Ran {
+        let (dir, mapping) = (vault.dir(), self.dir.path().join("mapping.toml"));
+        run(&self.arguments(dir.to_str().expect("UTF-8"), mapping.to_str().expect("UTF-8")), "", &[])
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        PathBuf::from(format!("{}{ending}", self.file.display()))
+    }
+
+    fn rejects(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.beside(".rejected.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+}
+
+fn summary(ran: &Ran) -> Value {
+    let mut told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{} {}", ran.out, ran.err));
+    for name in ["seconds", "rows_per_second"] {
+        told.as_object_mut().expect("an object").remove(name);
+    }
+    told
+}
+
+fn rows_of(vault: &mut TestVault) -> [usize; 3] {
+    vault.stop();
+    let store = vault.store();
+    [Space::Subject, Space::Item, Space::Index]
+        .map(|space| store.scan(space, &[], &[], usize::MAX).expect("reads").len())
+}
+
+#[test]
+fn rows_that_cannot_be_stored_are_named_by_number_column_and_reason_and_all_others_are_stored() {
+    let mut vault = TestVault::start();
+    let (text, name) = (|| vault.canary(), vault.canary());
+    let token = vault.canary();
+    let rows = [
+        format!("{},{name},{}@example.com,+442079460958,{},{token},eu", text(), text(), text()),
+        format!("{},{name},{},,,,eu", text(), text()),
+        format!(",{name},{}@example.com,,,,eu", text()),
+        format!("{},{name},{}@example.com,+442079460958,{},4242 4242 4242 4242,eu", text(), text(), text()),
+        format!("{},{name}", text()),
+        format!("{},,,,,,", text()),
+        format!("{},\"{name}, and {name}\",,,,,us", text()),
+    ];
+    let table = format!("user,name,mail,phone,processor,token,region\n{}\n", rows.join("\n"));
+    let files = Files::new("people.csv", &table, MAPPING);
+    let ran = files.import(&vault);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("4 rows were not stored"), "{}", ran.err);
+    assert_eq!(summary(&ran), json!({ "rows": 7, "stored": 3, "rejected": 4, "rows_of_earlier_runs": 0 }));
+    let reject = |row: u64, column: Value, field: &str, reason: &str| json!({ "row": row, "column": column, "field": field, "reason": reason });
+    assert_eq!(
+        files.rejects(),
+        [
+            reject(2, json!("mail"), "item.value.contact.emails[0].address", "FIELD_INVALID"),
+            reject(3, json!("user"), "subject.external_id", "FIELD_REQUIRED"),
+            reject(4, json!("token"), "item.value.payment.token", "CARD_NUMBER_REFUSED"),
+            reject(5, Value::Null, "", "FIELD_INVALID"),
+        ]
+    );
+    let written = [".import", ".rejected.jsonl"].map(|ending| std::fs::read(files.beside(ending)).expect("is there"));
+    let leaks = vault.canaries().search().bytes("beside the file", &written.concat());
+    assert!(leaks.is_empty() && !ran.err.contains(&name) && !ran.out.contains(&name));
+    let again = files.import(&vault);
+    assert_eq!(summary(&again), json!({ "rows": 7, "stored": 3, "rejected": 4, "rows_of_earlier_runs": 7 }));
+    assert_eq!(files.rejects().len(), 4);
+    // A contact with email and phone, one without, and a payment; an external id each.
+    assert_eq!(rows_of(&mut vault), [3, 3, 3 + 2]);
+}
+
+#[test]
+fn an_import_that_is_killed_goes_on_and_stores_everybody_once() {
+    const ROWS: usize = 6_000;
+    let mut vault = TestVault::start();
+    let row = |n: usize| {
+        let mail = if n % 1_000 == 7 { "nobody".into() } else { format!("person-{n}@example.com") };
+        json!({ "user": format!("user-{n}"), "name": "Ada", "mail": mail, "region": "eu" }).to_string()
+    };
+    let rows: Vec<String> = (0..ROWS).map(row).collect();
+    let files = Files::new("people.jsonl", &rows.join("\n"), MAPPING);
+    for kill_after in [1, 4] {
+        let (dir, mapping) = (vault.dir(), files.dir.path().join("mapping.toml"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lacuna"));
+        command.args(files.arguments(dir.to_str().expect("UTF-8"), mapping.to_str().expect("UTF-8")));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+        wait_for_batches(&files.beside(".import"), kill_after);
+        child.kill().expect("is killed"); // SIGKILL
+        child.wait().expect("ends");
+    }
+    // The vault is killed as well, and comes back.
+    vault.kill();
+    vault.run("");
+    let ran = files.import(&vault);
+    let rejected = ROWS / 1_000;
+    let told = summary(&ran);
+    assert_eq!((&told["rows"], &told["stored"]), (&json!(ROWS), &json!(ROWS - rejected)), "{}", ran.err);
+    let earlier = told["rows_of_earlier_runs"].as_u64().expect("a number");
+    assert!(earlier > 0 && earlier < ROWS as u64, "{earlier} rows before the last run");
+    let rejects = files.rejects();
+    let expected: Vec<u64> = (0..rejected as u64).map(|n| n * 1_000 + 8).collect();
+    let mut named: Vec<u64> = rejects.iter().filter_map(|reject| reject["row"].as_u64()).collect();
+    named.sort_unstable();
+    assert_eq!(named, expected);
+    let stored = ROWS - rejected;
+    assert_eq!(rows_of(&mut vault), [stored, stored, 2 * stored], "nobody is missing, nobody is there twice");
+}
+
+/// Waits until the journal says that so many batches are done.
+fn wait_for_batches(journal: &Path, count: usize) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = std::fs::read_to_string(journal).unwrap_or_default();
+        if text.matches("\"done\"").count() >= count {
+            return;
+        }
+        assert!(Instant::now() < until, "the import does not go on");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn what_cannot_be_imported_as_it_is_is_said_before_anything_is_sent() {
+    let vault = TestVault::start();
+    let person = r#"{"user": "x", "name": "Ada"}"#;
+    for (name, mapping, says) in [
+        ("people.txt", MAPPING, "--format is required"),
+        ("people.csv", MAPPING, "has no column user"),
+        ("people.jsonl", "", "missing field `subject`"),
+        (
+            "people.jsonl",
+            "[subject]\nexternal_id = \"user\"\n[[item]]\nclass = \"passport\"\nvalue = \"p\"",
+            "no class",
+        ),
+    ] {
+        let ran = Files::new(name, person, mapping).import(&vault);
+        assert!(ran.code > 0 && ran.err.contains(says), "{says}: {}", ran.err);
+    }
+    let files = Files::new("people.jsonl", person, MAPPING);
+    assert_eq!(files.import(&vault).code, 0);
+    std::fs::write(&files.file, format!("{person}\n{person}")).expect("is written");
+    let ran = files.import(&vault);
+    assert!(ran.code == 1 && ran.err.contains("belongs to another file"), "{}", ran.err);
+}
