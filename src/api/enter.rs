@@ -81,15 +81,6 @@ pub(super) async fn not_built<M: Asked, R>(vault: &Vault, request: Request<M>) -
     Err(record_not_built(vault, &entered.call).await)
 }
 
-/// The same for a stream of messages.
-pub(super) async fn not_built_stream<M: Asked + 'static, R>(
-    vault: &Vault,
-    request: Request<Streaming<M>>,
-) -> Result<Response<R>, Status> {
-    let (entered, _) = enter_stream(vault, request).await?;
-    Err(record_not_built(vault, &entered.call).await)
-}
-
 /// The answers of a streaming method that is not built yet: none.
 pub(super) type NoAnswers<R> = tokio_stream::Empty<Result<R, Status>>;
 

@@ -12,6 +12,7 @@ mod audit;
 mod bearer;
 pub mod codec;
 pub mod convert;
+mod documents;
 mod enter;
 mod events;
 mod holds;

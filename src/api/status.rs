@@ -161,6 +161,7 @@ impl Verdict {
             | Refusal::State(_)
             | Refusal::Approving(_)
             | Refusal::Slots(_)
+            | Refusal::Document(_)
             | Refusal::Unavailable(_) => verdict,
             Refusal::RateLimited { retry_after } => Self { retry_after: *retry_after, ..verdict },
         }
@@ -262,6 +263,9 @@ fn words(reason: FaultReason) -> &'static str {
         FaultReason::KeyReused => "was used for another request",
         FaultReason::Duplicate => "is stated twice",
         FaultReason::TooLarge => "is too large",
+        FaultReason::OutOfOrder => "is not what must come next",
+        FaultReason::ContentMismatch => "is not that of the content that came",
+        FaultReason::MediaType => "is not accepted, or not that of the content",
         FaultReason::InFuture => "is in the future",
         FaultReason::NoSuchPlace => "names no free place of [slots]; name one there and restart the vault",
         FaultReason::PurposeUnknown => "is not a registered purpose",

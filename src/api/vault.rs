@@ -9,8 +9,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::batch::{self, GetBatch};
-use super::convert::{access, events as event, find, item, subject};
-use super::enter::{NoAnswers, enter, enter_stream, not_built, not_built_stream, refuse};
+use super::convert::{access, document, events as event, find, item, subject};
+use super::documents;
+use super::enter::{enter, enter_stream, refuse};
 use super::events::{Recording, answer};
 use super::proto::vault_server;
 use super::proto::*;
@@ -166,22 +167,29 @@ impl vault_server::Vault for VaultService {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    type UploadDocumentStream = NoAnswers<UploadDocumentResponse>;
+    type UploadDocumentStream = ReceiverStream<Result<UploadDocumentResponse, Status>>;
 
     async fn upload_document(
         &self,
         request: Request<tonic::Streaming<UploadDocumentRequest>>,
     ) -> Result<Response<Self::UploadDocumentStream>, Status> {
-        not_built_stream(&self.vault, request).await
+        let (entered, messages) = enter_stream(&self.vault, request).await?;
+        let (call, opening) = entered.convert(&self.vault, document::opening).await?;
+        let failed = refuse(&call);
+        let upload = items::upload::open(self.vault.clone(), call, opening).await.map_err(failed)?;
+        Ok(Response::new(documents::take(upload, messages)))
     }
 
-    type DownloadDocumentStream = NoAnswers<DownloadDocumentResponse>;
+    type DownloadDocumentStream = ReceiverStream<Result<DownloadDocumentResponse, Status>>;
 
     async fn download_document(
         &self,
         request: Request<DownloadDocumentRequest>,
     ) -> Result<Response<Self::DownloadDocumentStream>, Status> {
-        not_built(&self.vault, request).await
+        let (call, query) = enter(&self.vault, request).await?.convert(&self.vault, document::download).await?;
+        let failed = refuse(&call);
+        let (view, download) = items::download::open(self.vault.clone(), call, query).await.map_err(failed)?;
+        Ok(Response::new(documents::give(view, download)))
     }
 
     async fn verify_password(

@@ -63,6 +63,8 @@ ids! {
     SubjectId = "sub_";
     /// One typed value of a subject, through all its versions.
     ItemId = "itm_";
+    /// One upload of a document, until it has become a version of an item and as the name of that version's content.
+    UploadId = "upl_";
     /// One call, as named in the audit log.
     RequestId = "req_";
     /// The evidence of one erasure.

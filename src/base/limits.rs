@@ -103,6 +103,35 @@ pub const PASSWORD_TRY_PERIOD: Duration = Duration::from_secs(300);
 /// hashes in a period than can be computed.
 pub const PASSWORD_COUNTERS: usize = 64 * 1024;
 
+// --- Documents --------------------------------------------------------------------------------------------------
+
+/// Bytes of one document.
+pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a document in one message, either way.
+pub const DOCUMENT_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a document that are sealed as one chunk. Part of the on-disk format.
+pub const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of the name of a document's file.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Bytes of a media type as given.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 64;
+/// Uploads of one subject that are not finished, at a time.
+pub const UPLOADS_PER_SUBJECT_MAX: usize = 16;
+/// Time from the opening of an upload until it is forgotten, unless it is finished.
+pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of documents in memory, over all uploads and downloads in progress.
+pub const DOCUMENT_BUFFER_BYTES_MAX: usize = 128 << 20;
+/// What one upload takes of them: a message, what of it is not sealed yet, and what is sealed and not yet durable.
+pub const UPLOAD_BUFFER_BYTES: usize = 2 * DOCUMENT_MESSAGE_BYTES_MAX + 4 * CHUNK_BYTES;
+/// What one download takes of them: chunks that are opened, that wait, and that the connection holds.
+pub const DOWNLOAD_BUFFER_BYTES: usize = 8 * CHUNK_BYTES;
+/// Chunks that are handed to the writer at a time, over all uploads: what one commit may have to write of documents.
+pub const CHUNKS_COMMITTING_MAX: usize = 8;
+/// How long a stream of a document waits for the other side's next step.
+pub const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
+/// Expired uploads that one commit gives up.
+pub const EXPIRED_UPLOADS_STEP: usize = 64;
+
 // --- Answers ----------------------------------------------------------------------------------------------------
 
 /// Records on one page of a list.
@@ -418,3 +447,6 @@ const _: () = assert!(
         <= MESSAGE_BYTES_MAX
 );
 const _: () = assert!(PUT_ENTRIES_MAX * (ENTRY_VIOLATION_BYTES_MAX * 2 + REFERENCE_BYTES_MAX) <= MESSAGE_BYTES_MAX);
+// One message's chunks are committed together, the one before it included.
+const _: () = assert!(DOCUMENT_MESSAGE_BYTES_MAX / CHUNK_BYTES < CHUNKS_COMMITTING_MAX);
+const _: () = assert!(DOCUMENT_BYTES_MAX.is_multiple_of(CHUNK_BYTES as u64));

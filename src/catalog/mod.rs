@@ -10,6 +10,7 @@
 //! view shows of it, again an `ItemValue`.
 
 // Words of the catalogue
+pub mod media;
 pub mod path;
 pub mod text;
 pub mod validate;

@@ -70,6 +70,14 @@ labels! {
     IDEMPOTENCY_LOOKUP = "lacuna/1/idempotency/lookup";
     /// The key that seals an idempotency record, derived from the key of what it concerns.
     IDEMPOTENCY_SEAL = "lacuna/1/idempotency/seal";
+    /// Content key, commitment and metadata key of an upload.
+    UPLOAD_KEYS = "lacuna/1/upload/keys";
+    /// Additional data of what an upload's row holds sealed.
+    UPLOAD = "lacuna/1/upload/record";
+    /// The MAC over the clear part of an upload's row.
+    UPLOAD_META = "lacuna/1/upload/meta";
+    /// Additional data of a chunk of a document.
+    DOCUMENT_CHUNK = "lacuna/1/document/chunk";
     /// Additional data of an idempotency record.
     IDEMPOTENCY_RECORD = "lacuna/1/idempotency/record";
     /// The key that seals page tokens, under a day's key.

@@ -28,6 +28,8 @@ pub enum What {
     DayKeys = 3,
     /// A subject, with everything that hangs on its page.
     Subject = 4,
+    /// An upload that was given up or has expired.
+    Upload = 43,
     /// Keys of operators' names or of approvals whose time is over.
     PeriodKeys = 10,
     /// Nothing: the slots get fresh secrets since one of them left the vault.
@@ -35,13 +37,15 @@ pub enum What {
 }
 
 impl What {
-    const ALL: &[What] = &[What::Item, What::Version, What::DayKeys, What::Subject, What::PeriodKeys, What::Slots];
+    const ALL: &[What] =
+        &[What::Item, What::Version, What::DayKeys, What::Subject, What::Upload, What::PeriodKeys, What::Slots];
 
     /// The operation that the log names when it is done.
     pub const fn done(self) -> SafeText {
         SafeText::constant(match self {
             What::Item => "ItemErased",
             What::Version => "VersionErased",
+            What::Upload => "UploadErased",
             What::DayKeys => "DayKeysErased",
             What::Subject => "SubjectErased",
             What::PeriodKeys => "PeriodKeysErased",
@@ -180,7 +184,7 @@ impl Intent {
     }
 }
 
-fn write_tree(w: Writer, tree: Tree) -> Writer {
+pub(super) fn write_tree(w: Writer, tree: Tree) -> Writer {
     match tree {
         Tree::Root => w.u8(0),
         Tree::Subjects => w.u8(1),
@@ -190,7 +194,7 @@ fn write_tree(w: Writer, tree: Tree) -> Writer {
     }
 }
 
-fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
+pub(super) fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
     Ok(match r.u8()? {
         0 => Tree::Root,
         1 => Tree::Subjects,

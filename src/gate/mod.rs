@@ -5,6 +5,7 @@
 
 mod advice;
 pub mod approvals;
+pub mod buffers;
 pub mod call;
 pub mod committer;
 pub mod days;
@@ -43,4 +44,5 @@ pub mod tries;
 pub mod txn;
 #[cfg(feature = "unrecorded")]
 mod unrecorded;
+pub mod uploads;
 pub mod vault;

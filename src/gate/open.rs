@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::advice;
+use super::buffers::Buffers;
 use super::committer::Committer;
 use super::end_users::EndUsers;
 use super::epoch::{Epochs, STATE, Work};
@@ -292,6 +293,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         end_users: EndUsers::default(),
         hashing: Hashing::default(),
         tries: Tries::new()?,
+        buffers: Buffers::new(),
     }))
 }
 

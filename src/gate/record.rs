@@ -192,7 +192,8 @@ fn decision_of(refusal: &Refusal) -> Decision {
         | Refusal::RateLimited { .. }
         | Refusal::Unavailable(Unavailable::IdentityProvider) => Decision::NotAsked,
         Refusal::Access(_) | Refusal::Approving(Approving::NoPerson | Approving::Own) => Decision::Denied,
-        Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) | Refusal::Unavailable(_) => Decision::Permitted,
+        Refusal::State(_) | Refusal::Approving(_) | Refusal::Slots(_) => Decision::Permitted,
+        Refusal::Document(_) | Refusal::Unavailable(_) => Decision::Permitted,
     }
 }
 
@@ -203,6 +204,7 @@ fn outcome_of(refusal: &Refusal) -> Outcome {
         | Refusal::State(_)
         | Refusal::Approving(_)
         | Refusal::Slots(_)
+        | Refusal::Document(_)
         | Refusal::RateLimited { .. } => Outcome::Refused,
         Refusal::Unavailable(_) => Outcome::Failed,
     }

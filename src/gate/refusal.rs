@@ -35,6 +35,9 @@ pub enum Refusal {
         /// When there is room for one more.
         retry_after: Duration,
     },
+    /// A document, or an upload of one, is not in the state for it.
+    #[error(transparent)]
+    Document(#[from] Document),
     /// The vault cannot serve now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -234,6 +237,29 @@ pub enum Slots {
     NotLost(SlotId),
 }
 
+/// Why a document, or an upload of one, does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Document {
+    /// The item is of another class.
+    #[error("the item is not a document")]
+    IsNone,
+    /// The upload's time is over, or it was given up.
+    #[error("the upload has expired or was given up")]
+    UploadExpired,
+    /// Another stream has written the upload meanwhile.
+    #[error("another stream writes the same upload: open it again to see how far it is")]
+    OtherStream,
+    /// The subject has as many unfinished uploads as it may.
+    #[error("too many uploads of the subject are not finished")]
+    TooManyUploads,
+    /// The document ends before the offset.
+    #[error("the document ends before the offset")]
+    PastEnd,
+    /// More bytes than a document may have.
+    #[error("a document has at most 64 MiB")]
+    TooLarge,
+}
+
 /// Why the vault cannot serve now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -326,6 +352,12 @@ pub enum FaultReason {
     InFuture,
     /// No place of that name is free for a slot.
     NoSuchPlace,
+    /// It came where another message was expected, or does not begin where the one before it ended.
+    OutOfOrder,
+    /// The content that came is another.
+    ContentMismatch,
+    /// It is no media type that is accepted, or not that of the content.
+    MediaType,
     /// It is no purpose of the registry.
     PurposeUnknown,
     /// It is a purpose to which nobody can object.
@@ -369,6 +401,7 @@ impl Refusal {
             Self::Approving(approving) => approving.reason(),
             Self::Slots(slots) => slots.reason(),
             Self::RateLimited { .. } => Reason::RateLimited,
+            Self::Document(document) => document.reason(),
             Self::Unavailable(unavailable) => unavailable.reason(),
         }
     }
@@ -451,6 +484,19 @@ impl Slots {
     }
 }
 
+impl Document {
+    fn reason(self) -> Reason {
+        match self {
+            Self::IsNone => Reason::ItemNotDocument,
+            Self::UploadExpired => Reason::UploadExpired,
+            Self::OtherStream => Reason::Conflict,
+            Self::TooManyUploads => Reason::StreamsExhausted,
+            Self::PastEnd => Reason::IndexOutOfRange,
+            Self::TooLarge => Reason::MessageTooLarge,
+        }
+    }
+}
+
 impl Unavailable {
     fn reason(self) -> Reason {
         match self {
@@ -501,6 +547,9 @@ impl FaultReason {
             Self::KeepTooLong | Self::TooLongAgo => Reason::KeepTooLong,
             Self::KeyReused => Reason::IdempotencyKeyReused,
             Self::Duplicate => Reason::DuplicateEntry,
+            Self::OutOfOrder => Reason::StreamOutOfOrder,
+            Self::ContentMismatch => Reason::ContentMismatch,
+            Self::MediaType => Reason::MediaTypeRefused,
         }
     }
 }

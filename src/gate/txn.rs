@@ -149,6 +149,11 @@ impl<'a> Txn<'a> {
         self.batch.delete(space, key);
     }
 
+    /// Removes all rows below a prefix without reading them: for rows that no call reads any more.
+    pub fn delete_below(&mut self, space: Space, prefix: impl Into<Vec<u8>>) {
+        self.batch.delete_below(space, prefix);
+    }
+
     /// Adds rows that were prepared beside the writer's thread.
     pub(super) fn put_all(&mut self, batch: Batch) {
         self.batch.absorb(batch);
@@ -238,6 +243,10 @@ impl Reads for Txn<'_> {
     }
 
     fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
+        debug_assert!(
+            [&self.earlier.batch, &self.batch].iter().all(|batch| batch.emptied().all(|(of, _)| of != space)),
+            "rows that are removed unread are not listed in the same group"
+        );
         let mut changed = BTreeMap::new();
         for batch in [&self.earlier.batch, &self.batch] {
             let below = batch.changes_below(space, prefix).filter(|(key, _)| *key >= from);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::buffers::Buffers;
 use super::call::Call;
 use super::committer::Committer;
 use super::days::Days;
@@ -69,6 +70,7 @@ pub struct Vault {
     pub(super) end_users: EndUsers,
     pub(super) hashing: Hashing,
     pub(super) tries: Tries,
+    pub(super) buffers: Buffers,
 }
 
 /// The public keys by which outsiders check what the vault signs.
@@ -288,6 +290,11 @@ impl Vault {
         self.await_intent(call, intent, wait).await
     }
 
+    /// Tells the epochs of a durable intent that nobody waits for.
+    pub fn forget_soon(&self) {
+        self.epochs.ask(false, self.patience.epoch_delay);
+    }
+
     /// The same for an intent that the epochs know of already.
     pub async fn await_intent(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
         let pending = || Awaited::Pending { waiting: self.epochs.waiting() };
@@ -319,6 +326,11 @@ impl Vault {
         let wanted: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let values = self.engine.multi_get(space, &wanted)?;
         Ok(keys.into_iter().zip(values).collect())
+    }
+
+    /// Memory for the bytes of documents.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// Asks calls that would go on for ever to end: the vault is about to stop.

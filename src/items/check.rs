@@ -218,6 +218,7 @@ fn told(call: &Call, judged: Result<Granted, Refusal>) -> Explanation {
                 | Refusal::Approving(_)
                 | Refusal::Slots(_)
                 | Refusal::RateLimited { .. }
+                | Refusal::Document(_)
                 | Refusal::Unavailable(_) => None,
             };
             Explanation {

@@ -16,6 +16,7 @@ use super::model::{Delete, Erasure, Wait};
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
+use super::rows::end_uploads;
 
 /// Deletes an item.
 ///
@@ -81,7 +82,8 @@ fn remove(
     if !delete.etag.is_empty() && delete.etag != item.head.etag() {
         return Err(State::EtagMismatch.into());
     }
-    let intent = going::with_item(txn, &subject, &item, receipt)?;
+    let mut intent = going::with_item(txn, &subject, &item, receipt)?;
+    intent.targets.extend(end_uploads(txn, &subject, &item)?);
     going::outdate(txn, subject.tree(), item.head.position)?;
     txn.put(Space::Item, key, tombstone(&receipt));
     once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;

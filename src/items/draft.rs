@@ -1,5 +1,6 @@
 //! A new item on its way in: checked and canonical before the writer sees it, sealed and placed by the writer.
 
+use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, SubjectId, VaultId};
 use crate::base::limits::VALUE_BYTES_MAX;
 use crate::base::log_safe::SafeText;
@@ -222,6 +223,32 @@ impl Details {
     /// The free text, to be sealed.
     pub fn into_notes(self) -> PlainValue {
         self.notes
+    }
+
+    /// The details as bytes, to be sealed until they are needed.
+    pub fn encode(&self) -> PlainValue {
+        let names: usize = self.purposes.iter().map(|purpose| purpose.len() + 4).sum();
+        let writer = Writer::with_capacity(64 + names + self.legal_basis.len() + self.notes.len())
+            .list(self.purposes.iter(), |w, purpose| w.text(purpose))
+            .text(&self.legal_basis)
+            .option(self.expires, |w, time| w.i64(time.as_millis()))
+            .u8(self.automated_decision.into())
+            .bytes(self.notes.expose());
+        PlainValue::new(writer.finish())
+    }
+
+    /// Reads back what [`Details::encode`] wrote.
+    pub fn decode(bytes: &PlainValue) -> Result<Self, Malformed> {
+        let mut r = Reader::new(bytes.expose());
+        let details = Self {
+            purposes: r.list(|r| r.text().map(str::to_owned))?,
+            legal_basis: r.text()?.to_owned(),
+            expires: r.option(|r| r.i64().map(Timestamp::from_millis))?,
+            automated_decision: r.u8()? == 1,
+            notes: PlainValue::new(r.bytes()?.to_vec()),
+        };
+        r.finish()?;
+        Ok(details)
     }
 
     /// The clear part of an item, with these details in place of its own.

@@ -82,7 +82,7 @@ pub fn index_rows(txn: &Txn<'_>, subject: &OpenSubject) -> Result<Vec<DoomedRow>
 }
 
 /// The kinds of rows whose keys begin with the subject.
-pub const BELOW_SUBJECT: [Space; 3] = [Space::Item, Space::EventDay, Space::EventSegment];
+pub const BELOW_SUBJECT: [Space; 5] = [Space::Item, Space::EventDay, Space::EventSegment, Space::Chunk, Space::Upload];
 
 fn below_subject(subject: &SubjectId) -> Vec<DoomedRow> {
     let below = |space: Space| DoomedRow { space, key: subject.as_bytes().to_vec(), prefix: true };

@@ -5,8 +5,10 @@
 //! records it is durable. Verbs never use one another.
 
 pub mod check;
+pub mod content;
 pub mod create;
 pub mod delete;
+pub mod download;
 pub mod draft;
 pub mod events;
 pub mod find;
@@ -29,6 +31,7 @@ pub mod secret;
 pub mod show;
 pub mod subject;
 pub mod update;
+pub mod upload;
 pub mod verify;
 
 #[cfg(test)]

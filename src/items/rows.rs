@@ -5,16 +5,18 @@
 //! from the day to it.
 
 use crate::base::id::{ItemId, SubjectId};
-use crate::catalog::class::{ClassId, Identifier};
+use crate::catalog::class::{ClassId, Form, Identifier};
 use crate::catalog::classes::{CanonicalValue, class_of};
 use crate::gate::index;
 use crate::gate::intents::DoomedRow;
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads, Txn};
+use crate::gate::uploads::UploadPlace;
+use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
 
 use super::record::day::{day_key, segment_prefix};
-use super::record::{Content, OpenSubject, StoredItem, item_key};
+use super::record::{Content, OpenSubject, StoredItem, UploadRow, decode_upload, item_key};
 
 /// All rows of an item, to go with its key.
 ///
@@ -31,7 +33,27 @@ pub fn doomed_rows(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem) -> R
         let key = segment_prefix(&subject.id, &item.id);
         rows.push(DoomedRow { space: Space::EventSegment, key, prefix: true });
     }
+    if is_document(item) {
+        // Those of unfinished uploads included.
+        rows.push(DoomedRow { space: Space::Chunk, key: item_key(&subject.id, &item.id), prefix: true });
+    }
     Ok(rows)
+}
+
+/// Ends the unfinished uploads that would make new versions of an item, so that none does. Their keys, to be forgotten
+/// with the item's.
+pub fn end_uploads(txn: &mut Txn<'_>, subject: &OpenSubject, item: &StoredItem) -> Result<Vec<(Tree, u64)>, Fault> {
+    let mut targets = Vec::new();
+    if !is_document(item) {
+        return Ok(targets);
+    }
+    for (key, row) in txn.rows(Space::Upload, &item_key(&subject.id, &item.id), &[], usize::MAX)? {
+        if let UploadRow::Pending(upload) = decode_upload(UploadPlace::of_key(&key)?, &row)? {
+            targets.push((subject.tree(), upload.position));
+        }
+        txn.delete(Space::Upload, key);
+    }
+    Ok(targets)
 }
 
 /// The rows of the version that an item has now, but for the item's own row. `content` is what it holds; it is needed
@@ -85,6 +107,10 @@ fn content_of_version(reads: &dyn Reads, subject: &OpenSubject, item: &StoredIte
         return Ok(None);
     }
     item.open(reads, reads.index().vault(), subject.tree()).map(Some)
+}
+
+fn is_document(item: &StoredItem) -> bool {
+    class_of(item.head.class.as_str()).is_some_and(|class| class.form == Form::Document)
 }
 
 fn whole(space: Space, key: Vec<u8>) -> DoomedRow {

@@ -98,6 +98,7 @@ fn is_absence(refusal: &Refusal) -> bool {
         | Refusal::Invalid(_)
         | Refusal::Approving(_)
         | Refusal::Slots(_)
+        | Refusal::Document(_)
         | Refusal::RateLimited { .. }
         | Refusal::Unavailable(_) => false,
     }

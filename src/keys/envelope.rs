@@ -24,7 +24,7 @@ pub struct OpenFailed;
 pub struct Place<'a> {
     /// The vault.
     pub vault: &'a VaultId,
-    /// The item's or the subject's 16 random bytes.
+    /// The 16 random bytes of the item, the subject or the upload.
     pub owner: &'a [u8; 16],
     /// The item's class; empty for a subject's record.
     pub class: &'a str,
@@ -41,6 +41,8 @@ pub enum Kind {
     Item,
     /// A subject's own record.
     Subject,
+    /// An upload that is to become a version of an item, under the key that will be the version's.
+    Upload,
 }
 
 impl Kind {
@@ -48,6 +50,7 @@ impl Kind {
         match self {
             Kind::Item => (label::ITEM_KEYS, label::ITEM, label::ITEM_META),
             Kind::Subject => (label::SUBJECT_KEYS, label::SUBJECT, label::SUBJECT_META),
+            Kind::Upload => (label::UPLOAD_KEYS, label::UPLOAD, label::UPLOAD_META),
         }
     }
 }
@@ -193,9 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn items_and_subjects_never_share_a_key() {
+    fn items_subjects_and_uploads_never_share_a_key() {
         let key = Secret::copied(&[5; 32]);
-        let (item, subject) = (Envelope::derive(Kind::Item, &key), Envelope::derive(Kind::Subject, &key));
-        assert_ne!(item.commitment(), subject.commitment());
+        let commitment = |kind| *Envelope::derive(kind, &key).commitment();
+        let [item, subject, upload] = [Kind::Item, Kind::Subject, Kind::Upload].map(commitment);
+        assert!(item != subject && subject != upload && upload != item);
     }
 }

@@ -7,6 +7,7 @@
 //! INVARIANT: a clear key leaves this folder only inside a type that wipes it.
 
 pub mod cache;
+pub mod chunks;
 pub mod envelope;
 pub mod epoch;
 pub mod index;

@@ -38,17 +38,15 @@ pub enum Resources {
 pub const fn kind_of(action: Action) -> (Group, Resources) {
     match action {
         Action::GetSubject | Action::FindSubjects => (Group::Read, Resources::SubjectAndData),
-        Action::GetItem | Action::BatchGetItems | Action::ListItems | Action::ReadEvents => {
-            (Group::Read, Resources::Data)
-        }
+        Action::GetItem | Action::BatchGetItems | Action::ListItems => (Group::Read, Resources::Data),
+        Action::ReadEvents | Action::DownloadDocument => (Group::Read, Resources::Data),
         Action::CreateSubject => (Group::Write, Resources::SubjectAndData),
-        Action::PutItem | Action::BatchPutItems | Action::UpdateItem | Action::RecordEvents => {
-            (Group::Write, Resources::Data)
-        }
+        Action::PutItem | Action::BatchPutItems | Action::UpdateItem => (Group::Write, Resources::Data),
+        Action::RecordEvents | Action::UploadDocument => (Group::Write, Resources::Data),
         Action::DeleteItem => (Group::Forget, Resources::Data),
         Action::VerifyPassword => (Group::None, Resources::Data),
         // A method joins a group when it is built, so that no policy opens it before.
-        Action::UploadDocument | Action::DownloadDocument | Action::ExportSubject => (Group::None, Resources::Data),
+        Action::ExportSubject => (Group::None, Resources::Data),
         Action::ListEntries | Action::TailEntries | Action::VerifyErasure => (Group::None, Resources::VaultAndSubject),
         Action::EraseSubject | Action::RestrictSubject | Action::SetObjection => (Group::None, Resources::Subject),
         _ => (Group::None, Resources::Vault),

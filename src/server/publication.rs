@@ -53,7 +53,8 @@ impl Publication {
                 | Refusal::Invalid(_)
                 | Refusal::State(_)
                 | Refusal::Approving(_)
-                | Refusal::Slots(_),
+                | Refusal::Slots(_)
+                | Refusal::Document(_),
             ) => plain(StatusCode::SERVICE_UNAVAILABLE),
         }
     }

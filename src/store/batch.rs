@@ -8,6 +8,8 @@ use super::keyspace::Space;
 #[derive(Default)]
 pub struct Batch {
     changes: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
+    /// Applied before the changes.
+    emptied: Vec<(Space, Vec<u8>)>,
     expectations: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
 }
 
@@ -27,6 +29,15 @@ impl Batch {
         self.changes.insert((space, key.into()), None);
     }
 
+    /// Removes every record whose key starts with `prefix`, without reading them, and what this batch put there so
+    /// far. The prefix is not empty.
+    pub fn delete_below(&mut self, space: Space, prefix: impl Into<Vec<u8>>) {
+        let prefix = prefix.into();
+        debug_assert!(!prefix.is_empty(), "a whole kind of records is never removed");
+        self.changes.retain(|(of, key), _| *of != space || !key.starts_with(&prefix));
+        self.emptied.push((space, prefix));
+    }
+
     /// Requires that, before the batch, the key has exactly this value (`None`: is absent).
     pub fn expect(&mut self, space: Space, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) {
         self.expectations.push((space, key.into(), value));
@@ -35,12 +46,19 @@ impl Batch {
     /// What this batch would do to a key: `None` if nothing, `Some(None)` if delete it.
     pub fn change(&self, space: Space, key: &[u8]) -> Option<Option<&[u8]>> {
         // BTreeMap cannot look up (Space, &[u8]); the copy is short.
-        self.changes.get(&(space, key.to_vec())).map(|value| value.as_deref())
+        let change = self.changes.get(&(space, key.to_vec())).map(|value| value.as_deref());
+        let is_emptied = || self.emptied.iter().any(|(of, prefix)| *of == space && key.starts_with(prefix));
+        change.or_else(|| (!self.emptied.is_empty() && is_emptied()).then_some(None))
     }
 
     /// Every change, ordered by space and key.
     pub fn changes(&self) -> impl Iterator<Item = (Space, &[u8], Option<&[u8]>)> {
         self.changes.iter().map(|((space, key), value)| (*space, &key[..], value.as_deref()))
+    }
+
+    /// Every prefix below which all records go before the changes are made.
+    pub fn emptied(&self) -> impl Iterator<Item = (Space, &[u8])> {
+        self.emptied.iter().map(|(space, prefix)| (*space, &prefix[..]))
     }
 
     /// The changes below a prefix of one space, in key order.
@@ -62,6 +80,9 @@ impl Batch {
 
     /// Appends another batch; its changes win.
     pub fn absorb(&mut self, later: Batch) {
+        for (space, prefix) in later.emptied {
+            self.delete_below(space, prefix);
+        }
         if self.changes.is_empty() {
             self.changes = later.changes;
         } else {
@@ -72,7 +93,7 @@ impl Batch {
 
     /// Whether the batch changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.emptied.is_empty()
     }
 
     /// Bytes of keys and values.

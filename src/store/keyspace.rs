@@ -64,4 +64,10 @@ spaces! {
     EventDay = 40, "event_day";
     /// Sealed segments of days of events.
     EventSegment = 41, "event_segment";
+    /// The content of documents, one row per sealed chunk: by subject, item, upload and index.
+    Chunk = 43, "chunk";
+    /// Uploads that are not finished, and for a while those that are: by subject, item and upload.
+    Upload = 44, "upload";
+    /// Uploads by the time at which they expire.
+    UploadDue = 45, "upload_due";
 }

@@ -49,6 +49,9 @@ impl Engine for MemoryEngine {
                 return Err(Error::Precondition);
             }
         }
+        for (space, prefix) in batch.emptied() {
+            records.retain(|(of, key), _| *of != space || !key.starts_with(prefix));
+        }
         for (space, key, value) in batch.changes() {
             let key = (space, key.to_vec());
             match value {

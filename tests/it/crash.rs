@@ -48,6 +48,8 @@ const KILLS: &[(&str, u32, Asked)] = &[
 /// Points that no deletion passes, and where they are tested.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("export_file", "published"),
+    ("upload_step", "documents"),
+    ("upload_finished", "documents"),
     ("slot_take_over", "keys::slot::file::tests::crash"),
     ("log_round", "group_crash"),
     ("log_key_changed", "group_crash"),

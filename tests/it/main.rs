@@ -10,6 +10,7 @@ mod cli;
 mod coverage;
 mod crash;
 mod docs;
+mod documents;
 mod end_users;
 mod end_users_https;
 mod erasing;

@@ -11,6 +11,7 @@ pub mod access;
 pub mod approvals;
 pub mod audit;
 pub mod batch;
+pub mod document;
 pub mod events;
 pub mod find;
 pub mod item;

@@ -1,9 +1,9 @@
 //! Class `document`: the description of a stored file. Its content travels, and is kept, beside it.
 
 use super::{ClassValue, DecodeError};
-use crate::base::codec::Reader;
+use crate::base::codec::{Malformed, Reader};
 use crate::base::id::ItemId;
-use crate::base::secret::PlainValue;
+use crate::base::secret::{PlainValue, Secret};
 use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, Sensitivity};
 use crate::catalog::fields::record::{self, bytes_of};
 use crate::catalog::mask::{Masker, Rule};
@@ -18,6 +18,8 @@ const MEDIA_TYPE_BYTES_MAX: usize = 127;
 const FILE_NAME_BYTES_MAX: usize = 255;
 /// Bytes of the content.
 const CONTENT_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that say where a content is, and its key.
+const HANDLE_BYTES: usize = 48;
 /// The version of the encoding.
 const VERSION: u8 = 1;
 
@@ -34,6 +36,8 @@ pub struct Document {
     pub sha256: [u8; 32],
     /// The item this is a scan or copy of.
     pub related_item: Option<ItemId>,
+    /// Where the content is kept, and the key that opens it: the vault's own, in no message and under no view.
+    pub content: Option<Secret<HANDLE_BYTES>>,
 }
 
 impl ClassValue for Document {
@@ -69,17 +73,20 @@ impl ClassValue for Document {
             // Whoever has a file could otherwise tell whether it is this one.
             sha256: masker.plain_only("sha256", self.sha256),
             related_item: masker.keep("related_item_id", self.related_item),
+            content: None,
         }
     }
 
     fn encode(&self) -> PlainValue {
         let texts = bytes_of([&self.media_type, &self.file_name]);
-        record::encode(VERSION, 1 + texts + 8 + 32 + 17, |w| {
+        record::encode(VERSION, 1 + texts + 8 + 32 + 17 + 1 + HANDLE_BYTES, |w| {
             w.text(self.media_type.expose())
                 .text(self.file_name.expose())
                 .u64(self.size_bytes)
                 .raw(&self.sha256)
                 .option(self.related_item, |w, id| w.raw(id.as_bytes()))
+                // Exposed to be sealed.
+                .option(self.content.as_ref(), |w, handle| w.raw(handle.expose()))
         })
     }
 
@@ -93,7 +100,12 @@ impl ClassValue for Document {
             size_bytes: reader.u64()?,
             sha256: reader.array()?,
             related_item: reader.option(|r| r.array().map(ItemId::from_bytes))?,
+            content: reader.option(|r| Secret::from_slice(r.raw(HANDLE_BYTES)?).ok_or(Malformed))?,
         })
+    }
+
+    fn strip(&mut self) {
+        self.content = None;
     }
 
     fn identifiers(&self) -> Vec<Identifier> {

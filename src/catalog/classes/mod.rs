@@ -72,6 +72,10 @@ macro_rules! classes {
                 match self { $(Self::$class(value) => value.identifiers(),)* }
             }
 
+            fn strip(&mut self) {
+                match self { $(Self::$class(value) => value.strip(),)* }
+            }
+
             fn time(&self) -> Option<Timestamp> {
                 match self { $(Self::$class(value) => value.time(),)* }
             }
@@ -190,8 +194,13 @@ impl CanonicalValue {
 
     /// As [`CanonicalValue::mask`], for a value that is not needed any more: where all of it is seen, nothing is copied.
     pub fn show(self, sight: &Sight, selection: &Selection) -> (Option<ItemValue>, Vec<Altered>) {
-        let is_whole = sight.is_whole() && selection.is_all() && self.class().view_max() == View::Plain;
-        if is_whole { (Some(self.0), Vec::new()) } else { self.mask(sight, selection) }
+        if sight.is_whole() && selection.is_all() && self.class().view_max() == View::Plain {
+            let mut whole = self.0;
+            whole.strip();
+            (Some(whole), Vec::new())
+        } else {
+            self.mask(sight, selection)
+        }
     }
 
     /// When what it tells of took place; every value of a class that is kept as events says so.
@@ -231,6 +240,9 @@ pub(super) trait ClassValue: Sized {
 
     /// The identifiers in the canonical value.
     fn identifiers(&self) -> Vec<Identifier>;
+
+    /// Removes what the vault keeps in the value for itself, and no view shows.
+    fn strip(&mut self) {}
 
     /// When what it tells of took place. A class that is kept as events requires it.
     fn time(&self) -> Option<Timestamp> {

@@ -1,6 +1,7 @@
 use super::samples;
 use crate::catalog::class::Selection;
 use crate::catalog::classes::access_event::AccessEvent;
+use crate::catalog::classes::document::Document;
 use crate::catalog::classes::{CLASSES, CanonicalValue, ItemValue, hidden_fields, password};
 use crate::catalog::mask::{self, Masker};
 use crate::catalog::sight::{FieldCaps, Sight};
@@ -294,4 +295,23 @@ fn a_document_shows_its_kind_and_size_and_not_what_it_is_named() {
     assert_eq!((seen.media_type.expose(), seen.size_bytes, seen.sha256), ("image/jpeg", 123_456, [0; 32]));
     assert_eq!(seen.file_name.expose(), "**** ********");
     assert_eq!(paths, ["file_name", "sha256"]);
+}
+
+#[test]
+fn the_key_of_a_documents_content_is_stored_and_shown_under_no_view() {
+    let document = || {
+        let content = Some(crate::base::secret::Secret::copied(&[9; 48]));
+        samples::valid(ItemValue::Document(Document { content, ..samples::document() }))
+    };
+    let stored = samples::bytes(&document());
+    assert!(stored.ends_with(&[9; 48]));
+    let read = CanonicalValue::decode(document().class().id, &stored).expect("reads");
+    assert_eq!(samples::bytes(&read), stored);
+    for view in [View::Last4, View::Masked, View::Plain] {
+        let sight = view.into();
+        for (shown, _) in [document().mask(&sight, &Selection::ALL), document().show(&sight, &Selection::ALL)] {
+            let Some(ItemValue::Document(shown)) = shown else { panic!("still a document") };
+            assert!(shown.content.is_none());
+        }
+    }
 }

@@ -135,6 +135,7 @@ pub fn document() -> Document {
         size_bytes: 123_456,
         sha256: [7; 32],
         related_item: Some(ItemId::from_bytes([5; 16])),
+        content: None,
     }
 }
 

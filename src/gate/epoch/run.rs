@@ -24,6 +24,7 @@ use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
 use crate::gate::slots::SeatError;
 use crate::gate::txn::{Reads as _, Txn};
+use crate::gate::uploads::{self, Expired};
 use crate::keys::epoch::{Prepared, State};
 use crate::keys::page::{PageId, Tree};
 use crate::keys::tree::ROOT_PAGE;
@@ -153,10 +154,25 @@ impl Runner {
     fn look_for_old_keys(&self) {
         let vault = self.work.vault;
         while self.commit(move |txn| approvals::sweep(txn, &vault)).unwrap_or(false) {}
+        self.look_for_expired_uploads();
         if self.commit(|txn| Ok(days::forget_old(txn)? | periods::forget_old(txn)?)).unwrap_or(false) {
             let mut asked = self.shared.asked.lock();
             asked.pending += 1;
             asked.due = Some(Instant::now());
+        }
+    }
+
+    /// Uploads that nobody finished in time.
+    fn look_for_expired_uploads(&self) {
+        while let Ok(Expired { given_up, more }) = self.commit(uploads::expire) {
+            if given_up > 0 {
+                let mut asked = self.shared.asked.lock();
+                asked.pending += given_up;
+                asked.due = Some(Instant::now());
+            }
+            if !more {
+                return;
+            }
         }
     }
 
@@ -467,6 +483,11 @@ fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
 }
 
 fn delete_below(txn: &mut Txn<'_>, space: Space, prefix: &[u8]) -> Result<(), Refusal> {
+    if space == Space::Chunk {
+        // Large rows, which nobody looks at again.
+        txn.delete_below(space, prefix);
+        return Ok(());
+    }
     for (key, _) in txn.rows(space, prefix, &[], usize::MAX)? {
         txn.delete(space, key);
     }

@@ -8,6 +8,7 @@ mod item;
 mod notes;
 mod subject;
 mod target;
+mod upload;
 
 pub use item::{Content, ItemHead, ItemRow, StoredItem, decode_item, encode_item, item_key, tombstone};
 pub use notes::{decode_notes, encode_notes};
@@ -15,6 +16,7 @@ pub use subject::{
     AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external, subject_tombstone,
 };
 pub use target::Target;
+pub use upload::{Announced, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};
 
 /// The version of every row here.
 const VERSION: u8 = 1;

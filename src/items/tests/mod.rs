@@ -1,6 +1,7 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
 mod checks;
+mod documents;
 mod events;
 mod fields;
 mod finding;

@@ -17,6 +17,8 @@ pub(super) enum PlantedFault {
     IgnoresDeletes,
     FirstWriteStays,
     DropsLastChange,
+    EmptiesNothing,
+    EmptiesLast,
     EmptyIsAbsent,
     KeysEndAtZero,
     CutsLargeValues,
@@ -48,6 +50,9 @@ impl PlantedFault {
         (FirstWriteStays, "an engine behaves like an ordered map"),
         (IgnoresDeletes, "the last change of a key in a batch wins"),
         (DropsLastChange, "every change of a batch is applied"),
+        (EmptiesNothing, "what is below an emptied prefix goes, and no more"),
+        (EmptiesNothing, "an engine behaves like an ordered map"),
+        (EmptiesLast, "what is below an emptied prefix goes, and no more"),
         (EmptyIsAbsent, "an empty value is not an absent one"),
         (KeysEndAtZero, "keys may hold any bytes"),
         (CutsLargeValues, "a large value comes back whole"),
@@ -117,6 +122,9 @@ impl Broken {
     /// The batch as this engine sees it.
     fn distorted(&self, batch: &Batch) -> Result<Batch, Error> {
         let mut seen = Batch::new();
+        if !self.has(EmptiesNothing) && !self.has(EmptiesLast) {
+            empty(&mut seen, batch);
+        }
         let count = batch.changes().count();
         for (i, (space, key, value)) in batch.changes().enumerate() {
             let (space, key) = (self.space(space), self.key(key));
@@ -130,6 +138,9 @@ impl Broken {
                 Some(value) => seen.put(space, key, value),
                 None => seen.delete(space, key),
             }
+        }
+        if self.has(EmptiesLast) {
+            empty(&mut seen, batch);
         }
         if !self.has(IgnoresPreconditions) && !self.has(ChecksOutsideLock) {
             for (space, key, value) in batch.expectations() {
@@ -206,6 +217,12 @@ impl Engine for Broken {
     }
 }
 
+fn empty(seen: &mut Batch, batch: &Batch) {
+    for (space, prefix) in batch.emptied() {
+        seen.delete_below(space, prefix);
+    }
+}
+
 fn changes_of(batch: &Batch) -> Batch {
     let [mut first, second] = halves(batch);
     first.absorb(second);
@@ -215,6 +232,7 @@ fn changes_of(batch: &Batch) -> Batch {
 /// The changes without the preconditions, in two batches.
 fn halves(batch: &Batch) -> [Batch; 2] {
     let mut halves = [Batch::new(), Batch::new()];
+    empty(&mut halves[0], batch);
     let middle = batch.changes().count() / 2;
     for (i, (space, key, value)) in batch.changes().enumerate() {
         let half = &mut halves[usize::from(i >= middle)];

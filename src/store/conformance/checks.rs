@@ -13,6 +13,7 @@ pub(super) const ALL: &[Check] = &[
     ("a put is read back, overwritten and deleted", put_overwrite_delete),
     ("the last change of a key in a batch wins", last_change_wins),
     ("every change of a batch is applied", whole_batch),
+    ("what is below an emptied prefix goes, and no more", emptied_prefix),
     ("an empty value is not an absent one", empty_values),
     ("keys may hold any bytes", any_keys),
     ("a large value comes back whole", large_value),
@@ -120,6 +121,39 @@ fn whole_batch(place: &dyn Place) -> Verdict {
     (0..count).for_each(|i: u32| batch.put(S, i.to_be_bytes(), i.to_le_bytes()));
     engine.commit(batch)?;
     same("records of a large batch", engine.scan(S, &[0], b"", usize::MAX)?.len(), count as usize)
+}
+
+fn emptied_prefix(place: &dyn Place) -> Verdict {
+    let engine = place.open();
+    put_keys(&*engine, &[b"o", b"p", b"pa", b"pb", b"q", b"\xff\xff", b"\xff\xffa"])?;
+    let mut batch = Batch::new();
+    batch.put(Space::Log, "pa", "other");
+    engine.commit(batch)?;
+    let mut batch = Batch::new();
+    batch.put(S, "pc", "before");
+    batch.delete_below(S, "p");
+    same("is a change", batch.is_empty(), false)?;
+    same("in the batch, a stored one", batch.change(S, b"pa"), Some(None))?;
+    same("in the batch, one put before", batch.change(S, b"pc"), Some(None))?;
+    batch.put(S, "pb", "after");
+    same("in the batch, one put after", batch.change(S, b"pb"), Some(Some(&b"after"[..])))?;
+    let mut later = Batch::new();
+    later.put(S, "pd", "earlier");
+    batch.absorb(later);
+    let mut later = Batch::new();
+    later.delete_below(S, "pd");
+    later.delete_below(S, "\u{7f}");
+    batch.absorb(later);
+    engine.commit(batch)?;
+    scans_to(&*engine, [b"", b""], 10, &[b"o", b"pb", b"q", b"\xff\xff", b"\xff\xffa"])?;
+    same("get", engine.get(S, b"pa")?, None)?;
+    same("multi_get", engine.multi_get(S, &[b"p", b"pb"])?, vec![None, Some(b"after".to_vec())])?;
+    same("another space", engine.get(Space::Log, b"pa")?, Some(b"other".to_vec()))?;
+    let mut batch = Batch::new();
+    batch.delete_below(S, [0xff, 0xff]);
+    engine.commit(batch)?;
+    drop(engine);
+    scans_to(&*place.open(), [b"", b""], 10, &[b"o", b"pb", b"q"])
 }
 
 fn empty_values(place: &dyn Place) -> Verdict {

@@ -19,8 +19,8 @@ type Model = BTreeMap<Key, Vec<u8>>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Changes, and keys expected to be as they are (`true`) or otherwise.
-    Commit(Vec<(Key, Option<Vec<u8>>)>, Vec<(Key, bool)>),
+    /// Prefixes that are emptied, changes, and keys expected to be as they are (`true`) or otherwise.
+    Commit(Vec<Key>, Vec<(Key, Option<Vec<u8>>)>, Vec<(Key, bool)>),
     Get(Vec<Key>),
     Scan(Space, Vec<u8>, Vec<u8>, usize),
     Reopen,
@@ -41,7 +41,9 @@ fn history(place: &dyn Place, steps: Vec<Step>) -> Verdict {
     let mut model = Model::new();
     for step in steps {
         match step {
-            Step::Commit(changes, expectations) => commit(&*engine, &mut model, changes, expectations)?,
+            Step::Commit(emptied, changes, expectations) => {
+                commit(&*engine, &mut model, emptied, changes, expectations)?;
+            }
             Step::Get(keys) => get(&*engine, &model, &keys)?,
             Step::Scan(space, prefix, from, limit) => {
                 let expected = scan(&model, space, &prefix, &from, limit);
@@ -72,10 +74,14 @@ fn clear(engine: &dyn Engine) -> Result<(), Error> {
 fn commit(
     engine: &dyn Engine,
     model: &mut Model,
+    emptied: Vec<Key>,
     changes: Vec<(Key, Option<Vec<u8>>)>,
     expectations: Vec<(Key, bool)>,
 ) -> Verdict {
     let mut batch = Batch::new();
+    for (space, prefix) in &emptied {
+        batch.delete_below(*space, prefix.clone());
+    }
     for ((space, key), value) in &changes {
         match value {
             Some(value) => batch.put(*space, key.clone(), value.clone()),
@@ -90,6 +96,9 @@ fn commit(
     }
     same("commit", engine.commit(batch), if holds { Ok(()) } else { Err(Error::Precondition) })?;
     if holds {
+        for (space, prefix) in emptied {
+            model.retain(|(of, key), _| *of != space || !key.starts_with(&prefix));
+        }
         for (key, value) in changes {
             match value {
                 Some(value) => model.insert(key, value),
@@ -121,10 +130,12 @@ fn scan(model: &Model, space: Space, prefix: &[u8], from: &[u8], limit: usize) -
 fn step() -> impl Strategy<Value = Step> {
     let change = (key(), prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..20)));
     let expectation = (key(), prop::bool::weighted(0.8));
-    let commits = (prop::collection::vec(change, 0..8), prop::collection::vec(expectation, 0..3));
+    let prefix = key().prop_filter("no prefix is empty", |(_, prefix)| !prefix.is_empty());
+    let emptied = prop::collection::vec(prefix, 0..2);
+    let commits = (emptied, prop::collection::vec(change, 0..8), prop::collection::vec(expectation, 0..3));
     let scans = (prop::sample::select(&SPACES[..]), bytes(), bytes(), 0..10usize);
     prop_oneof![
-        8 => commits.prop_map(|(changes, expectations)| Step::Commit(changes, expectations)),
+        8 => commits.prop_map(|(emptied, changes, expectations)| Step::Commit(emptied, changes, expectations)),
         4 => prop::collection::vec(key(), 0..8).prop_map(Step::Get),
         6 => scans.prop_map(|(space, prefix, from, limit)| Step::Scan(space, prefix, from, limit)),
         1 => Just(Step::Reopen),

@@ -208,6 +208,17 @@ impl Engine for RocksEngine {
             return Ok(()); // what the preconditions saw is durable already
         }
         let mut write = WriteBatch::default();
+        for (space, prefix) in batch.emptied() {
+            match first_after(prefix) {
+                Some(end) => write.delete_range_cf(self.family(space), prefix, &end),
+                // Nothing comes after such a prefix that could be the end of a range.
+                None => {
+                    for (key, _) in self.scan(space, prefix, &[], usize::MAX)? {
+                        write.delete_cf(self.family(space), key);
+                    }
+                }
+            }
+        }
         for (space, key, value) in batch.changes() {
             match value {
                 Some(value) => write.put_cf(self.family(space), key, value),

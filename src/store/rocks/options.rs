@@ -104,6 +104,8 @@ enum ReadBy {
     Key,
     /// In ranges, which filters do not help; larger blocks compress better.
     Range,
+    /// By its whole key, and large, of bytes that do not compress: not worth a place in the cache that all share.
+    Large,
 }
 
 fn read_by(space: Space) -> ReadBy {
@@ -111,6 +113,8 @@ fn read_by(space: Space) -> ReadBy {
         Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
         Space::Index | Space::Idempotency | Space::Receipt | Space::LogTile => ReadBy::Key,
         Space::Person | Space::Approval | Space::FormerSlot | Space::Held => ReadBy::Key,
+        Space::Upload | Space::UploadDue => ReadBy::Range,
+        Space::Chunk => ReadBy::Large,
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {
             ReadBy::Range
         }
@@ -120,10 +124,14 @@ fn read_by(space: Space) -> ReadBy {
 
 fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
-    table.set_cache_index_and_filter_blocks(true);
+    match by {
+        ReadBy::Key | ReadBy::Range => table.set_block_cache(cache),
+        // A table holds few keys, so that its index is small enough to be kept with the open file.
+        ReadBy::Large => table.disable_cache(),
+    }
+    table.set_cache_index_and_filter_blocks(by != ReadBy::Large);
     table.set_cache_index_and_filter_blocks_with_high_priority(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(by != ReadBy::Large);
     table.set_format_version(6);
     match by {
         ReadBy::Key => {
@@ -133,7 +141,7 @@ fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
             table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
             table.set_data_block_hash_ratio(0.75);
         }
-        ReadBy::Range => table.set_block_size(16 << 10),
+        ReadBy::Range | ReadBy::Large => table.set_block_size(16 << 10),
     }
 
     let mut options = Options::default();
@@ -143,12 +151,15 @@ fn column_family(by: ReadBy, cache: &Cache, chosen: &RocksOptions) -> Options {
         options.set_memtable_whole_key_filtering(true);
         options.set_memtable_prefix_bloom_ratio(0.02);
     }
-    options.set_compression_type(DBCompressionType::Lz4);
+    let compression = if by == ReadBy::Large { DBCompressionType::None } else { DBCompressionType::Lz4 };
+    options.set_compression_type(compression);
     options.set_write_buffer_size(chosen.write_buffer_bytes / 4);
     // The default of 1 MiB would count as unflushed for each kind of record that one change touches.
     options.set_arena_block_size(ARENA_BLOCK_BYTES);
     options.set_max_write_buffer_number(2);
-    options.set_target_file_size_base(16 * MIB as u64);
-    options.set_max_bytes_for_level_base(64 * MIB as u64);
+    // Fewer and larger tables are rewritten less often.
+    let factor = if by == ReadBy::Large { 4 } else { 1 };
+    options.set_target_file_size_base(factor * 16 * MIB as u64);
+    options.set_max_bytes_for_level_base(factor * 64 * MIB as u64);
     options
 }

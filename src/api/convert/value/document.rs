@@ -18,6 +18,7 @@ pub(super) fn given(faults: &mut Faults, at: At<'_>, document: proto::Document) 
         file_name: Text::new(document.file_name),
         size_bytes: document.size_bytes,
         sha256: sha256.unwrap_or_default(),
+        content: None,
     }
 }
 
