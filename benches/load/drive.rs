@@ -240,7 +240,8 @@ impl Caller {
         let request = EraseSubjectRequest { context, subject: data::subject(subject), ..Default::default() };
         let officer = self.officer.as_mut().ok_or("not a vault")?;
         let receipt = officer.erase_subject(request).await?.into_inner().receipt;
-        receipt.and_then(|receipt| receipt.erased).map(drop).ok_or_else(|| "no receipt with proofs".into())
+        // Where the log lags by seconds, it comes without proofs, seconds later.
+        receipt.map(drop).ok_or_else(|| "no receipt".into())
     }
 
     async fn put(&mut self) -> Result<(), Error> {

@@ -48,7 +48,7 @@ async fn nothing_that_was_forgotten_can_be_recovered_from_every_byte_but_the_slo
     scene.forget(&vault).await;
     hoard.gather();
     scene.grow(&vault).await;
-    replace_a_slot(&mut vault, &mut hoard).await;
+    let (last, just_before) = replace_a_slot(&mut vault, &mut hoard).await;
     vault.stop();
     hoard.gather();
 
@@ -57,12 +57,14 @@ async fn nothing_that_was_forgotten_can_be_recovered_from_every_byte_but_the_slo
     let found = attack(&vault, &hoard, &now);
     let kept: Vec<&String> = scene.names.kept.iter().collect();
     assert_eq!(found.missing(&kept), Vec::<&str>::new(), "what is there must be found");
-    let recovered = found.present(&scene.names.gone);
+    let mut sought = scene.names.gone.clone();
+    sought.push(last.clone());
+    let recovered = found.present(&sought);
     let figures = json!({
         "files": hoard.files(),
         "rows": found.rows,
         "keys_tried": found.keys,
-        "sought": scene.names.gone.len(),
+        "sought": sought.len(),
         "recovered": recovered.len(),
     });
     assert_eq!(recovered, Vec::<&str>::new(), "nothing of what was forgotten");
@@ -70,6 +72,9 @@ async fn nothing_that_was_forgotten_can_be_recovered_from_every_byte_but_the_slo
     // Second control: with the slots of before, all of it comes back.
     let with_planted = attack(&vault, &hoard, &then);
     assert_eq!(with_planted.missing(&all), Vec::<&str>::new(), "the old secrets must open it all");
+    // What was forgotten last, too: no later epoch has overwritten anything for it.
+    let with_the_last = attack(&vault, &hoard, &just_before);
+    assert_eq!(with_the_last.missing(&[&last]), Vec::<&str>::new(), "the secrets before the last must open the last");
     assert!(hoard.files() > 10 && found.rows > 500 && found.keys > 100, "{figures}");
     figures::note(16, "residue after deletion, correction, erasure, growth and a replaced slot", None, figures);
 
@@ -141,8 +146,8 @@ impl Scene {
     }
 }
 
-/// Puts a new slot in the place of the second.
-async fn replace_a_slot(vault: &mut TestVault, hoard: &mut Hoard) {
+/// Puts a new slot in the place of the second, and deletes one more item: what it held, and the slots as they were before.
+async fn replace_a_slot(vault: &mut TestVault, hoard: &mut Hoard) -> (String, TempDir) {
     let slots = vault.status().await.slots;
     let second = slots.iter().find(|slot| slot.name == "b").expect("a slot").slot_id.clone();
     vault.stop();
@@ -154,7 +159,11 @@ async fn replace_a_slot(vault: &mut TestVault, hoard: &mut Hoard) {
     vault.system(MACHINE).replace_slot(request).await.expect("replaces");
     hoard.gather();
     let created = vault.create(&["contact"]).await;
-    vault.delete(&created.subject_id, &created.items[0].item_id).await.expect("deletes");
+    let item = vault.read(&created.subject_id, &created.items[0].item_id).await.expect("reads");
+    let (name, before) = (full_name(&item).expect("a contact").to_owned(), slots_of(vault));
+    let deleted = vault.delete(&created.subject_id, &created.items[0].item_id).await.expect("deletes");
+    assert_eq!(deleted.state(), ErasureState::Erased);
+    (name, before)
 }
 
 /// The raw slot files, as they are now.
