@@ -220,8 +220,8 @@ pub const DECISIONS_MAX: usize = 64 * 1024;
 pub const ANSWERS_MAX: usize = 8 * 1024;
 /// Changes waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
-/// Changes the committer takes into one group.
-pub const COMMIT_GROUP_MAX: usize = 1024;
+/// Changes the committer takes into one group: those of a whole batch, and as many that wait beside it.
+pub const COMMIT_GROUP_MAX: usize = 2048;
 /// Changes that wake the committer although the runtime is busy.
 pub const COMMIT_GATHER_COUNT: usize = 48;
 /// The oldest change wakes the committer after this long, although the runtime is busy.

@@ -85,6 +85,9 @@ impl Queue {
     }
 }
 
+/// How a change went, once it is known.
+type Reply<T> = oneshot::Receiver<Result<T, Refusal>>;
+
 struct Queued {
     job: Box<dyn Job>,
     pump: Option<Arc<Pump>>,
@@ -196,6 +199,25 @@ impl Committer {
         reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
     }
 
+    /// As [`Committer::commit`], for changes that share a sync: the writer can take none before all are handed over. Each
+    /// succeeds or fails by itself.
+    pub async fn commit_all<T, F>(&self, works: Vec<F>) -> Vec<Result<T, Refusal>>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let count = works.len();
+        let replies = match self.submit_all(works, Turn::InOrder) {
+            Ok(replies) => replies,
+            Err(refusal) => return (0..count).map(|_| Err(refusal.clone())).collect(),
+        };
+        let mut outcomes = Vec::with_capacity(count);
+        for reply in replies {
+            outcomes.push(reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into())));
+        }
+        outcomes
+    }
+
     /// As [`Committer::commit`], for a plain thread; alone also goes ahead of all that waits.
     pub fn commit_blocking<T, F>(&self, work: F, alone: bool) -> Result<T, Refusal>
     where
@@ -262,15 +284,29 @@ impl Committer {
         }
     }
 
-    fn submit<T, F>(&self, work: F, turn: Turn) -> Result<oneshot::Receiver<Result<T, Refusal>>, Refusal>
+    fn submit<T, F>(&self, work: F, turn: Turn) -> Result<Reply<T>, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut replies = self.submit_all(vec![work], turn)?;
+        replies.pop().ok_or(Unavailable::Internal.into())
+    }
+
+    fn submit_all<T, F>(&self, works: Vec<F>, turn: Turn) -> Result<Vec<Reply<T>>, Refusal>
     where
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
         self.check()?;
-        let (reply, receiver) = oneshot::channel();
-        let job = Box::new(Change { work: Some(work), result: None, reply, alone: turn == Turn::Alone });
         let pump = PUMP.with(|pump| pump.borrow().clone());
+        let (mut jobs, mut replies) = (Vec::with_capacity(works.len()), Vec::with_capacity(works.len()));
+        for work in works {
+            let (reply, receiver) = oneshot::channel();
+            let job = Box::new(Change { work: Some(work), result: None, reply, alone: turn == Turn::Alone });
+            jobs.push(Queued { job, pump: pump.clone() });
+            replies.push(receiver);
+        }
         let in_runtime = pump.is_some();
         let mut queue = self.shared.queue.lock();
         if queue.stopping {
@@ -280,17 +316,19 @@ impl Committer {
             Turn::InOrder => &mut queue.jobs,
             Turn::First | Turn::Alone => &mut queue.first,
         };
-        if line.len() >= COMMIT_QUEUE_MAX {
+        if line.len() + jobs.len() > COMMIT_QUEUE_MAX {
             return Err(Unavailable::Overloaded.into());
         }
-        line.push_back(Queued { job, pump });
+        let added = jobs.len();
+        line.extend(jobs);
         let waited = queue.since.get_or_insert_with(Instant::now).elapsed();
-        let wake = !in_runtime || queue.len() == COMMIT_GATHER_COUNT || waited >= COMMIT_GATHER_TIME;
+        let enough = queue.len() >= COMMIT_GATHER_COUNT && queue.len() - added < COMMIT_GATHER_COUNT;
+        let wake = !in_runtime || enough || waited >= COMMIT_GATHER_TIME;
         drop(queue);
         if wake {
             self.shared.wake.notify_one();
         }
-        Ok(receiver)
+        Ok(replies)
     }
 }
 

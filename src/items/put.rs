@@ -9,7 +9,7 @@ use crate::base::limits::PUT_ENTRIES_MAX;
 use crate::gate::call::Call;
 use crate::gate::once::Once;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Fault, FaultReason, Refusal, State};
+use crate::gate::refusal::{Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{self, Txn};
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
@@ -61,12 +61,38 @@ pub async fn put_batch(
     }
     let mut done: Vec<Option<Result<PutDone, Refusal>>> = entries.iter().map(|_| None).collect();
     let groups = grouped(entries);
-    // All are handed to the writer before the first is waited for, so that they share its sync.
     let turn = Mutex::new(());
-    let running = groups.into_iter().enumerate().map(|(number, group)| {
-        Box::pin(put_group(vault, call, (number, group), &turn)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
+    let preparing = groups.into_iter().enumerate().map(|(number, group)| {
+        Box::pin(prepare(vault, call, (number, group), &turn)) as Running<'_, (Entries, Result<Unit, Failed>)>
     });
-    for (at, outcome) in join_all(running.collect()).await.into_iter().flatten() {
+    let (mut units, mut outcomes) = (Vec::new(), Vec::new());
+    for (entries, prepared) in join_all(preparing.collect()).await {
+        let failed = match prepared {
+            Ok(unit) => {
+                units.push(unit);
+                None
+            }
+            Err(failed) => Some(failed),
+        };
+        outcomes.push((entries, failed));
+    }
+    // All are handed to the writer at once, so that they share its sync.
+    let work = |unit: Unit| {
+        let call = call.clone();
+        move |txn: &mut Txn<'_>| unit.store(txn, &call)
+    };
+    let works: Vec<_> = units.into_iter().map(work).collect();
+    let mut stored = vault.committer().commit_all(works).await.into_iter();
+    let finishing = outcomes.into_iter().map(|(entries, failed)| {
+        let outcome = match failed {
+            Some(failed) => Err(failed),
+            // Every unit that was prepared has an outcome, in order.
+            None => stored.next().unwrap_or(Err(Unavailable::Internal.into())).map_err(|refusal| (None, refusal)),
+        };
+        Box::pin(finish(vault, call, entries, outcome)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
+    });
+    let finishing: Vec<_> = finishing.collect();
+    for (at, outcome) in join_all(finishing).await.into_iter().flatten() {
         done[at] = Some(outcome);
     }
     // Every entry is in one group, and every group answers all of its entries.
@@ -98,19 +124,35 @@ fn grouped(entries: Vec<PutEntry>) -> Vec<Group> {
     groups
 }
 
-/// Stores a group. Passwords of one batch take turns, so that a batch of them is one among others that wait.
-async fn put_group(
+/// What is answered about a group: the place of each entry and whether it has an item; and whose they are.
+type Entries = (Vec<(usize, bool)>, Option<SubjectRef>);
+
+/// Why a group is refused, and the entry that is at fault, if it is one.
+type Failed = (Option<usize>, Refusal);
+
+/// Checks a group. Passwords of one batch take turns, so that a batch of them is one among others that wait.
+async fn prepare(
     vault: &Vault,
     call: &Call,
     (number, group): (usize, Group),
     turn: &Mutex<()>,
-) -> Vec<(usize, Result<PutDone, Refusal>)> {
+) -> (Entries, Result<Unit, Failed>) {
     let places: Vec<(usize, bool)> = group.iter().map(|(at, entry)| (*at, entry.item.is_some())).collect();
     let named = group.first().map(|(_, entry)| entry.subject.duplicate());
-    let outcome = match Unit::check(vault, call, number, group) {
-        Ok(unit) => unit.harden_and_commit(vault, call, turn).await.map_err(|refusal| (None, refusal)),
-        Err((at, refusal)) => Err((at, refusal)),
+    let unit = match Unit::check(vault, call, number, group) {
+        Ok(unit) => unit.hardened(vault, turn).await.map_err(|refusal| (None, refusal)),
+        Err(failed) => Err(failed),
     };
+    ((places, named), unit)
+}
+
+/// What became of each entry of a group. A refusal is recorded.
+async fn finish(
+    vault: &Vault,
+    call: &Call,
+    (places, named): Entries,
+    outcome: Result<Answer, Failed>,
+) -> Vec<(usize, Result<PutDone, Refusal>)> {
     match outcome {
         Ok(answer) => {
             let mut stamps = answer.items.into_iter();
@@ -171,12 +213,12 @@ impl Unit {
         Ok(Self { target, person, drafts, once })
     }
 
-    async fn harden_and_commit(mut self, vault: &Vault, call: &Call, turn: &Mutex<()>) -> Result<Answer, Refusal> {
+    async fn hardened(mut self, vault: &Vault, turn: &Mutex<()>) -> Result<Self, Refusal> {
         if self.drafts.iter().any(Draft::is_secret) {
             let _turn = turn.lock().await;
             self.harden(vault).await?;
         }
-        self.commit(vault, call).await
+        Ok(self)
     }
 
     async fn harden(&mut self, vault: &Vault) -> Result<(), Refusal> {

@@ -246,3 +246,32 @@ async fn no_record_holds_the_key_the_request_or_a_value() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_batch_of_a_thousand_is_one_commit_and_answers_in_order() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let call = bench.call(Action::BatchPutItems).await;
+    let stranger = SubjectId::from_bytes([9; 16]);
+    let entry = |at: usize| PutEntry {
+        subject: SubjectRef::Id(if at == 500 { stranger } else { subject }),
+        item: Some(contact(&format!("number {at}"))),
+        create_subject: false,
+        labels: vec![],
+        digest: [0; 32],
+    };
+    let rows = bench.rows(Space::Log).len();
+    let done = put::put_batch(&bench.vault, &call, (0..1_000).map(entry).collect()).await.expect("runs");
+    // Each commit that records something is one row of the log: the items', and that of the one refusal.
+    assert_eq!(bench.rows(Space::Log).len() - rows, 2);
+    assert_eq!(done.len(), 1_000);
+    for (at, done) in done.into_iter().enumerate() {
+        match done {
+            Ok(done) => {
+                let item = done.item.expect("an item").item;
+                assert_eq!(bench.name(subject, item).await, Ok(format!("number {at}")));
+            }
+            Err(refusal) => assert_eq!((at, refusal), (500, State::NotFound.into())),
+        }
+    }
+}
