@@ -7,7 +7,7 @@ use crate::base::log_safe::SafeText;
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
 use crate::catalog::class::{ClassDef, ClassId, Form, Identifier};
-use crate::catalog::classes::{ItemValue, class_of};
+use crate::catalog::classes::{ItemValue, class_of, payment};
 use crate::catalog::registry::Registry;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
@@ -23,7 +23,7 @@ use crate::keys::page::{Entry, Tree};
 use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
-use super::model::{NewItem, NewMetadata, Stamp};
+use super::model::{NewItem, NewMetadata, Notes, Stamp};
 use super::record::{ItemHead, encode_item, encode_notes, item_key};
 use super::rows;
 
@@ -177,6 +177,9 @@ impl Details {
         at: &str,
     ) -> Result<Self, Refusal> {
         let rule = registry.class(class.as_str()).ok_or(Unavailable::Internal)?;
+        if class == payment::ID {
+            refuse_card_numbers(&metadata.notes, at)?;
+        }
         let purposes = match metadata.purposes {
             named if named.is_empty() => rule.default_purposes.iter().map(ToString::to_string).collect(),
             named => named,
@@ -259,6 +262,23 @@ impl Details {
             legal_basis: self.legal_basis.clone(),
             automated_decision: self.automated_decision,
             ..head
+        }
+    }
+}
+
+/// Refuses card numbers in what comes with a payment: its class does in the payment itself.
+fn refuse_card_numbers(notes: &Notes, at: &str) -> Result<(), Refusal> {
+    let mut texts = vec![(format!("{at}.source"), &notes.source)];
+    for (i, recipient) in notes.recipients.iter().enumerate() {
+        texts.push((format!("{at}.recipients[{i}].name"), &recipient.name));
+        texts.push((format!("{at}.recipients[{i}].safeguard"), &recipient.safeguard));
+    }
+    texts.push((format!("{at}.automated_decision_logic"), &notes.automated_decision_logic));
+    match payment::card_number_among(texts.iter().map(|(_, text)| text.expose())) {
+        None => Ok(()),
+        Some(found) => {
+            let reason = FaultReason::Value(crate::catalog::validate::Reason::CardNumber);
+            Err(Fault::new(texts.swap_remove(found).0, reason).into())
         }
     }
 }

@@ -64,7 +64,7 @@ macro_rules! classes {
                 match self { $(Self::$class(value) => Self::$class(value.masked(masker)),)* }
             }
 
-            fn encode(&self) -> PlainValue {
+            pub(super) fn encode(&self) -> PlainValue {
                 match self { $(Self::$class(value) => value.encode(),)* }
             }
 

@@ -183,6 +183,14 @@ impl ClassValue for Payment {
     }
 }
 
+/// The id of the class.
+pub const ID: ClassId = Payment::DEF.id;
+
+/// The first of the texts that come with a payment, such as its metadata, in which a card number is or begins.
+pub fn card_number_among<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+    texts.clone().position(card_number::is_in).or_else(|| card_number::begins_at(texts))
+}
+
 impl Payment {
     fn check_expiry(&self, check: &mut Check) {
         let (month, year) = (At::field("expiry_month"), At::field("expiry_year"));

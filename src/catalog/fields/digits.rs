@@ -19,7 +19,8 @@ pub fn decimal(c: char) -> Option<u8> {
     u8::try_from(value).ok().filter(|value| *value < 10)
 }
 
-/// The value of a digit of any script, superscript, subscript and circled digits included.
+/// The value of a digit of any script, also where it is no decimal digit to Unicode: superscript, subscript, circled,
+/// bracketed and dotted digits, Ethiopic ones, and Han numerals that are written digit by digit.
 pub fn decimal_like(c: char) -> Option<u8> {
     let ranged = |first: u32, value: u32| u8::try_from(u32::from(c) - first + value).ok();
     match c {
@@ -30,9 +31,22 @@ pub fn decimal_like(c: char) -> Option<u8> {
         '\u{2074}'..='\u{2079}' => ranged(0x2074, 4),
         '\u{2080}'..='\u{2089}' => ranged(0x2080, 0),
         '\u{2460}'..='\u{2468}' => ranged(0x2460, 1),
-        '\u{24ea}' => Some(0),
-        _ => decimal(c),
+        '\u{24ea}' | '\u{24ff}' | '\u{1f100}' | '\u{1f10b}' | '\u{1f10c}' => Some(0),
+        '\u{2474}'..='\u{247c}' => ranged(0x2474, 1),
+        '\u{2488}'..='\u{2490}' => ranged(0x2488, 1),
+        '\u{24f5}'..='\u{24fd}' => ranged(0x24f5, 1),
+        '\u{2776}'..='\u{277e}' => ranged(0x2776, 1),
+        '\u{2780}'..='\u{2788}' => ranged(0x2780, 1),
+        '\u{278a}'..='\u{2792}' => ranged(0x278a, 1),
+        '\u{1f101}'..='\u{1f10a}' => ranged(0x1f101, 0),
+        '\u{1369}'..='\u{1371}' => ranged(0x1369, 1),
+        _ => decimal(c).or_else(|| han(c)),
     }
+}
+
+fn han(c: char) -> Option<u8> {
+    let value = "〇一二三四五六七八九".chars().position(|digit| digit == c);
+    u8::try_from(value.or((c == '零').then_some(0))?).ok()
 }
 
 /// The digit as an ASCII character.
@@ -54,11 +68,13 @@ mod tests {
         assert!("０１２３４５６７８９".chars().map(|c| decimal(c).expect("a digit")).eq(0..10));
         assert!("⁰¹²³⁴⁵⁶⁷⁸⁹".chars().map(|c| decimal_like(c).expect("a digit")).eq(0..10));
         assert!("₀₁₂₃₄₅₆₇₈₉".chars().map(|c| decimal_like(c).expect("a digit")).eq(0..10));
+        assert!("🄀⒈⒉⒊⒋⒌⒍⒎⒏⒐".chars().map(|c| decimal_like(c).expect("a digit")).eq(0..10));
+        assert!("⓿❶➁➌⓸⑸፮🄈八九".chars().map(|c| decimal_like(c).expect("a digit")).eq(0..10));
         assert!("⓪①②③④⑤⑥⑦⑧⑨".chars().map(|c| decimal_like(c).expect("a digit")).eq(0..10));
     }
 
     #[test]
     fn letters_signs_and_other_numbers_have_none() {
-        assert!("/:aZ-一百½Ⅷ\u{0}\u{10ffff}".chars().all(|c| decimal_like(c).is_none()));
+        assert!("/:aZ-十百½Ⅷ⑩❿\u{0}\u{10ffff}".chars().all(|c| decimal_like(c).is_none()));
     }
 }

@@ -65,3 +65,34 @@ async fn a_message_may_be_put_one_by_one() {
     assert_eq!(read.body.expose(), "Hello\nthere");
     assert!(stamp.expires.is_some(), "for two years");
 }
+
+#[tokio::test]
+async fn a_card_number_is_refused_in_what_comes_with_a_payment() {
+    use crate::catalog::classes::payment::Payment;
+    use crate::catalog::validate::Reason;
+    use crate::items::model::{Notes, Recipient};
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&["Ana"]).await;
+    let put = async |notes: Notes| {
+        let payment = Payment { processor: "stripe".into(), token: "tok_visa".into(), ..Payment::default() };
+        let metadata = NewMetadata { notes, ..NewMetadata::default() };
+        let new = NewItem { class: "payment".into(), value: ItemValue::Payment(payment), metadata };
+        let call = bench.call(Action::PutItem).await;
+        put::put(&bench.vault, &call, SubjectRef::Id(subject), new).await
+    };
+    let recipient = |name: &str| vec![Recipient { name: name.into(), ..Recipient::default() }];
+    for (notes, field) in [
+        (Notes { source: "card ４１１１-1111-1111-1111".into(), ..Notes::default() }, "source"),
+        (Notes { recipients: recipient("4111.1111.1111.1111"), ..Notes::default() }, "recipients[0].name"),
+        (
+            Notes { automated_decision_logic: "5555 5555 5555 4444".into(), ..Notes::default() },
+            "automated_decision_logic",
+        ),
+        (Notes { source: "41111111".into(), recipients: recipient("11111111"), ..Notes::default() }, "source"),
+    ] {
+        let expected = Fault::new(format!("item.metadata.{field}"), FaultReason::Value(Reason::CardNumber));
+        assert_eq!(put(notes).await.err(), Some(expected.into()));
+    }
+    let ordinary = Notes { source: "form 2026-11, order 104233".into(), ..Notes::default() };
+    assert!(put(ordinary).await.is_ok());
+}
