@@ -220,3 +220,31 @@ fn prepare(folder: &Path, vault: &Program) {
     // As a vault's operator keeps them elsewhere.
     shell.run("lacuna audit checkpoint --dev vault && until test -e vault/checkpoints/checkpoint; do sleep 0.1; done; cp -r vault/checkpoints kept");
 }
+
+#[expect(dead_code, reason = "the sample's own `main` is for those who run it by itself")]
+#[path = "../../examples/passport.rs"]
+mod passport;
+
+#[test]
+fn a_service_stores_a_passport_and_reads_it_back_in_python_and_in_rust() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let vault = Program::start(&folder.join("vault"), "");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["examples", "proto"] {
+        std::os::unix::fs::symlink(repository.join(name), folder.join(name)).expect("a link");
+    }
+    let document = Document::read("docs/calling-services.md");
+    document.follow(folder, &[]);
+    for (language, file) in [("python", "passport.py"), ("rust", "passport.rs")] {
+        let sample = std::fs::read_to_string(repository.join("examples").join(file)).expect("a sample");
+        let begin = format!("```{language}\n");
+        let shown = document.text.split(&begin).skip(1);
+        let shown: Vec<&str> = shown.filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!shown.is_empty() && shown.iter().all(|part| sample.contains(part)), "{file}: {shown:?}");
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let said = runtime.block_on(passport::run(&folder.join("vault/dev.json"))).expect("the sample runs");
+    assert_eq!(said[1..], ["read back: AA0000001 of SE", "as support: NotFound"]);
+    vault.stop();
+}

@@ -24,6 +24,7 @@ mod https;
 mod import;
 mod leaks;
 mod long_log;
+mod malformed;
 mod oracle;
 mod program;
 mod published;

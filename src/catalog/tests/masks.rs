@@ -367,8 +367,7 @@ proptest! {
     #[test]
     fn no_class_shows_more_than_its_view_allows(t in "[a-z0-9]{9,40}|[а-я]{9,20}|\\PC{9,30}") {
         let chars: Vec<char> = t.chars().collect();
-        let has_star = chars.contains(&'*') || chars.windows(5).any(|five| five.iter().all(|c| c.is_whitespace()));
-        if has_star {
+        if chars.contains(&'*') {
             return Ok(());
         }
         for value in filled(&t) {
@@ -376,7 +375,7 @@ proptest! {
                 let sight = Sight::from(view);
                 let shown = value.masked(&mut Masker::new(&sight, &Selection::ALL)).encode();
                 let shown = String::from_utf8_lossy(shown.expose()).into_owned();
-                for five in chars.windows(5).filter(|five| five.iter().any(|c| !c.is_whitespace())) {
+                for five in chars.windows(5).filter(|five| !five.iter().any(|c| c.is_whitespace())) {
                     let five: String = five.iter().collect();
                     let samples_own = "Mozilla example.com Firefox Linux stripe eu-central image/jpeg GiB.h".contains(&five);
                     prop_assert!(samples_own || !shown.contains(&five), "{} under {view}", value.class().id);
