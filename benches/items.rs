@@ -131,7 +131,7 @@ async fn one_item(vault: &Vault) -> (SubjectId, ItemId) {
 
 async fn read(vault: Arc<Vault>, (subject, item): (SubjectId, ItemId)) {
     let call = begin(&vault, Action::GetItem).await;
-    let query = ItemQuery { subject: SubjectRef::Id(subject), item, version: 0, view: None, fields: Vec::new() };
+    let query = ItemQuery { subject: Some(SubjectRef::Id(subject)), item, version: 0, view: None, fields: Vec::new() };
     black_box(get(&vault, &call, query).await.expect("is there"));
 }
 

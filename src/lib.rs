@@ -18,10 +18,13 @@ pub mod keys;
 pub mod policy;
 // T3: decide, record, commit
 pub mod gate;
+// T4: what keeps an item besides the account
+pub mod keep;
 // T5: one verb per file
 pub mod items;
 // T6: the log, as auditors read it; persons erased, and the evidence
 pub mod erasure;
+pub mod holds;
 pub mod trail;
 // T8: the wire
 pub mod api;

@@ -71,6 +71,12 @@ ids! {
     ReceiptId = "rcp_";
     /// Stands for a person on one receipt.
     PseudonymId = "psn_";
+    /// The legal ground of holds.
+    MatterId = "mat_";
+    /// One hold under a matter.
+    HoldId = "hld_";
+    /// Any reason besides the account for which items are kept: a matter, by the same bytes, or the end of a period.
+    ReasonId = "rsn_";
     /// A person who operates the vault; whose name it stands for is sealed elsewhere.
     ActorId = "act_";
     /// A request that needs another person's word.

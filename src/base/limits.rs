@@ -332,6 +332,18 @@ pub const RECEIPT_KEY_NAMES_MAX: usize = 4096;
 pub const PURGE_DAYS: i64 = 30;
 /// Days after an erasure by which the index keys that its identifiers were under are due to be replaced.
 pub const INDEX_ROTATION_DAYS: i64 = 30;
+/// Kept versions that are looked at to say, with an act of forgetting, which reasons remain; ListKeepReasons has all.
+pub const KEEP_REASONS_TOLD_MAX: usize = 1024;
+/// Item versions that one hold names at the most.
+pub const HOLD_ITEMS_MAX: usize = 1000;
+/// Holds that are in force on one subject at the most.
+pub const HOLDS_PER_SUBJECT_MAX: usize = 256;
+/// Receipts that are listed with one hold at the most.
+pub const HOLD_RECEIPTS_MAX: usize = 256;
+/// Bytes of a matter's name, authority and reference each.
+pub const MATTER_TEXT_BYTES_MAX: usize = 256;
+/// Matters or holds that are looked through for one page.
+pub const KEEP_SCAN_ROWS: usize = 1024;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
 /// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.

@@ -12,11 +12,13 @@ mod erase;
 mod failure;
 mod files;
 mod find;
+mod hold;
 mod import;
 mod item;
 mod item_table;
 mod json;
 mod key;
+mod matter;
 mod policy;
 mod receipt;
 mod remote;
@@ -64,6 +66,12 @@ enum Command {
     /// Get receipts of erasures, and check them without a vault.
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// Open, close and list matters: the legal grounds of holds.
+    #[command(subcommand)]
+    Matter(matter::Command),
+    /// Place, release and list holds, and tell why something is still there.
+    #[command(subcommand)]
+    Hold(hold::Command),
     /// Import people from a file.
     Import(import::Arguments),
     /// Read, follow, export and verify the audit log.
@@ -103,6 +111,8 @@ pub fn run() -> ExitCode {
         Command::Item(command) => item::run(&command),
         Command::Erase(arguments) => erase::run(&arguments),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Matter(command) => matter::run(&command),
+        Command::Hold(command) => hold::run(&command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),

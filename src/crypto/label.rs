@@ -48,6 +48,26 @@ labels! {
     SUBJECT = "lacuna/1/subject/record";
     /// The MAC over a subject's clear row.
     SUBJECT_META = "lacuna/1/subject/meta";
+    /// Keys of one matter's record.
+    MATTER_KEYS = "lacuna/1/matter/keys";
+    /// Additional data of what a matter says of itself.
+    MATTER = "lacuna/1/matter/record";
+    /// The MAC over a matter's clear row.
+    MATTER_META = "lacuna/1/matter/meta";
+    /// Keys of one hold's record.
+    HOLD_KEYS = "lacuna/1/hold/keys";
+    /// Additional data of a hold's record.
+    HOLD = "lacuna/1/hold/record";
+    /// The MAC over a hold's clear row.
+    HOLD_META = "lacuna/1/hold/meta";
+    /// Keys of what is said of an item version that a reason keeps, derived from the version's key.
+    KEPT_KEYS = "lacuna/1/kept/keys";
+    /// Additional data of what is said of it.
+    KEPT = "lacuna/1/kept/record";
+    /// The MAC over what is said of it.
+    KEPT_META = "lacuna/1/kept/meta";
+    /// Additional data of the token of a page of matters, holds or kept items.
+    KEEP_PAGE = "lacuna/1/keep/page";
     /// The key that tokenises identifiers of one field.
     INDEX_TOKEN = "lacuna/1/index/token";
     /// The key that seals what an index row points at.

@@ -13,7 +13,9 @@ use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::signing::{Proven, prove};
 use crate::gate::vault::Vault;
 use crate::items::recorded::refuse;
-use crate::policy::question::Resource;
+use crate::keep::kept::{self, Opening};
+use crate::policy::action::Action;
+use crate::policy::question::{Resource, Standing};
 
 /// A receipt.
 pub struct Receipt {
@@ -23,6 +25,16 @@ pub struct Receipt {
     pub signed: Signed,
     /// The two entries of the log; none if no checkpoint could be had in time.
     pub proofs: Option<Proofs>,
+    /// What opens its commitments to keep reasons; none for who may not know.
+    pub openings: Vec<Opening>,
+    /// Of what was kept and has gone since, oldest first; theirs have none.
+    pub supplements: Vec<Receipt>,
+}
+
+impl Receipt {
+    fn bare(id: ReceiptId, signed: Signed, proofs: Option<Proofs>) -> Self {
+        Self { id, signed, proofs, openings: Vec::new(), supplements: Vec::new() }
+    }
 }
 
 /// That both entries of an act of forgetting are in the log.
@@ -54,7 +66,28 @@ pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receip
     let entry = call.recorder().entry(Whom::Evidence(id), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     vault.record(vec![entry]).await?;
     let proofs = Some(proofs(vault, id).await?);
-    Ok(Receipt { id, signed, proofs })
+    let (openings, supplements) = (openings(vault, call, &id)?, supplements(vault, &id).await?);
+    Ok(Receipt { openings, supplements, ..Receipt::bare(id, signed, proofs) })
+}
+
+/// What opens the commitments on a receipt, for who may ask why a person's data is kept.
+fn openings(vault: &Vault, call: &Call, id: &ReceiptId) -> Result<Vec<Opening>, Refusal> {
+    if call.permit_to(Action::ListKeepReasons, Resource::Subject(Standing::default())).is_err() {
+        return Ok(Vec::new());
+    }
+    vault.read(|reads| kept::openings(reads, id))
+}
+
+/// The receipts that supplement one, as far as they are final.
+async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refusal> {
+    let mut supplements = Vec::new();
+    for id in vault.read(|reads| kept::supplements(reads, id))? {
+        let record = vault.read(|reads| receipts::look_up(reads, &id))?;
+        if let Some(signed) = record.and_then(|record| record.signed) {
+            supplements.push(Receipt::bare(id, signed, Some(proofs(vault, id).await?)));
+        }
+    }
+    Ok(supplements)
 }
 
 /// The receipt of what a call has erased. What the call is for is done: without a checkpoint in time it answers without
@@ -67,7 +100,7 @@ pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result
         None => proofs.await.ok(),
         Some(until) => tokio::time::timeout_at(Instant::into(until), proofs).await.ok().and_then(Result::ok),
     };
-    Ok(Some(Receipt { id, signed, proofs }))
+    Ok(Some(Receipt { openings: openings(vault, call, &id)?, ..Receipt::bare(id, signed, proofs) }))
 }
 
 /// Finds both entries and proves them under a checkpoint that covers all that is durable now.

@@ -11,6 +11,7 @@ use crate::gate::txn::{Fault, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::going;
 use crate::items::model::{Erasure, SubjectRef, Wait};
+use crate::items::outcome::told;
 use crate::items::record::{OpenSubject, RECORD_POSITION, Target, subject_tombstone};
 use crate::items::recorded::refuse;
 use crate::items::repeat::{Repeated, repeated};
@@ -52,7 +53,7 @@ pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(
         Awaited::Pending { .. } => None,
         Awaited::Done { .. } => evidence::of_call(vault, call, receipt).await?,
     };
-    Ok((Erasure::of(awaited, receipt), shown))
+    Ok((told(vault, call, awaited, receipt)?, shown))
 }
 
 /// An erasure that is durable.

@@ -12,6 +12,7 @@ use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::items::going;
 use crate::items::record::open_subject;
+use crate::keep::kept::{self, Under};
 use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
@@ -33,6 +34,8 @@ pub enum Verdict {
     Erased,
     /// Unreadable, and awaiting its epoch or a slot.
     Pending,
+    /// Erased but for what another reason keeps.
+    PartlyKept,
     /// The person is there and no erasure was asked for.
     NotErased,
     /// There is no trace of such an id, or none for this caller.
@@ -52,6 +55,8 @@ pub struct Finding {
     pub current: u64,
     /// The slots that did not answer, or still hold an older secret.
     pub waiting: Vec<SlotId>,
+    /// Item versions that are still kept.
+    pub kept: u64,
     /// When this was looked up.
     pub at: Timestamp,
 }
@@ -83,6 +88,7 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
         epoch: 0,
         current: vault.epoch(),
         waiting: Vec::new(),
+        kept: 0,
         at: vault.now(),
     };
     let receipt = match which {
@@ -108,6 +114,7 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     else {
         return Ok(nothing(Verdict::Unknown));
     };
+    let kept = vault.read(|reads| kept::list(reads, Under::Receipt(receipt), None, usize::MAX))?.len() as u64;
     let (verdict, epoch, waiting) = match (progress, signed) {
         (Progress::Pending { .. }, _) => (Verdict::Pending, 0, vault.epochs().waiting()),
         (Progress::Done { .. }, None) => return Err(Unavailable::Damaged.into()),
@@ -115,11 +122,15 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
             vault.read(|reads| rows_are_gone(reads, matter, receipt))?;
             entry_agrees(vault, receipt, &signed).await?;
             let behind = slots_behind(vault, epoch);
-            let verdict = if behind.is_empty() { Verdict::Erased } else { Verdict::Pending };
+            let verdict = match (behind.is_empty(), kept) {
+                (false, _) => Verdict::Pending,
+                (true, 0) => Verdict::Erased,
+                (true, _) => Verdict::PartlyKept,
+            };
             (verdict, epoch, behind)
         }
     };
-    Ok(Finding { verdict, receipt: Some(receipt), epoch, waiting, ..nothing(Verdict::Unknown) })
+    Ok(Finding { verdict, receipt: Some(receipt), epoch, waiting, kept, ..nothing(Verdict::Unknown) })
 }
 
 /// Nothing of an erased person is in the store but the tombstone.

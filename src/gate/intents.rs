@@ -5,7 +5,7 @@ use super::refusal::{Refusal, Unavailable};
 use super::txn::{Reads as _, Txn};
 use crate::audit::event::{About, Event};
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::base::id::{ItemId, ReasonId, ReceiptId, SubjectId};
 use crate::base::log_safe::SafeText;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng;
@@ -30,6 +30,10 @@ pub enum What {
     Subject = 4,
     /// An upload that was given up or has expired.
     Upload = 43,
+    /// Item versions that outlived an earlier erasure, by the end of their last keep reason.
+    Kept = 12,
+    /// A reason's copies of keys that other reasons still keep.
+    Copies = 13,
     /// Keys of operators' names or of approvals whose time is over.
     PeriodKeys = 10,
     /// Nothing: the slots get fresh secrets since one of them left the vault.
@@ -37,8 +41,17 @@ pub enum What {
 }
 
 impl What {
-    const ALL: &[What] =
-        &[What::Item, What::Version, What::DayKeys, What::Subject, What::Upload, What::PeriodKeys, What::Slots];
+    const ALL: &[What] = &[
+        What::Item,
+        What::Version,
+        What::DayKeys,
+        What::Subject,
+        What::Upload,
+        What::Kept,
+        What::Copies,
+        What::PeriodKeys,
+        What::Slots,
+    ];
 
     /// The operation that the log names when it is done.
     pub const fn done(self) -> SafeText {
@@ -48,6 +61,8 @@ impl What {
             What::Upload => "UploadErased",
             What::DayKeys => "DayKeysErased",
             What::Subject => "SubjectErased",
+            What::Kept => "KeptErased",
+            What::Copies => "CopiesErased",
             What::PeriodKeys => "PeriodKeysErased",
             What::Slots => "SlotsRenewed",
         })
@@ -147,17 +162,15 @@ impl Intent {
     }
 
     fn encode(&self) -> Vec<u8> {
-        Writer::new()
+        let writer = Writer::new()
             .u8(VERSION)
             .raw(self.receipt.as_bytes())
             .u8(self.what as u8)
             .text(&self.class)
             .option(self.subject, |w, id| w.raw(id.as_bytes()))
             .option(self.item, |w, id| w.raw(id.as_bytes()))
-            .list(self.targets.iter(), |w, (tree, position)| write_tree(w, *tree).u64(*position))
-            .list(self.rows.iter(), |w, row| w.u8(row.space as u8).bytes(&row.key).u8(row.prefix.into()))
-            .option(self.case.as_ref(), |w, case| w.bytes(&case.encode()))
-            .finish()
+            .list(self.targets.iter(), |w, (tree, position)| write_tree(w, *tree).u64(*position));
+        write_rows(writer, &self.rows).option(self.case.as_ref(), |w, case| w.bytes(&case.encode())).finish()
     }
 
     /// Reads an intent's row.
@@ -174,14 +187,23 @@ impl Intent {
             subject: r.option(|r| r.array().map(SubjectId::from_bytes))?,
             item: r.option(|r| r.array().map(ItemId::from_bytes))?,
             targets: r.list(|r| Ok((read_tree(r)?, r.u64()?)))?,
-            rows: r
-                .list(|r| Ok(DoomedRow { space: read_space(r)?, key: r.bytes()?.to_vec(), prefix: r.u8()? == 1 }))?,
+            rows: read_rows(&mut r)?,
             // An intent that an earlier release lodged ends without a statement.
             case: if version == VERSION_1 { None } else { r.option(|r| Case::decode(r.bytes()?))? },
         };
         r.finish()?;
         Ok(intent)
     }
+}
+
+/// Rows as part of another row.
+pub fn write_rows(w: Writer, rows: &[DoomedRow]) -> Writer {
+    w.list(rows.iter(), |w, row| w.u8(row.space as u8).bytes(&row.key).u8(row.prefix.into()))
+}
+
+/// Reads them back.
+pub fn read_rows(r: &mut Reader<'_>) -> Result<Vec<DoomedRow>, Malformed> {
+    r.list(|r| Ok(DoomedRow { space: read_space(r)?, key: r.bytes()?.to_vec(), prefix: r.u8()? == 1 }))
 }
 
 pub(super) fn write_tree(w: Writer, tree: Tree) -> Writer {
@@ -191,6 +213,7 @@ pub(super) fn write_tree(w: Writer, tree: Tree) -> Writer {
         Tree::Reasons => w.u8(2),
         Tree::Service => w.u8(3),
         Tree::Subject(id, position) => w.u8(4).raw(id.as_bytes()).u64(position),
+        Tree::Reason(id, position) => w.u8(5).raw(id.as_bytes()).u64(position),
     }
 }
 
@@ -201,6 +224,7 @@ pub(super) fn read_tree(r: &mut Reader<'_>) -> Result<Tree, Malformed> {
         2 => Tree::Reasons,
         3 => Tree::Service,
         4 => Tree::Subject(SubjectId::from_bytes(r.array()?), r.u64()?),
+        5 => Tree::Reason(ReasonId::from_bytes(r.array()?), r.u64()?),
         _ => return Err(Malformed),
     })
 }

@@ -186,6 +186,12 @@ pub enum State {
     /// The step is not allowed from the present state.
     #[error("the step is not allowed from the present state")]
     NotFromHere,
+    /// The matter is closed.
+    #[error("the matter is closed")]
+    MatterClosed,
+    /// Holds are in force under the matter.
+    #[error("holds are in force under the matter")]
+    MatterHasHolds,
     /// This vault does not offer what a field asks for.
     #[error("not offered")]
     NotOffered {
@@ -455,6 +461,8 @@ impl State {
             Self::SubjectFull => Reason::SubjectFull,
             Self::IndexOutOfRange => Reason::IndexOutOfRange,
             Self::NotFromHere => Reason::StateTransitionInvalid,
+            Self::MatterClosed => Reason::MatterClosed,
+            Self::MatterHasHolds => Reason::MatterHasHolds,
             Self::NotOffered { .. } => Reason::NotImplemented,
         }
     }

@@ -13,6 +13,7 @@ use crate::store::keyspace::Space;
 
 use super::going;
 use super::model::{Delete, Erasure, Wait};
+use super::outcome::told;
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
@@ -32,7 +33,7 @@ pub async fn delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasur
                 Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
                 Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
             };
-            Ok(Erasure::of(awaited, receipt))
+            told(vault, call, awaited, receipt)
         }
         Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),
     }

@@ -8,13 +8,14 @@ use crate::gate::call::Call;
 use crate::gate::index::Index;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::Refusal;
+use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::{Row, Vault};
 use crate::keys::page::{Entry, Tree};
 use crate::store::Record;
 use crate::store::keyspace::Space;
 
+use super::kept;
 use super::model::{ItemQuery, ItemView};
 use super::record::{Target, item_key};
 use super::recorded::{refusal_entry, refuse};
@@ -22,10 +23,10 @@ use super::show::{find, permit, show};
 
 /// Reads one item. The value is returned only after the entry that records it is durable.
 pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemView, Refusal> {
-    let seen = begin(vault, &query).and_then(|begun| look(vault, call, &query, begun));
+    let seen = begin(vault, call, &query).and_then(|begun| look(vault, call, &query, begun));
     let Seen { view, event, reading } = match seen {
         Ok(seen) => seen,
-        Err(refusal) => return Err(refuse(vault, call, Some(&query.subject), touched(&query), refusal).await),
+        Err(refusal) => return Err(refuse(vault, call, query.subject.as_ref(), touched(&query), refusal).await),
     };
     match reading.unless_cut(vault.record(vec![event])).await {
         None => Err(reading.ended_by().into()),
@@ -38,13 +39,13 @@ pub async fn get(vault: &Vault, call: &Call, query: ItemQuery) -> Result<ItemVie
 pub async fn get_batch(vault: &Vault, call: &Call, queries: Vec<ItemQuery>) -> Vec<Result<ItemView, Refusal>> {
     let mut outcomes = Vec::with_capacity(queries.len());
     let mut events = Vec::with_capacity(queries.len());
-    for (query, begun) in queries.iter().zip(begin_all(vault, &queries)) {
+    for (query, begun) in queries.iter().zip(begin_all(vault, call, &queries)) {
         let seen = begun.and_then(|begun| look(vault, call, query, begun)).map(|seen| {
             events.push(seen.event);
             (seen.view, seen.reading)
         });
         if let Err(refusal) = &seen {
-            match refusal_entry(vault, call, Some(&query.subject), touched(query), refusal) {
+            match refusal_entry(vault, call, query.subject.as_ref(), touched(query), refusal) {
                 Ok(event) => events.push(event),
                 Err(error) => return queries.iter().map(|_| Err(error.clone())).collect(),
             }
@@ -74,17 +75,19 @@ fn touched(query: &ItemQuery) -> Touched {
 
 /// A reading that has begun.
 struct Begun {
-    target: Target,
+    /// None for what only a keep reason keeps.
+    target: Option<Target>,
     id: SubjectId,
     reading: Reading,
     ahead: Ahead,
 }
 
-fn begin(vault: &Vault, query: &ItemQuery) -> Result<Begun, Refusal> {
-    let target = Target::of(&query.subject);
+fn begin(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Begun, Refusal> {
+    let target = query.subject.as_ref().map(Target::of);
     let id = match &target {
-        Target::Id(id) => *id,
-        Target::External(_) => vault.read(|reads| target.id(reads))?,
+        Some(Target::Id(id)) => *id,
+        Some(named) => vault.read(|reads| named.id(reads))?,
+        None => kept::owner(vault, call, query)?,
     };
     // Registered before any row that decides is read; see `gate::readings`.
     let reading = vault.readings().begin(id, Some(query.item));
@@ -92,8 +95,8 @@ fn begin(vault: &Vault, query: &ItemQuery) -> Result<Begun, Refusal> {
 }
 
 /// Begins several readings; then their rows are read in one go, which is cheaper than one by one.
-fn begin_all(vault: &Vault, queries: &[ItemQuery]) -> Vec<Result<Begun, Refusal>> {
-    let mut all: Vec<_> = queries.iter().map(|query| begin(vault, query)).collect();
+fn begin_all(vault: &Vault, call: &Call, queries: &[ItemQuery]) -> Vec<Result<Begun, Refusal>> {
+    let mut all: Vec<_> = queries.iter().map(|query| begin(vault, call, query)).collect();
     let keys = |begun: &Begun, query: &ItemQuery| (begun.id.as_bytes().to_vec(), item_key(&begun.id, &query.item));
     let begun = all.iter().zip(queries).filter_map(|(begun, query)| Some(keys(begun.as_ref().ok()?, query)));
     let (subjects, items): (Vec<_>, Vec<_>) = begun.unzip();
@@ -147,9 +150,36 @@ impl Reads for ReadsAhead<'_> {
 }
 
 fn look(vault: &Vault, call: &Call, query: &ItemQuery, begun: Begun) -> Result<Seen, Refusal> {
-    let Begun { target, reading, ahead, .. } = begun;
+    let Begun { target, id, reading, ahead } = begun;
+    let Some(target) = target else { return look_at_kept(vault, call, query).map(with(reading)) };
+    match look_at_live(vault, call, query, (&target, &ahead)) {
+        // An older version, or an item of theirs that is deleted, for who may read what is kept.
+        Err(absent @ Refusal::State(State::NotFound)) => match kept::owner(vault, call, query) {
+            Ok(owner) if owner == id => look_at_kept(vault, call, query).map(with(reading)),
+            Ok(_) | Err(_) => Err(absent),
+        },
+        seen => seen.map(with(reading)),
+    }
+}
+
+type Shown = (ItemView, Event);
+
+fn with(reading: Reading) -> impl FnOnce(Shown) -> Seen {
+    move |(view, event)| Seen { view, event, reading }
+}
+
+fn look_at_kept(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Shown, Refusal> {
+    kept::look(vault, call, query).map(|found| (found.view, found.event))
+}
+
+fn look_at_live(
+    vault: &Vault,
+    call: &Call,
+    query: &ItemQuery,
+    (target, ahead): (&Target, &Ahead),
+) -> Result<Shown, Refusal> {
     let (view, rule, keys) = vault.read(|reads| {
-        let reads = &ReadsAhead { reads, ahead: &ahead };
+        let reads = &ReadsAhead { reads, ahead };
         let subject = target.open(reads, call)?;
         let item = find(reads, &subject, query.item, query.version)?;
         let (permit, view) = permit(call, &subject, &item, query.view)?;
@@ -164,7 +194,7 @@ fn look(vault: &Vault, call: &Call, query: &ItemQuery, begun: Begun) -> Result<S
         ..touched(query)
     };
     let event = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
-    Ok(Seen { view, event, reading })
+    Ok((view, event))
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 //! and erasure alike. Which rows belong to an item is for `rows` to say; the kinds of rows whose
 //! keys begin with the subject are listed here.
 //!
-//! Which reasons keep an item version is asked here too, version by version, when the intent is lodged. In this release
-//! nothing but the account keeps anything, so what is asked for goes whole; what another reason keeps is to be listed in
-//! the case's `kept` and left out of the keys.
+//! Which reasons keep an item version is asked here too, version by version, when the intent is lodged: its key is copied
+//! to each of them and its row is put aside in the same batch. The receipt lists it as kept, and not among the keys that go.
 
 use crate::base::id::{ReceiptId, SubjectId};
 use crate::gate::intents::{DoomedRow, Intent, What};
-use crate::gate::receipts::{Case, Ground, Scope};
-use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::receipts::{Case, ForgottenKeys, Ground, KeptVersion, Scope};
+use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads as _, Txn};
+use crate::keep::keeping::{Keeping, Leaving};
+use crate::keep::kept::VersionId;
 use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
 
@@ -20,7 +21,7 @@ use super::subject::items_of;
 
 /// What goes with an item that is deleted.
 pub fn with_item(
-    txn: &Txn<'_>,
+    txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
     receipt: ReceiptId,
@@ -32,7 +33,7 @@ pub fn with_item(
 /// What goes with the version that a correction replaced: the item's row holds the next one already. `rows` are those of
 /// that version.
 pub fn with_version(
-    txn: &Txn<'_>,
+    txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
     receipt: ReceiptId,
@@ -43,16 +44,30 @@ pub fn with_version(
 
 /// What goes with a subject: its page, and so every key of it; and the rows of it and of its items, whatever is in them.
 pub fn with_subject(
-    txn: &Txn<'_>,
+    txn: &mut Txn<'_>,
     subject: &OpenSubject,
     receipt: ReceiptId,
     ground: Ground,
 ) -> Result<Intent, Refusal> {
+    let mut case = Case::new(Scope::Subject, ground, txn.now(), Vec::new())?;
+    let mut names = txn.key_names(subject.tree())?;
     let mut index = index_rows(txn, subject)?;
+    let mut keeping = Keeping::of(txn, subject.id)?;
     for item in items_of(txn, &subject.id)? {
-        index.extend(doomed_rows(txn, subject, &item)?.into_iter().filter(|row| row.space == Space::Index));
+        let rows = doomed_rows(txn, subject, &item)?;
+        if !keeping.is_empty() {
+            let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
+            let leaving = leaving(&item, &entry, &rows);
+            refuse_to_part(txn, &keeping, &leaving)?;
+            if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
+                names.retain(|name| *name != entry.name());
+                case.kept.push(kept);
+            }
+        }
+        index.extend(rows.into_iter().filter(|row| row.space == Space::Index));
     }
-    let mut case = Case::new(Scope::Subject, ground, txn.now(), txn.key_names(subject.tree())?)?;
+    keeping.finish(txn, &receipt)?;
+    case.keys = ForgottenKeys::of(names);
     case.indexed = !index.is_empty();
     let mut rows = below_subject(&subject.id);
     rows.extend(index);
@@ -90,16 +105,23 @@ fn below_subject(subject: &SubjectId) -> Vec<DoomedRow> {
 }
 
 fn version(
-    txn: &Txn<'_>,
+    txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
     receipt: ReceiptId,
     (what, scope): (What, Scope),
-    rows: Vec<DoomedRow>,
+    mut rows: Vec<DoomedRow>,
 ) -> Result<Intent, Refusal> {
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-    let mut case = Case::new(scope, Ground::Unstated, txn.now(), vec![entry.name()])?;
+    let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
     case.indexed = rows.iter().any(|row| row.space == Space::Index);
+    match keep(txn, subject, leaving(item, &entry, &rows), receipt, &case)? {
+        Some(kept) => {
+            case.kept.push(kept);
+            rows.retain(goes_now);
+        }
+        None => case.keys = ForgottenKeys::of(vec![entry.name()]),
+    }
     Ok(Intent {
         receipt,
         what,
@@ -110,4 +132,37 @@ fn version(
         rows,
         case: Some(case),
     })
+}
+
+/// Keeps a version, if some reason does.
+fn keep(
+    txn: &mut Txn<'_>,
+    subject: &OpenSubject,
+    leaving: Leaving<'_>,
+    receipt: ReceiptId,
+    case: &Case,
+) -> Result<Option<KeptVersion>, Refusal> {
+    let mut keeping = Keeping::of(txn, subject.id)?;
+    refuse_to_part(txn, &keeping, &leaving)?;
+    let kept = keeping.keep(txn, leaving, receipt, case.pseudonym)?;
+    keeping.finish(txn, &receipt)?;
+    Ok(kept)
+}
+
+/// What an item holds in rows of its own, such as the events of a day, is not put aside in this release: as long as a hold
+/// covers it, the account keeps it, and what would end it is refused.
+fn refuse_to_part(txn: &Txn<'_>, keeping: &Keeping, leaving: &Leaving<'_>) -> Result<(), Refusal> {
+    let is_whole = leaving.rows.is_empty();
+    if !is_whole && keeping.covers(txn, &leaving.id, leaving.class)? { Err(State::NotFromHere.into()) } else { Ok(()) }
+}
+
+fn leaving<'e>(item: &StoredItem, entry: &'e Entry, rows: &[DoomedRow]) -> Leaving<'e> {
+    let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
+    let rows = rows.iter().filter(|row| !goes_now(row)).cloned().collect();
+    Leaving { id, class: item.head.class, entry, row: item.row(), rows }
+}
+
+/// Rows that go although the version is kept: its own, a copy of which is put aside, and those by which it is found.
+fn goes_now(row: &DoomedRow) -> bool {
+    matches!(row.space, Space::Item | Space::Index)
 }

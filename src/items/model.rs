@@ -1,6 +1,6 @@
 //! What callers ask for and what they get: the verbs' own types, free of the wire.
 
-use crate::base::id::{ItemId, PolicyVersion, ReceiptId, SlotId, SubjectId, UploadId};
+use crate::base::id::{ItemId, MatterId, PolicyVersion, ReceiptId, SlotId, SubjectId, UploadId};
 use crate::base::log_safe::SafeText;
 use crate::base::reason::Reason;
 use crate::base::time::Timestamp;
@@ -268,8 +268,8 @@ pub struct Explanation {
 
 /// Which item, and how much of it.
 pub struct ItemQuery {
-    /// The subject.
-    pub subject: SubjectRef,
+    /// The subject; none for an item that only a keep reason keeps.
+    pub subject: Option<SubjectRef>,
     /// The item.
     pub item: ItemId,
     /// The version; 0 for the newest.
@@ -282,8 +282,10 @@ pub struct ItemQuery {
 
 /// An item as far as the caller may see it.
 pub struct ItemView {
-    /// The subject.
-    pub subject: SubjectId,
+    /// The subject; none once its account has ended.
+    pub subject: Option<SubjectId>,
+    /// The receipt of the act of forgetting that it outlived.
+    pub receipt: Option<ReceiptId>,
     /// The item.
     pub item: ItemId,
     /// Its class.
@@ -417,6 +419,8 @@ pub struct Erasure {
     pub receipt: ReceiptId,
     /// The slots it waits for.
     pub waiting: Vec<SlotId>,
+    /// The matters that keep something of it, for callers that may know.
+    pub kept_for: Vec<MatterId>,
 }
 
 /// See [`Erasure`].
@@ -426,14 +430,20 @@ pub enum ErasureState {
     Pending,
     /// Every key that could open it is gone.
     Erased,
+    /// A reason besides the account keeps some of it, for the legal role alone.
+    Kept,
 }
 
 impl Erasure {
+    fn pending(receipt: ReceiptId) -> Self {
+        Self { state: ErasureState::Pending, epoch: 0, receipt, waiting: Vec::new(), kept_for: Vec::new() }
+    }
+
     /// What a caller is told of an act of forgetting.
     pub fn of(awaited: Awaited, receipt: ReceiptId) -> Self {
         match awaited {
-            Awaited::Done { epoch } => Self { state: ErasureState::Erased, epoch, receipt, waiting: Vec::new() },
-            Awaited::Pending { waiting } => Self { state: ErasureState::Pending, epoch: 0, receipt, waiting },
+            Awaited::Done { epoch } => Self { state: ErasureState::Erased, epoch, receipt, ..Self::pending(receipt) },
+            Awaited::Pending { waiting } => Self { waiting, ..Self::pending(receipt) },
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
 use super::model::{ItemView, Masked, Metadata};
-use super::record::{ItemRow, OpenSubject, StoredItem, decode_item, decode_notes, item_key};
+use super::record::{Content, ItemRow, OpenSubject, StoredItem, decode_item, decode_notes, item_key};
 
 /// The permit for an item of a subject, checked against the view asked for.
 pub fn permit(
@@ -70,8 +70,25 @@ pub fn show(
     (permit, view): (&Permit, View),
     fields: &[String],
 ) -> Result<ItemView, Fault> {
-    let head = &item.head;
     let content = item.open(reads, call.recorder().vault(), subject.tree())?;
+    let mut shown = mask(call, item, &content, (permit, view), fields)?;
+    shown.subject = Some(subject.id);
+    shown.restricted = subject.row.standing.restricted;
+    if let Some(metadata) = &mut shown.metadata {
+        metadata.objections = objections(subject, item.head.class);
+    }
+    Ok(shown)
+}
+
+/// Masks what an item holds to what [`permit`] granted. Whose it is is for the caller to say.
+pub fn mask(
+    call: &Call,
+    item: &StoredItem,
+    content: &Content,
+    (permit, view): (&Permit, View),
+    fields: &[String],
+) -> Result<ItemView, Fault> {
+    let head = &item.head;
     let class = class_of(head.class.as_str()).ok_or(Fault::Torn)?;
     let selection = class.select(fields.iter().map(String::as_str));
     let (value, altered) = match head.day {
@@ -88,20 +105,21 @@ pub fn show(
             purposes: head.purposes.clone(),
             legal_basis: head.legal_basis.clone(),
             expires: head.expires,
-            objections: objections(subject, head.class),
+            objections: Vec::new(),
             automated_decision: head.automated_decision,
             notes: decode_notes(&content.notes)?,
         }),
     };
     Ok(ItemView {
-        subject: subject.id,
+        subject: None,
+        receipt: None,
         item: item.id,
         class: head.class,
         version: head.version,
         etag: head.etag(),
         created: head.created,
         updated: head.updated,
-        restricted: subject.row.standing.restricted,
+        restricted: true,
         view,
         value,
         metadata,

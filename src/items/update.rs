@@ -20,6 +20,7 @@ use crate::store::keyspace::Space;
 use super::draft::{Checked, Details, Version, check_value, must_take_items, permit_to_write, store_version};
 use super::going;
 use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
+use super::outcome::told;
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
 use super::repeat::{Answer, record_repeat, remember, repeated};
@@ -59,7 +60,7 @@ async fn finish(vault: &Vault, call: &Call, stored: Stored, wait: bool) -> Resul
         Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
         Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
     };
-    Ok((stamp, Some(Erasure::of(awaited, receipt))))
+    Ok((stamp, Some(told(vault, call, awaited, receipt)?)))
 }
 
 /// A correction, ready for the writer.

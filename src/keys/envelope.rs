@@ -43,6 +43,12 @@ pub enum Kind {
     Subject,
     /// An upload that is to become a version of an item, under the key that will be the version's.
     Upload,
+    /// A matter's record.
+    Matter,
+    /// A hold's record.
+    Hold,
+    /// What is said of an item version that a keep reason keeps, under the version's own key.
+    Kept,
 }
 
 impl Kind {
@@ -51,6 +57,9 @@ impl Kind {
             Kind::Item => (label::ITEM_KEYS, label::ITEM, label::ITEM_META),
             Kind::Subject => (label::SUBJECT_KEYS, label::SUBJECT, label::SUBJECT_META),
             Kind::Upload => (label::UPLOAD_KEYS, label::UPLOAD, label::UPLOAD_META),
+            Kind::Matter => (label::MATTER_KEYS, label::MATTER, label::MATTER_META),
+            Kind::Hold => (label::HOLD_KEYS, label::HOLD, label::HOLD_META),
+            Kind::Kept => (label::KEPT_KEYS, label::KEPT, label::KEPT_META),
         }
     }
 }

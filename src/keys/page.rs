@@ -6,7 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::base::codec::{Reader, Writer};
-use crate::base::id::{SubjectId, VaultId};
+use crate::base::id::{ReasonId, SubjectId, VaultId};
 use crate::base::limits::PAGE_SEALS_MAX;
 use crate::base::secret::{Key, Secret};
 use crate::crypto::aead::{self, OpenFailed};
@@ -29,6 +29,8 @@ pub enum Tree {
     Service,
     /// The keys of one subject, at its position among the subjects.
     Subject(SubjectId, u64),
+    /// The keys that one keep reason keeps, at its position among the reasons.
+    Reason(ReasonId, u64),
 }
 
 impl Tree {
@@ -40,6 +42,7 @@ impl Tree {
             Tree::Reasons => Some((Tree::Root, 1)),
             Tree::Service => Some((Tree::Root, 2)),
             Tree::Subject(_, position) => Some((Tree::Subjects, position)),
+            Tree::Reason(_, position) => Some((Tree::Reasons, position)),
         }
     }
 
@@ -48,7 +51,7 @@ impl Tree {
         match self {
             Tree::Root => 0,
             Tree::Subjects | Tree::Reasons | Tree::Service => 1,
-            Tree::Subject(..) => 2,
+            Tree::Subject(..) | Tree::Reason(..) => 2,
         }
     }
 
@@ -60,6 +63,7 @@ impl Tree {
             Tree::Reasons => vec![2],
             Tree::Service => vec![3],
             Tree::Subject(id, _) => Writer::new().u8(4).raw(id.as_bytes()).finish(),
+            Tree::Reason(id, _) => Writer::new().u8(5).raw(id.as_bytes()).finish(),
         }
     }
 }

@@ -282,7 +282,7 @@ pub fn blank_resources(action: Action, role: RoleId, registry: &Registry) -> Vec
     match schema::kind_of(action).1 {
         schema::Resources::Vault => vec![Resource::Vault],
         schema::Resources::Subject => vec![Resource::Subject(standing())],
-        schema::Resources::VaultAndSubject => vec![Resource::Vault],
+        schema::Resources::VaultAndSubject => vec![Resource::Vault, Resource::Subject(standing())],
         schema::Resources::Data => classes().collect(),
         schema::Resources::SubjectAndData => std::iter::once(Resource::Subject(standing())).chain(classes()).collect(),
     }

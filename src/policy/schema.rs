@@ -48,7 +48,9 @@ pub const fn kind_of(action: Action) -> (Group, Resources) {
         // A method joins a group when it is built, so that no policy opens it before.
         Action::ExportSubject => (Group::None, Resources::Data),
         Action::ListEntries | Action::TailEntries | Action::VerifyErasure => (Group::None, Resources::VaultAndSubject),
+        Action::ListHolds | Action::ListKeepReasons => (Group::None, Resources::VaultAndSubject),
         Action::EraseSubject | Action::RestrictSubject | Action::SetObjection => (Group::None, Resources::Subject),
+        Action::PlaceHold => (Group::None, Resources::Subject),
         _ => (Group::None, Resources::Vault),
     }
 }

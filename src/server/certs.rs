@@ -146,15 +146,24 @@ pub struct DevClient {
     pub person: Option<&'static str>,
 }
 
-/// One caller per role, named after it, and a second person for what needs two.
+/// One caller per role, named after it, and second persons for what needs two.
 pub fn dev_clients() -> Vec<DevClient> {
-    let one = |role: &RoleId| {
-        let person = (*role == RoleId::KeyAdmin).then_some("Dev Key Admin");
-        DevClient { name: role.name().to_owned(), role: *role, person }
+    let one =
+        |role: &RoleId| DevClient { name: role.name().to_owned(), role: *role, person: persons(*role).map(|p| p.0) };
+    let second = |role: &RoleId| {
+        let (_, person) = persons(*role)?;
+        Some(DevClient { name: format!("{role}-2"), role: *role, person: Some(person) })
     };
-    let role = RoleId::KeyAdmin;
-    let second = DevClient { name: format!("{role}-2"), role, person: Some("Dev Second Key Admin") };
-    RoleId::ALL.iter().map(one).chain([second]).collect()
+    RoleId::ALL.iter().map(one).chain(RoleId::ALL.iter().filter_map(second)).collect()
+}
+
+/// The two persons of a role whose operations need two.
+fn persons(role: RoleId) -> Option<(&'static str, &'static str)> {
+    match role {
+        RoleId::KeyAdmin => Some(("Dev Key Admin", "Dev Second Key Admin")),
+        RoleId::Legal => Some(("Dev Counsel", "Dev Second Counsel")),
+        _ => None,
+    }
 }
 
 /// Writes an authority, a server certificate, a client certificate for every role and their bindings into an
@@ -241,10 +250,11 @@ mod tests {
             assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
         }
         let bindings = Bindings::parse(&fs::read_to_string(&files.bindings).unwrap()).unwrap();
-        assert_eq!((bindings.len(), files.clients.len()), (RoleId::ALL.len() + 1, RoleId::ALL.len() + 1));
+        assert_eq!((bindings.len(), files.clients.len()), (RoleId::ALL.len() + 2, RoleId::ALL.len() + 2));
         let person = |name: &str| bindings.person_of(&format!("spiffe://{DEV_TRUST_DOMAIN}/{name}").parse().unwrap());
         assert!(person("key-admin").is_some() && person("key-admin-2").is_some());
         assert!(person("key-admin") != person("key-admin-2") && person("service").is_none());
+        assert!(person("legal").is_some() && person("legal") != person("legal-2"));
         assert!(matches!(
             write_dev_files(dir.path(), NOW),
             Err(CertError::Write { kind: io::ErrorKind::AlreadyExists, .. })

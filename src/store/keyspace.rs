@@ -70,4 +70,10 @@ spaces! {
     Upload = 44, "upload";
     /// Uploads by the time at which they expire.
     UploadDue = 45, "upload_due";
+    /// Matters: the legal grounds of holds.
+    Matter = 67, "matter";
+    /// Holds, and what each covers.
+    Hold = 68, "hold";
+    /// Item versions that only a keep reason other than the account keeps.
+    Kept = 69, "kept";
 }

@@ -96,6 +96,9 @@ const WATCHERS: &[Grant] = &[
     ("auditor", "legal_compliance", ""),
 ];
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
+const COUNSEL: &[Grant] = &[("legal", "legal_compliance", "")];
+const EXPLAINERS: &[Grant] = &[("legal", "legal_compliance", ""), ("privacy-officer", "legal_compliance", "")];
+const DECIDERS: &[Grant] = &[("key-admin", "security", ""), ("legal", "legal_compliance", "")];
 const REVIEWERS: &[Grant] = &[("auditor", "security", ""), ("auditor", "legal_compliance", "")];
 const OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", ""), ("subject", "service_delivery", "")];
 const SHOWN_RECEIPTS: &[Grant] = &[
@@ -158,6 +161,9 @@ const fn row(
 const NO_APPROVAL: &str = "apr_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_RECEIPT: &str = "rcp_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_SLOT: &str = "slt_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A matter and a hold that do not exist.
+const NO_MATTER: &str = "mat_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+const NO_HOLD: &str = "hld_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A method that is asked about something absent: whoever may call it is told so.
 const fn absent(method: &'static str, allowed: &'static [Grant], request: fn(&Fixture, &str) -> Vec<u8>) -> Row {
@@ -279,13 +285,34 @@ const TABLE: &[Row] = &[
     closed("Privacy/RecordNoticeDelivery"),
     closed("Privacy/AcknowledgeNotice"),
     closed("Privacy/ListNoticeDue"),
-    closed("Holds/OpenMatter"),
-    closed("Holds/CloseMatter"),
-    closed("Holds/ListMatters"),
-    closed("Holds/PlaceHold"),
-    closed("Holds/ReleaseHold"),
-    closed("Holds/ListHolds"),
-    closed("Holds/ListKeepReasons"),
+    row("Holds/OpenMatter", Classless, COUNSEL, |_, _| {
+        let matter = Matter {
+            name: "x".into(),
+            authority: "x".into(),
+            review_time: Some(Default::default()),
+            ..Default::default()
+        };
+        OpenMatterRequest { matter: Some(matter), ..Default::default() }.encode_to_vec()
+    }),
+    absent("Holds/CloseMatter", COUNSEL, |_, _| {
+        CloseMatterRequest { matter_id: NO_MATTER.into(), ..Default::default() }.encode_to_vec()
+    }),
+    row("Holds/ListMatters", Classless, COUNSEL, |_, _| Vec::new()),
+    absent("Holds/PlaceHold", COUNSEL, |f, _| {
+        let scope = Some(place_hold_request::Scope::SubjectScope(Default::default()));
+        PlaceHoldRequest { matter_id: NO_MATTER.into(), subject: f.subject(), scope, ..Default::default() }
+            .encode_to_vec()
+    }),
+    absent("Holds/ReleaseHold", COUNSEL, |_, _| {
+        ReleaseHoldRequest { hold_id: NO_HOLD.into(), ..Default::default() }.encode_to_vec()
+    }),
+    row("Holds/ListHolds", Classless, COUNSEL, |f, _| {
+        ListHoldsRequest { subject: f.subject(), ..Default::default() }.encode_to_vec()
+    }),
+    row("Holds/ListKeepReasons", Classless, EXPLAINERS, |f, _| {
+        let target = f.subject().map(list_keep_reasons_request::Target::Subject);
+        ListKeepReasonsRequest { target, ..Default::default() }.encode_to_vec()
+    }),
     row("Keys/GetKeyStatus", Classless, KEY_ADMINS, |_, _| Vec::new()),
     row("Keys/StartRotation", Classless, KEY_ADMINS, |f, _| {
         StartRotationRequest { key_id: f.log_key.clone(), ..Default::default() }.encode_to_vec()
@@ -307,12 +334,12 @@ const TABLE: &[Row] = &[
     row("Audit/GetConsistencyProof", Classless, REVIEWERS, |_, _| {
         GetConsistencyProofRequest { old_size: 1, ..Default::default() }.encode_to_vec()
     }),
-    row("Approvals/ListApprovals", Classless, KEY_ADMINS, |_, _| Vec::new()),
-    absent("Approvals/Approve", KEY_ADMINS, |_, _| {
+    row("Approvals/ListApprovals", Classless, DECIDERS, |_, _| Vec::new()),
+    absent("Approvals/Approve", DECIDERS, |_, _| {
         let (approval_id, request_digest) = (NO_APPROVAL.into(), vec![0; 32]);
         ApproveRequest { approval_id, request_digest, ..Default::default() }.encode_to_vec()
     }),
-    absent("Approvals/Reject", KEY_ADMINS, |_, _| {
+    absent("Approvals/Reject", DECIDERS, |_, _| {
         RejectRequest { approval_id: NO_APPROVAL.into(), ..Default::default() }.encode_to_vec()
     }),
     row("System/GetStatus", Classless, WATCHERS, |_, _| Vec::new()),

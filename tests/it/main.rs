@@ -19,6 +19,7 @@ mod figures;
 mod finding;
 mod full_disk;
 mod group_crash;
+mod holds;
 mod hostile;
 mod https;
 mod import;

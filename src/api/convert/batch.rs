@@ -169,12 +169,11 @@ impl GetBatch {
 
 fn get_entry(entry: proto::GetItemEntry, view: Option<View>, fields: &[String]) -> Result<ItemQuery, Refusal> {
     let mut faults = Faults::default();
-    let subject = subject::subject_ref(&mut faults, At::field("subject"), entry.subject);
+    let subject = item::owner(&mut faults, entry.subject);
     let item = faults.id(At::field("item_id"), &entry.item_id);
     let view = faults.view(At::field("view"), entry.view).or(view);
     let (version, fields) = (entry.version, fields.to_vec());
-    let named = subject.zip(item);
-    item::whole(faults, named.map(|(subject, item)| ItemQuery { subject, item, version, view, fields }))
+    item::whole(faults, item.map(|item| ItemQuery { subject, item, version, view, fields }))
 }
 
 /// What became of one read.

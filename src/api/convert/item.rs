@@ -1,7 +1,7 @@
 //! Items one by one: to be created, read, listed, corrected, deleted, and what became of them.
 
 use super::super::proto;
-use super::{At, Faults, metadata, subject, time, value};
+use super::{At, Faults, holds, metadata, subject, time, value};
 use crate::base::id::SubjectId;
 use crate::base::limits::{PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX};
 use crate::base::time::Timestamp;
@@ -51,12 +51,16 @@ pub fn put_done(subject: SubjectId, item: Stamp) -> proto::PutItemResponse {
 /// Every fault of the request's form.
 pub fn get(request: proto::GetItemRequest) -> Result<ItemQuery, Refusal> {
     let mut faults = Faults::default();
-    let subject = subject::subject_ref(&mut faults, At::field("subject"), request.subject);
+    let subject = owner(&mut faults, request.subject);
     let item = faults.id(At::field("item_id"), &request.item_id);
     let view = faults.view(At::field("view"), request.view);
     let fields = faults.names(At::field("fields"), request.fields);
-    let named = subject.zip(item);
-    whole(faults, named.map(|(subject, item)| ItemQuery { subject, item, version: request.version, view, fields }))
+    whole(faults, item.map(|item| ItemQuery { subject, item, version: request.version, view, fields }))
+}
+
+/// Whose item it is; only what a keep reason keeps is read without saying so, and the verb knows for whom.
+pub(super) fn owner(faults: &mut Faults, subject: Option<proto::SubjectRef>) -> Option<SubjectRef> {
+    subject.and_then(|named| subject::subject_ref(faults, At::field("subject"), Some(named)))
 }
 
 /// Which items to list.
@@ -153,7 +157,7 @@ pub fn deleted(deleted: Erasure) -> proto::DeleteItemResponse {
 pub fn item(view: ItemView) -> proto::Item {
     let shown = super::view(view.view).into();
     proto::Item {
-        subject_id: view.subject.to_string(),
+        subject_id: view.subject.map(|subject| subject.to_string()).unwrap_or_default(),
         item_id: view.item.to_string(),
         class: view.class.as_str().to_owned(),
         version: view.version,
@@ -166,7 +170,7 @@ pub fn item(view: ItemView) -> proto::Item {
         view: shown,
         masked_fields: view.masked.iter().map(masked).collect(),
         restricted: view.restricted,
-        receipt_id: String::new(),
+        receipt_id: view.receipt.map(|receipt| receipt.to_string()).unwrap_or_default(),
     }
 }
 
@@ -194,13 +198,14 @@ pub fn erasure(erasure: Erasure) -> proto::Erasure {
     let state = match erasure.state {
         ErasureState::Pending => proto::ErasureState::Pending,
         ErasureState::Erased => proto::ErasureState::Erased,
+        ErasureState::Kept => proto::ErasureState::Kept,
     };
     proto::Erasure {
         state: state.into(),
         epoch: erasure.epoch,
         receipt_id: erasure.receipt.to_string(),
         waiting_slot_ids: erasure.waiting.iter().map(ToString::to_string).collect(),
-        keep_reasons: Vec::new(),
+        keep_reasons: erasure.kept_for.iter().map(holds::reason).collect(),
     }
 }
 

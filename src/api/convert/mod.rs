@@ -14,6 +14,7 @@ pub mod batch;
 pub mod document;
 pub mod events;
 pub mod find;
+pub mod holds;
 pub mod item;
 pub mod keys;
 pub mod metadata;

@@ -12,6 +12,7 @@ use crate::erasure::verify::{Finding, Verdict, Which};
 use crate::gate::receipts::{Ground, Signed};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::Wait;
+use crate::keep::kept::Opening;
 
 /// Whom to erase.
 ///
@@ -67,8 +68,14 @@ pub fn receipt(receipt: Receipt) -> proto::Receipt {
         signature: Some(signature),
         requested: requested.map(proven),
         erased: erased.map(proven),
+        keep_reason_openings: receipt.openings.into_iter().map(opening).collect(),
+        supplementary: receipt.supplements.into_iter().map(self::receipt).collect(),
         ..Default::default()
     }
+}
+
+fn opening(opening: Opening) -> proto::KeepReasonOpening {
+    proto::KeepReasonOpening { salt: opening.salt.to_vec(), reason: opening.reason }
 }
 
 /// What an erasure has come to.
@@ -76,6 +83,7 @@ pub fn finding(found: Finding) -> proto::VerifyErasureResponse {
     let verdict = match found.verdict {
         Verdict::Erased => proto::ErasureVerdict::Erased,
         Verdict::Pending => proto::ErasureVerdict::Pending,
+        Verdict::PartlyKept => proto::ErasureVerdict::PartlyKept,
         Verdict::NotErased => proto::ErasureVerdict::NotErased,
         Verdict::Unknown => proto::ErasureVerdict::Unknown,
     };
@@ -85,6 +93,7 @@ pub fn finding(found: Finding) -> proto::VerifyErasureResponse {
         epoch: found.epoch,
         current_epoch: found.current,
         waiting_slot_ids: found.waiting.iter().map(ToString::to_string).collect(),
+        kept_item_count: found.kept,
         verify_time: Some(time(found.at)),
         ..Default::default()
     }

@@ -39,7 +39,8 @@ fn class(id: &str) -> &'static ClassDef {
 
 fn item_view(class: &ClassDef, value: Option<ItemValue>, metadata: Option<model::Metadata>) -> ItemView {
     ItemView {
-        subject: SubjectId::from_bytes([1; 16]),
+        subject: Some(SubjectId::from_bytes([1; 16])),
+        receipt: None,
         item: item_id().parse().unwrap(),
         class: class.id,
         version: 4,
@@ -315,7 +316,8 @@ fn a_large_batch_is_read_piece_by_piece() {
 #[test]
 fn an_erasure_states_its_epoch_its_receipt_and_what_it_waits_for() {
     let (receipt, slot) = (ReceiptId::from_bytes([3; 16]), SlotId::from_bytes([4; 16]));
-    let pending = model::Erasure { state: model::ErasureState::Pending, epoch: 9, receipt, waiting: vec![slot] };
+    let awaited = crate::gate::vault::Awaited::Pending { waiting: vec![slot] };
+    let pending = model::Erasure { epoch: 9, ..model::Erasure::of(awaited, receipt) };
     let told = item::deleted(pending).erasure.unwrap();
     assert_eq!((told.state(), told.epoch), (proto::ErasureState::Pending, 9));
     assert_eq!((told.receipt_id, told.waiting_slot_ids), (receipt.to_string(), vec![slot.to_string()]));

@@ -5,7 +5,9 @@
 
 use prost::Message as _;
 
-use crate::api::proto::{Checkpoint as Shown, ProvenLeaf, Receipt, ReceiptBody, SlotGrade, well_known};
+use crate::api::proto::{
+    Checkpoint as Shown, KeepReasonOpening, ProvenLeaf, Receipt, ReceiptBody, SlotGrade, well_known,
+};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::event::{About, Outcome};
 use crate::audit::leaf::{self, Leaf};
@@ -17,6 +19,8 @@ use crate::crypto::sign;
 
 /// What stands before the statement in what is signed.
 const DOMAIN: &[u8] = b"lacuna-receipt-v1\0";
+/// What stands before what a commitment to a keep reason is the hash of.
+const KEEP_REASON: &[u8] = b"lacuna-keep-reason-v1\0";
 const FORMAT: u32 = 1;
 /// The kind of actor that the vault itself is.
 const VAULT: u8 = 3;
@@ -48,6 +52,12 @@ pub enum Wrong {
     /// An entry is about something else.
     #[error("the {0} of the log is not that of this erasure")]
     Entry(&'static str),
+    /// An opening opens nothing.
+    #[error("a reason it names is none of those that the statement commits to")]
+    Opening,
+    /// A supplement is another receipt's.
+    #[error("a supplementary receipt is not one of this receipt's")]
+    Supplement,
     /// The log has another statement's hash.
     #[error("the log has the hash of another statement")]
     Hash,
@@ -69,13 +79,11 @@ pub struct Checked {
 /// Checks a receipt; the checkpoints' signatures only if keys of the log are given.
 pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> Result<Checked, Wrong> {
     let body = statement(receipt, key)?;
-    let is_of_now = receipt.supplementary.is_empty()
-        && receipt.keep_reason_openings.is_empty()
-        && receipt.purged.is_none()
-        && receipt.index_rotated.is_none();
-    if !is_of_now {
+    if receipt.purged.is_some() || receipt.index_rotated.is_some() {
         return Err(Wrong::Malformed); // of a later release
     }
+    openings(receipt, &body)?;
+    supplements(receipt, &body, key, log_keys)?;
     let requested = proven(receipt.requested.as_ref(), "request's entry", &body, log_keys)?;
     let erased = proven(receipt.erased.as_ref(), "completion's entry", &body, log_keys)?;
     let id = body.receipt_id.parse().map_err(|_| Wrong::Statement("its id"))?;
@@ -104,6 +112,37 @@ pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> 
     })
 }
 
+/// Each opening is of one of the statement's commitments, and none is there twice.
+fn openings(receipt: &Receipt, body: &ReceiptBody) -> Result<(), Wrong> {
+    let mut stated: Vec<&[u8]> =
+        body.kept_items.iter().flat_map(|kept| kept.reason_commitments.iter().map(|hash| &hash[..])).collect();
+    for KeepReasonOpening { salt, reason } in &receipt.keep_reason_openings {
+        let commitment = sha256(&[KEEP_REASON, salt, reason]);
+        let at = stated.iter().position(|stated| *stated == &commitment[..]).ok_or(Wrong::Opening)?;
+        stated.swap_remove(at);
+    }
+    Ok(())
+}
+
+/// What was kept and has gone since has receipts of its own, which name this one and its pseudonym.
+fn supplements(
+    receipt: &Receipt,
+    body: &ReceiptBody,
+    key: &VerifierKey,
+    log_keys: &[VerifierKey],
+) -> Result<(), Wrong> {
+    for supplement in &receipt.supplementary {
+        if !supplement.supplementary.is_empty() {
+            return Err(Wrong::Supplement);
+        }
+        let other = check(supplement, key, log_keys)?.body;
+        if other.supplements_receipt_id != body.receipt_id || other.pseudonym != body.pseudonym {
+            return Err(Wrong::Supplement);
+        }
+    }
+    Ok(())
+}
+
 /// The statement, once its signature and what it says of itself hold.
 fn statement(receipt: &Receipt, key: &VerifierKey) -> Result<ReceiptBody, Wrong> {
     let signature = receipt.signature.as_ref().ok_or(Wrong::Malformed)?;
@@ -123,7 +162,8 @@ fn statement(receipt: &Receipt, key: &VerifierKey) -> Result<ReceiptBody, Wrong>
     let listed = &body.key_ids;
     let is_sorted = listed.windows(2).all(|pair| pair[0] < pair[1]) && listed.iter().all(|id| id.len() == 16);
     let fits = listed.len() as u64 == body.key_count && sha256(&[&listed.concat()])[..] == body.key_ids_sha256[..];
-    if !(is_sorted && (listed.is_empty() || fits)) || body.key_count == 0 {
+    let says_nothing = body.key_count == 0 && body.kept_items.is_empty();
+    if !(is_sorted && ((listed.is_empty() && body.key_count > 0) || fits)) || says_nothing {
         return Err(Wrong::Statement("its keys"));
     }
     slots(&body)?;

@@ -23,7 +23,7 @@ pub(super) use require::Dual;
 pub(super) use rows::sweep;
 
 /// What needs the word of another person. An operation joins here, and then takes an [`Approved`].
-pub const NEEDED: &[Action] = &[Action::RemoveSlot, Action::AttestSlotDestroyed];
+pub const NEEDED: &[Action] = &[Action::RemoveSlot, Action::AttestSlotDestroyed, Action::ReleaseHold];
 
 /// Whether a method needs another person's word.
 pub fn is_needed(action: Action) -> bool {

@@ -76,7 +76,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Approving`]; whatever `check` and `work` refuse. `check` comes first, so that nobody is asked in vain.
-    pub(in crate::gate) async fn with_approval<T: Send + 'static>(
+    pub async fn with_approval<T: Send + 'static>(
         &self,
         call: &Call,
         targets: Vec<String>,

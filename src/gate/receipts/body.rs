@@ -87,6 +87,7 @@ pub(super) fn encode(
         .text(4, &case.pseudonym.to_string())
         .number(5, u64::from(case.scope as u8))
         .number(6, u64::from(case.ground as u8))
+        .text(7, &case.supplements.map(|first| first.to_string()).unwrap_or_default())
         .message(8, time(case.requested))
         .message(9, time(carried.at))
         .number(10, carried.epoch)

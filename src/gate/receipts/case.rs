@@ -1,7 +1,7 @@
 //! What is known of an act of forgetting when it is asked for, for its receipt to state.
 
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ItemId, PseudonymId};
+use crate::base::id::{ItemId, PseudonymId, ReceiptId};
 use crate::base::limits::RECEIPT_KEY_NAMES_MAX;
 use crate::base::time::Timestamp;
 use crate::crypto::hash::{Digest, sha256};
@@ -19,10 +19,12 @@ pub enum Scope {
     Item = 2,
     /// An item's version, by correction.
     Version = 3,
+    /// Versions that outlived an earlier erasure, by the end of a keep reason.
+    KeepReason = 5,
 }
 
 impl Scope {
-    const ALL: [Self; 3] = [Self::Subject, Self::Item, Self::Version];
+    const ALL: [Self; 4] = [Self::Subject, Self::Item, Self::Version, Self::KeepReason];
 
     pub(super) fn read(tag: u8) -> Result<Self, Malformed> {
         Self::ALL.into_iter().find(|scope| *scope as u8 == tag).ok_or(Malformed)
@@ -132,16 +134,19 @@ pub struct Case {
     pub kept: Vec<KeptVersion>,
     /// Whether identifiers of it are in the blind index.
     pub indexed: bool,
+    /// The receipt that this one supplements: of what was kept then, and goes now.
+    pub supplements: Option<ReceiptId>,
 }
 
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Case {
     /// Of an erasure that is asked for now, with a fresh pseudonym.
     pub fn new(scope: Scope, ground: Ground, requested: Timestamp, keys: Vec<KeyName>) -> Result<Self, Refusal> {
         let pseudonym = PseudonymId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
         let keys = ForgottenKeys::of(keys);
-        Ok(Self { scope, ground, pseudonym, requested, keys, kept: Vec::new(), indexed: false })
+        Ok(Self { scope, ground, pseudonym, requested, keys, kept: Vec::new(), indexed: false, supplements: None })
     }
 
     /// As part of a row.
@@ -160,13 +165,15 @@ impl Case {
                 w.list(kept.reasons.iter(), |w, reason| w.raw(reason))
             })
             .u8(self.indexed.into())
+            .option(self.supplements, |w, receipt| w.raw(receipt.as_bytes()))
             .finish()
     }
 
     /// Reads it back.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(Malformed);
         }
         let case = Self {
@@ -184,6 +191,7 @@ impl Case {
                 })
             })?,
             indexed: r.u8()? == 1,
+            supplements: if version == VERSION_1 { None } else { r.option(|r| r.array().map(ReceiptId::from_bytes))? },
         };
         r.finish()?;
         Ok(case)
@@ -208,6 +216,7 @@ pub(in crate::gate) mod tests {
                 reasons: vec![[6; 32], [7; 32]],
             }],
             indexed: true,
+            supplements: Some(ReceiptId::from_bytes([8; 16])),
         }
     }
 

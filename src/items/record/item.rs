@@ -219,8 +219,14 @@ pub struct Content {
 impl StoredItem {
     /// Checks that the row is the newest under its key, and opens it.
     pub fn open(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<Content, Fault> {
-        let (entry, envelope) = self.check(reads, vault, tree)?;
-        let place = item_place(vault, &self.id, &self.head, &entry);
+        let entry = reads.entry(tree, self.head.position)?.ok_or(Fault::Torn)?;
+        self.open_with(vault, &entry)
+    }
+
+    /// The same where its key is somewhere else than where its row says: with a keep reason.
+    pub fn open_with(&self, vault: &VaultId, entry: &Entry) -> Result<Content, Fault> {
+        let envelope = self.check(vault, entry)?;
+        let place = item_place(vault, &self.id, &self.head, entry);
         let open = |part, sealed: &[u8]| envelope.open(place, part, &self.commitment, sealed).map_err(|_| Fault::Torn);
         let value = match self.head.day {
             None => open(Part::Value, &self.value)?,
@@ -231,19 +237,20 @@ impl StoredItem {
 
     /// Checks that the row is the newest under its key. The key's entry.
     pub fn entry(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<Entry, Fault> {
-        self.check(reads, vault, tree).map(|(entry, _)| entry)
+        let entry = reads.entry(tree, self.head.position)?.ok_or(Fault::Torn)?;
+        self.check(vault, &entry)?;
+        Ok(entry)
     }
 
-    fn check(&self, reads: &dyn Reads, vault: &VaultId, tree: Tree) -> Result<(Entry, Envelope), Fault> {
-        let entry = reads.entry(tree, self.head.position)?.ok_or(Fault::Torn)?;
+    fn check(&self, vault: &VaultId, entry: &Entry) -> Result<Envelope, Fault> {
         if entry.extra != self.head.counter {
             return Err(Fault::Torn);
         }
         let envelope = Envelope::derive(Kind::Item, &entry.key);
-        let place = item_place(vault, &self.id, &self.head, &entry);
+        let place = item_place(vault, &self.id, &self.head, entry);
         let code = envelope.check(place, &authenticated(&self.clear, &self.notes), &self.code);
         code.map_err(|_| Fault::Torn)?;
-        Ok((entry, envelope))
+        Ok(envelope)
     }
 }
 
@@ -254,6 +261,11 @@ impl StoredItem {
         let clear = write_head(head);
         let code = envelope.authenticate(item_place(vault, &self.id, head, entry), &authenticated(&clear, &self.notes));
         encode_row(head, &clear, [&code, envelope.commitment()], &self.value, &self.notes)
+    }
+
+    /// The row, as it was read.
+    pub fn row(&self) -> Vec<u8> {
+        encode_row(&self.head, &self.clear, [&self.code, &self.commitment], &self.value, &self.notes)
     }
 
     /// The length of its sealed parts: about that of what they hold.

@@ -243,5 +243,5 @@ pub fn contact(name: &str) -> NewItem {
 }
 
 pub fn query(subject: SubjectId, item: ItemId) -> ItemQuery {
-    ItemQuery { subject: SubjectRef::Id(subject), item, version: 0, view: None, fields: vec![] }
+    ItemQuery { subject: Some(SubjectRef::Id(subject)), item, version: 0, view: None, fields: vec![] }
 }

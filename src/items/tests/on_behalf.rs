@@ -122,7 +122,7 @@ async fn another_persons_record_is_absent_and_the_attempt_is_recorded_about_both
     let acting = async |action| bench.acting(token("user-1", "1", NOW), action, RoleId::Subject).await.expect("opens");
     let absent = SubjectId::from_bytes([9; 16]);
     for subject in [SubjectRef::Id(other), SubjectRef::External("app:user-2".into())] {
-        let asked = ItemQuery { subject: subject.duplicate(), ..query(other, items[0].item) };
+        let asked = ItemQuery { subject: Some(subject.duplicate()), ..query(other, items[0].item) };
         let refusal = get::get(&bench.vault, &acting(Action::GetItem).await, asked).await.err().expect("is refused");
         assert_eq!((refusal.told(), refusal.reason()), (Reason::NotFound, Reason::AccessDenied));
         let asked = query(absent, items[0].item);

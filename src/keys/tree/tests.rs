@@ -256,3 +256,40 @@ fn a_tree_goes_whole_also_when_one_of_its_entries_is_named_too() {
     assert_eq!(disk.found(&root, ben, 0), Some(20));
     assert!(disk.reachable(&root).is_disjoint(&keys), "no key of what went can be reached any more");
 }
+
+/// What a hold does to a key: an add under the reason, a forget where it was, a forget under the reason at the end.
+#[test]
+fn a_key_that_was_moved_is_reachable_by_its_reason_alone_and_then_by_nothing() {
+    let (disk, root) = Disk::planted();
+    let (person, item) = (subject(3), 2);
+    let reason = |id: u8, position| Tree::Reason(crate::base::id::ReasonId::from_bytes([id; 16]), position);
+    let (first, second) = (reason(1, 0), reason(2, 1));
+    for position in 0..70 {
+        disk.set(&root, person, position, position as u8 + 100);
+        disk.set(&root, first, position, 10);
+    }
+    let key = [item as u8 + 100; 32];
+    disk.set(&root, first, 70, key[0]);
+    disk.set(&root, second, 1, key[0]);
+    let root = disk.forget(&root, &[(person, item)]);
+    assert_eq!((disk.found(&root, person, item), disk.found(&root, first, 70)), (None, Some(key[0])));
+    assert_eq!(disk.found(&root, person, 3), Some(103), "the others stay where they are");
+    // One reason ends: the other has it still.
+    let root = disk.forget(&root, &[(first, 70)]);
+    assert_eq!((disk.found(&root, first, 70), disk.found(&root, first, 69)), (None, Some(10)));
+    assert!(disk.reachable(&root).contains(&key), "the second reason keeps it");
+    let root = disk.forget(&root, &[(second, 1)]);
+    assert!(!disk.reachable(&root).contains(&key), "no byte ever written leads to it any more");
+}
+
+#[test]
+fn a_person_who_goes_whole_leaves_what_a_reason_keeps() {
+    let (disk, root) = Disk::planted();
+    let (person, reason) = (subject(3), Tree::Reason(crate::base::id::ReasonId::from_bytes([1; 16]), 0));
+    disk.set(&root, person, 0, 50);
+    disk.set(&root, person, 1, 51);
+    disk.set(&root, reason, 1, 50);
+    let root = disk.forget(&root, &[(Tree::Subjects, 3)]);
+    assert_eq!((disk.found(&root, person, 0), disk.found(&root, reason, 1)), (None, Some(50)));
+    assert!(!disk.reachable(&root).contains(&[51; 32]));
+}

@@ -115,6 +115,7 @@ fn read_by(space: Space) -> ReadBy {
         Space::Person | Space::Approval | Space::FormerSlot | Space::Held => ReadBy::Key,
         Space::Upload | Space::UploadDue => ReadBy::Range,
         Space::Chunk => ReadBy::Large,
+        Space::Matter | Space::Hold | Space::Kept => ReadBy::Key,
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {
             ReadBy::Range
         }

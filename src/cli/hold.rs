@@ -1,0 +1,248 @@
+//! `lacuna hold`: keeping what would otherwise be forgotten.
+
+use super::failure::Failure;
+use super::matter::{LEGAL, more};
+use super::remote::Remote;
+use super::show::{self, Format, out, table};
+use super::subject::Subject;
+use crate::api::proto::holds_client::HoldsClient;
+use crate::api::proto::{
+    Hold, HoldState, ItemScope, ItemVersionRef, KeepReasonKind, KeptItem, ListHoldsRequest, ListHoldsResponse,
+    ListKeepReasonsRequest, ListKeepReasonsResponse, PlaceHoldRequest, ReleaseHoldRequest, SubjectRef, SubjectScope,
+    Wait, list_keep_reasons_request, place_hold_request, subject_ref,
+};
+
+/// What `hold` does.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Place a hold on a person, on classes of theirs, or on items.
+    Place(Place),
+    /// Release a hold; another person must approve.
+    Release(Release),
+    /// List holds, newest first.
+    List(List),
+    /// Tell why something is still there.
+    Reasons(Reasons),
+}
+
+/// What `hold place` is told.
+#[derive(clap::Args)]
+pub struct Place {
+    /// The matter: mat_...
+    #[arg(long, value_name = "ID")]
+    matter: String,
+    #[command(flatten)]
+    subject: Subject,
+    /// Only this class; may be given several times.
+    #[arg(long = "class", value_name = "CLASS", conflicts_with = "items")]
+    classes: Vec<String>,
+    /// Also what comes after the hold.
+    #[arg(long, conflicts_with = "items")]
+    future: bool,
+    /// Only this item: itm_..., with :VERSION for another version than the newest; may be given several times.
+    #[arg(long = "item", value_name = "ID[:VERSION]", value_parser = item_version)]
+    items: Vec<ItemVersionRef>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What `hold release` is told.
+#[derive(clap::Args)]
+pub struct Release {
+    /// The hold: hld_...
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Wait until the keys of what nothing else keeps are gone.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What `hold list` is told.
+#[derive(clap::Args)]
+pub struct List {
+    /// Only under this matter: mat_...
+    #[arg(long, value_name = "ID", default_value = "")]
+    matter: String,
+    /// Only on this person: sub_...
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// Only those in force.
+    #[arg(long)]
+    active: bool,
+    /// How many at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    page_size: u32,
+    /// Continues an earlier answer.
+    #[arg(long, value_name = "TOKEN", default_value = "")]
+    page_token: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What `hold reasons` is told.
+#[derive(clap::Args)]
+pub struct Reasons {
+    #[command(flatten)]
+    target: Target,
+    /// Leave out what the account still keeps.
+    #[arg(long)]
+    kept_only: bool,
+    /// How many at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    page_size: u32,
+    /// Continues an earlier answer.
+    #[arg(long, value_name = "TOKEN", default_value = "")]
+    page_token: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Where to look.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// Everything of this person: sub_...
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// All versions of this item: itm_...
+    #[arg(long, value_name = "ID")]
+    item: Option<String>,
+    /// Everything that this matter keeps: mat_...
+    #[arg(long, value_name = "ID")]
+    matter: Option<String>,
+    /// What outlived this erasure: rcp_...
+    #[arg(long, value_name = "ID")]
+    receipt: Option<String>,
+}
+
+/// Carries it out.
+pub fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Place(arguments) => place(arguments),
+        Command::Release(arguments) => release(arguments),
+        Command::List(arguments) => list(arguments),
+        Command::Reasons(arguments) => reasons(arguments),
+    }
+}
+
+fn place(arguments: &Place) -> Result<(), Failure> {
+    let subject = arguments.subject.reference()?;
+    let scope = if arguments.items.is_empty() {
+        let classes = arguments.classes.clone();
+        let scope = SubjectScope { classes, include_future_items: arguments.future };
+        place_hold_request::Scope::SubjectScope(scope)
+    } else {
+        place_hold_request::Scope::ItemScope(ItemScope { items: arguments.items.clone() })
+    };
+    let answer = arguments.remote.call(LEGAL, async |session| {
+        let request = PlaceHoldRequest {
+            context: session.context(),
+            matter_id: arguments.matter.clone(),
+            subject,
+            scope: Some(scope),
+            include_access_history: false,
+        };
+        HoldsClient::new(session.channel.clone()).place_hold(session.request(request)).await
+    })?;
+    show::message(&answer, arguments.remote.format())
+}
+
+fn release(arguments: &Release) -> Result<(), Failure> {
+    let wait = if arguments.wait { Wait::Erased } else { Wait::Logical };
+    let answer = arguments.remote.call(LEGAL, async |session| {
+        let request =
+            ReleaseHoldRequest { context: session.context(), hold_id: arguments.id.clone(), wait: wait.into() };
+        HoldsClient::new(session.channel.clone()).release_hold(session.request(request)).await
+    })?;
+    show::message(&answer, arguments.remote.format())
+}
+
+fn list(arguments: &List) -> Result<(), Failure> {
+    let List { matter, subject, active, page_size, page_token, remote } = arguments;
+    let state = if *active { HoldState::Active } else { HoldState::Unspecified };
+    let answer = remote.call(LEGAL, async |session| {
+        let request = ListHoldsRequest {
+            context: session.context(),
+            matter_id: matter.clone(),
+            subject: subject.clone().map(named),
+            state: state.into(),
+            page_size: *page_size,
+            page_token: page_token.clone(),
+        };
+        HoldsClient::new(session.channel.clone()).list_holds(session.request(request)).await
+    })?;
+    match remote.format() {
+        Format::Json => show::message(&answer, Format::Json),
+        Format::Table => hold_tables(&answer),
+    }
+}
+
+fn reasons(arguments: &Reasons) -> Result<(), Failure> {
+    use list_keep_reasons_request::Target as Where;
+    let Reasons { target, kept_only, page_size, page_token, remote } = arguments;
+    let Target { subject, item, matter, receipt } = target;
+    let target = subject.clone().map(|id| Where::Subject(named(id)));
+    let target = target.or(item.clone().map(Where::ItemId));
+    let target = target.or(matter.clone().map(Where::MatterId)).or(receipt.clone().map(Where::ReceiptId));
+    let answer = remote.call(LEGAL, async |session| {
+        let request = ListKeepReasonsRequest {
+            context: session.context(),
+            target,
+            kept_only: *kept_only,
+            page_size: *page_size,
+            page_token: page_token.clone(),
+        };
+        HoldsClient::new(session.channel.clone()).list_keep_reasons(session.request(request)).await
+    })?;
+    match remote.format() {
+        Format::Json => show::message(&answer, Format::Json),
+        Format::Table => reason_tables(&answer),
+    }
+}
+
+fn hold_tables(answer: &ListHoldsResponse) -> Result<(), Failure> {
+    if answer.holds.is_empty() {
+        return out("no holds");
+    }
+    let row = |hold: &Hold| {
+        let state = hold.state().as_str_name().trim_start_matches("HOLD_STATE_").to_owned();
+        let subject = if hold.subject_id.is_empty() { "(erased)".to_owned() } else { hold.subject_id.clone() };
+        [hold.hold_id.clone(), state, hold.kept_item_count.to_string(), subject, hold.matter_id.clone()]
+    };
+    out(&table(["HOLD", "STATE", "KEPT", "SUBJECT", "MATTER"], answer.holds.iter().map(row)))?;
+    more(&answer.next_page_token)
+}
+
+fn reason_tables(answer: &ListKeepReasonsResponse) -> Result<(), Failure> {
+    if answer.items.is_empty() {
+        return out("nothing is kept there");
+    }
+    let row = |item: &KeptItem| {
+        let reasons = item.reasons.iter().map(|reason| match reason.kind() {
+            KeepReasonKind::Account => "account".to_owned(),
+            _ => reason.reason_id.clone(),
+        });
+        let version = item.version.to_string();
+        [
+            item.item_id.clone(),
+            version,
+            item.class.clone(),
+            reasons.collect::<Vec<_>>().join(", "),
+            item.receipt_id.clone(),
+        ]
+    };
+    out(&table(["ITEM", "VERSION", "CLASS", "KEPT FOR", "OUTLIVED"], answer.items.iter().map(row)))?;
+    more(&answer.next_page_token)
+}
+
+fn named(id: String) -> SubjectRef {
+    SubjectRef { r#ref: Some(subject_ref::Ref::SubjectId(id)) }
+}
+
+fn item_version(text: &str) -> Result<ItemVersionRef, &'static str> {
+    let (item_id, version) = text.split_once(':').unwrap_or((text, "0"));
+    let version = version.parse().map_err(|_| "is not of the form ID or ID:VERSION")?;
+    Ok(ItemVersionRef { item_id: item_id.to_owned(), version })
+}

@@ -1,0 +1,41 @@
+//! What a caller is told of an act of forgetting: that it is pending, done, or that some of it is kept.
+
+use crate::base::id::{MatterId, ReceiptId};
+use crate::base::limits::KEEP_REASONS_TOLD_MAX;
+use crate::gate::call::Call;
+use crate::gate::refusal::Refusal;
+use crate::gate::vault::{Awaited, Vault};
+use crate::keep::kept::{self, Under};
+use crate::policy::action::Action;
+use crate::policy::question::{Resource, Standing};
+
+use super::model::{Erasure, ErasureState};
+
+/// The outcome, as it is now. Why something is kept is told to whoever may ask why a person's data is kept.
+///
+/// # Errors
+/// What is kept cannot be read; what was asked for stands all the same.
+pub fn told(vault: &Vault, call: &Call, awaited: Awaited, receipt: ReceiptId) -> Result<Erasure, Refusal> {
+    let mut erasure = Erasure::of(awaited, receipt);
+    if erasure.state != ErasureState::Erased {
+        return Ok(erasure);
+    }
+    let may_know = || call.permit_to(Action::ListKeepReasons, Resource::Subject(Standing::default())).is_ok();
+    let limit = if may_know() { KEEP_REASONS_TOLD_MAX } else { 1 };
+    let kept_for = vault.read(|reads| {
+        let mut matters: Vec<MatterId> = Vec::new();
+        for version in kept::list(reads, Under::Receipt(receipt), None, limit)? {
+            for copy in kept::copies(reads, &version)? {
+                if !matters.contains(&copy.matter()) {
+                    matters.push(copy.matter());
+                }
+            }
+        }
+        Ok(matters)
+    })?;
+    if !kept_for.is_empty() {
+        erasure.state = ErasureState::Kept;
+        erasure.kept_for = if may_know() { kept_for } else { Vec::new() };
+    }
+    Ok(erasure)
+}
