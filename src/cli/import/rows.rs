@@ -92,7 +92,6 @@ pub fn refused(mapping: &Mapping, row: u64, class: Option<&str>, error: &EntryEr
 }
 
 /// An item of a row; none if the row has nothing of it. Else which columns do not fit, with their fields.
-#[expect(clippy::type_complexity, reason = "columns and fields, nowhere else")]
 fn new_item<'m>(item: &'m ItemMapping, row: &Value) -> Result<Option<NewItem>, Vec<(Option<&'m FieldPath>, String)>> {
     let metadata = item.metadata.clone().and_then(json::of_value::<ItemMetadata>);
     let new =
