@@ -163,6 +163,12 @@ pub const FINDS_PER_MINUTE: usize = 1_000;
 pub const FINDS_PER_MINUTE_CEILING: usize = 100_000;
 /// Things asked about that are remembered for a minute, over all callers.
 pub const RATES_REMEMBERED_MAX: usize = 256 * 1024;
+/// People whose index rows one step of a rotation writes.
+pub const REINDEX_SUBJECTS: usize = 64;
+/// The pause between two steps, in which calls have the writer to themselves.
+pub const REINDEX_PAUSE: Duration = Duration::from_millis(2);
+/// How often it is looked whether an index key is to be replaced.
+pub const REINDEX_LOOK: Duration = Duration::from_millis(500);
 /// Index rows of one identifier that one call follows.
 pub const FIND_ROWS_MAX: usize = 1_000;
 

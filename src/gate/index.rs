@@ -1,19 +1,27 @@
 //! The blind index: which keys are in use, and the rows that lead from an identifier to who has it.
 //!
 //! Each field has a current key, under which every row is there, and while that is being replaced a next one. Whoever
-//! writes rows, writes them under both, on the writer's thread; whoever looks, looks under the current one.
+//! writes rows, writes them under both, on the writer's thread; whoever looks, looks under the current one. How far a
+//! rotation is, is a row per field; what a rotation does is told in `items::reindex`.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::refusal::{Refusal, Unavailable};
+use super::intents::{Intent, What};
+use super::refusal::{Refusal, State, Unavailable};
 use super::service_keys::{self, Name};
 use super::txn::{Fault, Reads, Txn};
-use crate::base::id::{SubjectId, VaultId};
+use super::vault::Vault;
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{KeyId, RotationId, SubjectId, VaultId};
+use crate::base::time::Timestamp;
 use crate::catalog::class::{Identifier, IdentifierField};
+use crate::crypto::hash::sha256;
 use crate::keys::index::{Holder, IndexKey, Lead};
 use crate::store::keyspace::Space;
+
+const VERSION: u8 = 1;
 
 /// The blind index of a vault.
 pub struct Index {
@@ -31,14 +39,107 @@ struct FieldKeys {
     next: Option<IndexKey>,
 }
 
+/// Which keys a field has, and how far the replacement of one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The key under which every row is there.
+    pub current: u32,
+    /// The key that replaces it: rows are being written under it.
+    pub next: Option<u32>,
+    /// The key that was replaced and is not given to an epoch yet.
+    pub retiring: Option<u32>,
+    /// The person up to whom rows are there under the next key.
+    pub cursor: Option<SubjectId>,
+    /// People gone through.
+    pub done: u64,
+    /// When the last rotation began, and when it last got further.
+    pub times: (Timestamp, Timestamp),
+}
+
+/// A key in use.
+pub struct KnownKey {
+    /// Names it.
+    pub id: KeyId,
+    /// Its field.
+    pub field: IdentifierField,
+    /// Counts the field's keys.
+    pub number: u32,
+    /// When it was made.
+    pub made: Timestamp,
+    /// How far the rotation is in which it is the old key.
+    pub progress: Progress,
+}
+
+impl Progress {
+    const NONE: Self = Self {
+        current: 1,
+        next: None,
+        retiring: None,
+        cursor: None,
+        done: 0,
+        times: (Timestamp::from_millis(0), Timestamp::from_millis(0)),
+    };
+
+    fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .u8(VERSION)
+            .u32(self.current)
+            .option(self.next, |w, number| w.u32(number))
+            .option(self.retiring, |w, number| w.u32(number))
+            .option(self.cursor, |w, id| w.raw(id.as_bytes()))
+            .u64(self.done)
+            .i64(self.times.0.as_millis())
+            .i64(self.times.1.as_millis())
+            .finish()
+    }
+
+    fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(row);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let progress = Self {
+            current: r.u32()?,
+            next: r.option(|r| r.u32())?,
+            retiring: r.option(|r| r.u32())?,
+            cursor: r.option(|r| r.array().map(SubjectId::from_bytes))?,
+            done: r.u64()?,
+            times: (Timestamp::from_millis(r.i64()?), Timestamp::from_millis(r.i64()?)),
+        };
+        r.finish()?;
+        Ok(progress)
+    }
+
+    /// Names the rotation in which a key is the old one.
+    pub fn rotation(vault: &VaultId, field: IdentifierField, old: u32) -> RotationId {
+        RotationId::from_bytes(named(b"index rotation", vault, field, old))
+    }
+}
+
+/// The id of an index key.
+pub fn key_id(vault: &VaultId, field: IdentifierField, number: u32) -> KeyId {
+    KeyId::from_bytes(named(b"index key", vault, field, number))
+}
+
+fn named(what: &[u8], vault: &VaultId, field: IdentifierField, number: u32) -> [u8; 16] {
+    let mut id = [0; 16];
+    let digest = sha256(&[what, vault.as_bytes(), &[field.code()], &number.to_be_bytes()]);
+    id.copy_from_slice(&digest[..16]);
+    id
+}
+
 impl Index {
     pub(super) fn new(vault: VaultId) -> Self {
         Self { vault, live: ArcSwapOption::empty() }
     }
 
-    /// Puts keys into use.
+    /// Puts keys into use, unless later ones are: two threads may have read them.
     pub(super) fn put_live(&self, live: Live) {
-        self.live.store(Some(Arc::new(live)));
+        let live = Arc::new(live);
+        self.live.rcu(|known| match known {
+            Some(known) if known.age() > live.age() => Some(known.clone()),
+            _ => Some(live.clone()),
+        });
     }
 
     /// The vault that the rows belong to.
@@ -64,29 +165,97 @@ impl Live {
         std::iter::once(&keys.current).chain(&keys.next)
     }
 
+    /// Whether these are the keys that a field has by its row.
+    pub fn is_as(&self, field: IdentifierField, progress: &Progress) -> bool {
+        let keys = self.of(field);
+        keys.current.number() == progress.current && keys.next.as_ref().map(IndexKey::number) == progress.next
+    }
+
+    /// Grows with each step by which keys come into use.
+    fn age(&self) -> u64 {
+        self.0.iter().map(|keys| 2 * u64::from(keys.current.number()) + u64::from(keys.next.is_some())).sum()
+    }
+
     fn of(&self, field: IdentifierField) -> &FieldKeys {
         self.0.iter().find(|keys| keys.field == field).expect("load makes keys of every field")
     }
 }
 
+impl Vault {
+    /// Puts the keys into use that the store now says are.
+    ///
+    /// # Errors
+    /// They could not be read; those in use stay.
+    pub async fn reload_index(&self) -> Result<(), Refusal> {
+        self.index.put_live(self.committer.commit(load).await?);
+        Ok(())
+    }
+
+    /// The same for a plain thread.
+    ///
+    /// # Errors
+    /// As for [`Vault::reload_index`].
+    pub fn reload_index_blocking(&self) -> Result<(), Refusal> {
+        self.index.put_live(self.committer.commit_blocking(load, false)?);
+        Ok(())
+    }
+}
+
 /// The keys in use; made where there are none yet.
+///
+/// A store from before a field was indexed has people without rows: a rotation, which begins with the field's first key,
+/// writes them.
 pub(super) fn load(txn: &mut Txn<'_>) -> Result<Live, Refusal> {
-    let keys = IdentifierField::ALL.iter().map(|field| {
-        let key = service_keys::find_or_make(txn, Name::Index(*field, 1))?;
-        Ok(FieldKeys { field: *field, current: IndexKey::derive(*field, 1, &key), next: None })
-    });
-    keys.collect::<Result<_, Refusal>>().map(Live)
+    let has_people = !txn.rows(Space::Subject, &[], &[], 1)?.is_empty();
+    let mut live = Vec::with_capacity(IdentifierField::ALL.len());
+    for field in IdentifierField::ALL {
+        let known = progress(txn, *field)?;
+        let is_new = known == Progress::NONE && service_keys::find(txn, Name::Index(*field, 1))?.is_none();
+        let mut key = |number| -> Result<IndexKey, Refusal> {
+            let key = service_keys::find_or_make(txn, Name::Index(*field, number))?;
+            Ok(IndexKey::derive(*field, number, &key))
+        };
+        let current = key(known.current)?;
+        let mut next = known.next.map(&mut key).transpose()?;
+        if is_new && has_people {
+            let begun = begin(txn, *field, None)?;
+            let key = service_keys::find_or_make(txn, Name::Index(*field, 2))?;
+            next = begun.next.map(|number| IndexKey::derive(*field, number, &key));
+        }
+        live.push(FieldKeys { field: *field, current, next });
+    }
+    Ok(Live(live))
 }
 
 /// Writes the rows of an identifier.
 pub fn put(txn: &mut Txn<'_>, identifier: &Identifier, subject: SubjectId, holder: Holder<'_>) -> Result<(), Refusal> {
-    let (live, vault) = (txn.index().live(), *txn.index().vault());
+    let live = txn.index().live();
+    live.each(identifier.field).try_for_each(|key| put_under(txn, key, identifier, subject, holder))
+}
+
+/// Writes the row of an identifier under the next key, if there is one.
+pub fn put_next(
+    txn: &mut Txn<'_>,
+    identifier: &Identifier,
+    subject: SubjectId,
+    holder: Holder<'_>,
+) -> Result<(), Refusal> {
+    let live = txn.index().live();
+    live.of(identifier.field).next.iter().try_for_each(|key| put_under(txn, key, identifier, subject, holder))
+}
+
+fn put_under(
+    txn: &mut Txn<'_>,
+    key: &IndexKey,
+    identifier: &Identifier,
+    subject: SubjectId,
+    holder: Holder<'_>,
+) -> Result<(), Refusal> {
+    let vault = *txn.index().vault();
+    let row = key.row(identifier, holder);
     let lead = Lead { subject, item: holder.map(|(item, _)| *item) };
-    for key in live.each(identifier.field) {
-        let row = key.row(identifier, holder);
-        let sealed = key.seal(&vault, &row, lead).map_err(|_| Unavailable::Internal)?;
-        txn.put(Space::Index, row, sealed);
-    }
+    let sealed = key.seal(&vault, &row, lead).map_err(|_| Unavailable::Internal)?;
+    txn.put(Space::Index, row, sealed);
     Ok(())
 }
 
@@ -112,4 +281,88 @@ pub fn find_one(reads: &dyn Reads, identifier: &Identifier) -> Result<Option<Sub
         }
         live = now;
     }
+}
+
+/// Which keys a field has, and how far a rotation is.
+pub fn progress(reads: &dyn Reads, field: IdentifierField) -> Result<Progress, Fault> {
+    match reads.row(Space::IndexState, &[field.code()])? {
+        None => Ok(Progress::NONE),
+        Some(row) => Progress::decode(&row).map_err(|_| Fault::Torn),
+    }
+}
+
+/// The current key of every field.
+pub fn keys(reads: &dyn Reads) -> Result<Vec<KnownKey>, Fault> {
+    let known = |field: &IdentifierField| {
+        let progress = progress(reads, *field)?;
+        let number = progress.current;
+        let made = service_keys::made(reads, Name::Index(*field, number))?.ok_or(Fault::Torn)?;
+        let id = key_id(reads.index().vault(), *field, number);
+        Ok(KnownKey { id, field: *field, number, made, progress })
+    };
+    IdentifierField::ALL.iter().map(known).collect()
+}
+
+/// Begins the replacement of a field's key, of this one if one is named.
+///
+/// # Errors
+/// [`State::RotationRunning`]; [`State::NotFound`] if the key named is not the current one.
+pub fn begin(txn: &mut Txn<'_>, field: IdentifierField, of: Option<u32>) -> Result<Progress, Refusal> {
+    let known = progress(txn, field)?;
+    if known.next.is_some() || known.retiring.is_some() {
+        return Err(State::RotationRunning.into());
+    }
+    if of.is_some_and(|of| of != known.current) {
+        return Err(State::NotFound.into());
+    }
+    let next = known.current + 1;
+    service_keys::find_or_make(txn, Name::Index(field, next))?;
+    let times = (txn.now(), txn.now());
+    let begun = Progress { next: Some(next), cursor: None, done: 0, times, ..known };
+    txn.put(Space::IndexState, [field.code()], begun.encode());
+    Ok(begun)
+}
+
+/// Notes that people up to this one have their rows under the next key; once all do, that it is the current one.
+pub fn advance(
+    txn: &mut Txn<'_>,
+    field: IdentifierField,
+    through: Option<SubjectId>,
+    people: u64,
+    is_built: bool,
+) -> Result<(), Refusal> {
+    let known = progress(txn, field)?;
+    let Some(next) = known.next else { return Ok(()) };
+    let times = (known.times.0, txn.now());
+    let (cursor, done) = (through.or(known.cursor), known.done + people);
+    let further = if is_built {
+        Progress { current: next, next: None, retiring: Some(known.current), cursor: None, done, times }
+    } else {
+        Progress { cursor, done, times, ..known }
+    };
+    txn.put(Space::IndexState, [field.code()], further.encode());
+    Ok(())
+}
+
+/// Deletes rows of the key that was replaced; once none is left, has the key forgotten. Whether that is lodged.
+pub fn retire(txn: &mut Txn<'_>, field: IdentifierField, rows_max: usize) -> Result<bool, Refusal> {
+    let known = progress(txn, field)?;
+    let Some(old) = known.retiring else { return Ok(false) };
+    let rows = txn.rows(Space::Index, &IndexKey::prefix(field, old), &[], rows_max)?;
+    let is_last = rows.is_empty();
+    for (row, _) in rows {
+        txn.delete(Space::Index, row);
+    }
+    if !is_last {
+        return Ok(false);
+    }
+    if let Some(doomed) = service_keys::doomed(txn, Name::Index(field, old))? {
+        let mut intent = Intent::of_own(What::IndexKey)?;
+        intent.targets.push(doomed.target);
+        intent.rows.push(doomed.row);
+        intent.lodge(txn)?;
+    }
+    let times = (known.times.0, txn.now());
+    txn.put(Space::IndexState, [field.code()], Progress { retiring: None, times, ..known }.encode());
+    Ok(true)
 }

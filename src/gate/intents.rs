@@ -38,6 +38,8 @@ pub enum What {
     PeriodKeys = 10,
     /// Nothing: the slots get fresh secrets since one of them left the vault.
     Slots = 11,
+    /// An index key that was replaced.
+    IndexKey = 47,
 }
 
 impl What {
@@ -51,6 +53,7 @@ impl What {
         What::Copies,
         What::PeriodKeys,
         What::Slots,
+        What::IndexKey,
     ];
 
     /// The operation that the log names when it is done.
@@ -65,6 +68,7 @@ impl What {
             What::Copies => "CopiesErased",
             What::PeriodKeys => "PeriodKeysErased",
             What::Slots => "SlotsRenewed",
+            What::IndexKey => "IndexKeyErased",
         })
     }
 }

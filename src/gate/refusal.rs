@@ -192,6 +192,9 @@ pub enum State {
     /// Holds are in force under the matter.
     #[error("holds are in force under the matter")]
     MatterHasHolds,
+    /// Another replacement of the key is under way.
+    #[error("a rotation of this key is under way")]
+    RotationRunning,
     /// This vault does not offer what a field asks for.
     #[error("not offered")]
     NotOffered {
@@ -463,6 +466,7 @@ impl State {
             Self::NotFromHere => Reason::StateTransitionInvalid,
             Self::MatterClosed => Reason::MatterClosed,
             Self::MatterHasHolds => Reason::MatterHasHolds,
+            Self::RotationRunning => Reason::RotationRunning,
             Self::NotOffered { .. } => Reason::NotImplemented,
         }
     }

@@ -107,6 +107,11 @@ pub fn find_or_make(txn: &mut Txn<'_>, name: Name) -> Result<Key, Refusal> {
     Ok(key)
 }
 
+/// When the key of a name was made; none if there is none.
+pub fn made(reads: &dyn Reads, name: Name) -> Result<Option<Timestamp>, Fault> {
+    Ok(seat(reads, name)?.map(|seat| seat.made))
+}
+
 /// What an intent must name so that a key is forgotten.
 pub struct Doomed {
     /// The key's entry.

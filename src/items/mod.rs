@@ -25,6 +25,7 @@ pub mod person;
 pub mod put;
 pub mod record;
 pub mod recorded;
+pub mod reindex;
 pub mod repeat;
 pub mod restrict;
 pub mod rights;

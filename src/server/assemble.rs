@@ -20,7 +20,7 @@ use super::ops;
 use super::outlet::{self, OutletMetrics, Outlets};
 use super::publication::{self, Publication};
 use super::readiness::{Readiness, State, Watcher};
-use super::serve::{Hooks, Listener, Running, serve};
+use super::serve::{Hooks, Listener, Running, ServeError, serve};
 use super::tls::{DevCertificates, LiveTls, Tls};
 use crate::api::peer::PeerInfo;
 use crate::api::routes as api;
@@ -31,6 +31,7 @@ use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::room::{Marks, Room};
 use crate::gate::throw_away;
 use crate::gate::vault::{Patience, Vault};
+use crate::items::reindex::Reindexer;
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
 use crate::policy::rules::{Rules, RulesError};
@@ -59,6 +60,7 @@ pub struct Service {
     end_users: EndUserKeys,
     readiness: Readiness,
     outlets: Outlets,
+    reindexer: Reindexer,
     numbers: VaultMetrics,
     _watcher: Watcher,
 }
@@ -210,10 +212,24 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         move || Routes::from(ops::routes(ready.clone(), metrics.clone()).merge(publication::routes(&publication)));
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
     let outlets = start_outlets(&vault, config, mode, &outlet_numbers)?;
+    let reindexer = Reindexer::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let (watched, looking) = (vault.clone(), numbers.clone());
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
     let files = config.files.clone();
-    Ok(Service { vault, api, ops, files, tls, bindings, end_users, readiness, numbers, outlets, _watcher: watcher })
+    Ok(Service {
+        vault,
+        api,
+        ops,
+        files,
+        tls,
+        bindings,
+        end_users,
+        readiness,
+        numbers,
+        outlets,
+        reindexer,
+        _watcher: watcher,
+    })
 }
 
 impl Service {
@@ -237,6 +253,7 @@ impl Service {
         self.vault.close();
         self.api.stop();
         self.ops.stop();
+        drop(self.reindexer);
         self.vault.stop();
         self.outlets.stop();
     }

@@ -60,6 +60,8 @@ spaces! {
     FormerSlot = 32, "former_slot";
     /// Acts of forgetting that are carried out but wait for a lost slot's end.
     Held = 33, "held";
+    /// Which index keys a field has, and how far the replacement of one is.
+    IndexState = 47, "index_state";
     /// Which item holds a day of a subject's events of a class.
     EventDay = 40, "event_day";
     /// Sealed segments of days of events.

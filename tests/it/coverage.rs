@@ -416,7 +416,11 @@ impl Fixture {
         };
         let created = vault.client("service").create_subject(request).await.expect("creates").into_inner();
         let mut keys = KeysClient::new(vault.service(Some("key-admin")));
-        let request = GetKeyStatusRequest { context: vault.context("security"), ..Default::default() };
+        let request = GetKeyStatusRequest {
+            context: vault.context("security"),
+            kinds: vec![KeyKind::LogSigning.into()],
+            ..Default::default()
+        };
         let key = keys.get_key_status(request).await.expect("tells").into_inner().keys.remove(0);
         assert_eq!(key.kind(), KeyKind::LogSigning);
         let document_id = vault.store_document(&created.subject_id, b"%PDF-1.7 ").await.item_id;

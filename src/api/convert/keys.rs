@@ -4,8 +4,10 @@ use super::audit::checkpoint;
 use super::{At, Faults, time};
 use crate::api::proto;
 use crate::audit::tree::leaf_hash;
-use crate::base::id::KeyId;
-use crate::base::limits::NAMES_MAX;
+use crate::base::id::{KeyId, VaultId};
+use crate::base::limits::{INDEX_ROTATION_DAYS, NAMES_MAX};
+use crate::base::time::Timestamp;
+use crate::gate::index::{KnownKey, Progress, key_id};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::gate::signing::{Proven, Replaced, SigningKey, Signs};
 
@@ -51,7 +53,17 @@ fn kind(signs: Signs) -> proto::KeyKind {
 }
 
 /// The keys that were asked for.
-pub fn listed(keys: Vec<SigningKey>, wanted: &Wanted) -> proto::GetKeyStatusResponse {
+pub fn listed(
+    vault: &VaultId,
+    keys: Vec<SigningKey>,
+    index: Vec<KnownKey>,
+    wanted: &Wanted,
+) -> proto::GetKeyStatusResponse {
+    let any = [proto::KeyKind::Unspecified, proto::KeyKind::Index].map(i32::from);
+    let of_index = wanted.kinds.is_empty() || wanted.kinds.iter().any(|kind| any.contains(kind));
+    let index: Vec<KnownKey> = if of_index { index } else { Vec::new() };
+    let rotations = index.iter().filter_map(|known| rotation(vault, known)).collect();
+    let index = index.into_iter().map(index_key);
     let is_wanted = |key: &SigningKey| {
         let any = [proto::KeyKind::Unspecified, kind(key.signs)].map(i32::from);
         let of_kind = wanted.kinds.is_empty() || wanted.kinds.iter().any(|kind| any.contains(kind));
@@ -71,7 +83,43 @@ pub fn listed(keys: Vec<SigningKey>, wanted: &Wanted) -> proto::GetKeyStatusResp
             ..Default::default()
         }
     });
-    proto::GetKeyStatusResponse { keys: keys.collect(), ..Default::default() }
+    proto::GetKeyStatusResponse { keys: keys.chain(index).collect(), rotations, ..Default::default() }
+}
+
+fn index_key(known: KnownKey) -> proto::Key {
+    let due = Timestamp::from_millis(known.made.as_millis() + INDEX_ROTATION_DAYS * 24 * 3600 * 1000);
+    proto::Key {
+        key_id: known.id.to_string(),
+        kind: proto::KeyKind::Index.into(),
+        scope: known.field.as_str().to_owned(),
+        state: proto::KeyState::Active.into(),
+        create_time: Some(time(known.made)),
+        activate_time: Some(time(known.made)),
+        rotation_due_time: Some(time(due)),
+        ..Default::default()
+    }
+}
+
+/// The rotation of an index key that is under way: while rows are written it is the old one, while the old one's rows
+/// go it is the new one.
+pub fn rotation(vault: &VaultId, known: &KnownKey) -> Option<proto::Rotation> {
+    let progress = &known.progress;
+    let (old, new) = match (progress.retiring, progress.next) {
+        (Some(old), _) => (old, progress.current),
+        (None, Some(next)) => (progress.current, next),
+        (None, None) => return None,
+    };
+    Some(proto::Rotation {
+        rotation_id: Progress::rotation(vault, known.field, old).to_string(),
+        kind: proto::KeyKind::Index.into(),
+        old_key_id: key_id(vault, known.field, old).to_string(),
+        new_key_id: key_id(vault, known.field, new).to_string(),
+        state: proto::RotationState::Running.into(),
+        done_count: progress.done,
+        start_time: Some(time(progress.times.0)),
+        update_time: Some(time(progress.times.1)),
+        ..Default::default()
+    })
 }
 
 /// A replacement that is done.

@@ -1,5 +1,7 @@
 //! From rows of the index to people, each decided about as by itself.
 
+use std::sync::Arc;
+
 use crate::audit::detail::DetailKeys;
 use crate::base::id::ItemId;
 use crate::base::limits::FIND_ROWS_MAX;
@@ -7,6 +9,7 @@ use crate::base::log_safe::SafeText;
 use crate::catalog::class::{ClassId, Identifier};
 use crate::crypto::mac;
 use crate::gate::call::Call;
+use crate::gate::index::Live;
 use crate::gate::refusal::{Access, Refusal};
 use crate::gate::txn::{Fault, Reads};
 use crate::items::record::{OpenSubject, StoredItem, open_subject};
@@ -20,8 +23,8 @@ use super::token::After;
 
 /// Rows of an identifier, in the order of their keys.
 pub(super) struct Leads {
-    /// The index key under which they are.
-    pub number: u32,
+    /// The keys in use when they were read.
+    pub live: Arc<Live>,
     /// Each with what it leads to.
     pub rows: Vec<(Vec<u8>, Lead)>,
     /// Whether there are more.
@@ -40,7 +43,7 @@ pub(super) fn leads(reads: &dyn Reads, identifier: &Identifier, after: Option<&A
         };
         let mut found = reads.rows(Space::Index, &prefix, &from, FIND_ROWS_MAX + 1)?;
         let now = reads.index().live();
-        if !std::sync::Arc::ptr_eq(&now, &live) {
+        if !Arc::ptr_eq(&now, &live) {
             live = now; // rows under the old key may be gone already
             continue;
         }
@@ -51,7 +54,7 @@ pub(super) fn leads(reads: &dyn Reads, identifier: &Identifier, after: Option<&A
             Ok((row, lead))
         };
         let rows = found.into_iter().map(open).collect::<Result<_, Fault>>()?;
-        return Ok(Leads { number: key.number(), rows, more });
+        return Ok(Leads { rows, more, live });
     }
 }
 
@@ -91,20 +94,27 @@ pub(super) fn look(
     reads: &dyn Reads,
     call: &Call,
     identifier: &Identifier,
+    live: &Live,
     (row, lead): (&[u8], &Lead),
 ) -> Result<Seen, Fault> {
-    match follow(reads, call, identifier, (row, lead)) {
+    match follow(reads, call, identifier, live, (row, lead)) {
         // It went meanwhile.
         Err(Fault::Refused(Refusal::State(_))) => Ok(Seen::Nobody),
         seen => seen,
     }
 }
 
-fn follow(reads: &dyn Reads, call: &Call, identifier: &Identifier, (row, lead): (&[u8], &Lead)) -> Result<Seen, Fault> {
+fn follow(
+    reads: &dyn Reads,
+    call: &Call,
+    identifier: &Identifier,
+    live: &Live,
+    (row, lead): (&[u8], &Lead),
+) -> Result<Seen, Fault> {
     let vault = reads.index().vault();
     let mut subject = open_subject(reads, vault, lead.subject)?;
     let item = lead.item.map(|id| show::find(reads, &subject, id, 0)).transpose()?;
-    if !is_of_version(reads, identifier, row, item.as_ref()) {
+    if !is_of_version(live, identifier, row, item.as_ref()) {
         return Ok(Seen::Nobody);
     }
     let class = item.as_ref().map(|item| item.head.class);
@@ -134,10 +144,9 @@ fn decide(call: &Call, subject: &mut OpenSubject, class: Option<ClassId>) -> Res
 }
 
 /// Whether the row is one of the version that the item has now: those of an old one go with it, a little later.
-fn is_of_version(reads: &dyn Reads, identifier: &Identifier, row: &[u8], item: Option<&StoredItem>) -> bool {
-    let live = reads.index().live();
+fn is_of_version(live: &Live, identifier: &Identifier, row: &[u8], item: Option<&StoredItem>) -> bool {
     let holder = item.map(|item| (&item.id, item.head.version));
-    live.each(identifier.field).any(|key| key.row(identifier, holder) == row)
+    live.current(identifier.field).row(identifier, holder) == row
 }
 
 fn has(

@@ -63,7 +63,7 @@ fn may_seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<(), Refusal
 
 fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal> {
     let after = open_token(call, query, vault.now())?;
-    let Leads { number, rows, more } = vault.read(|reads| leads(reads, &query.identifier, after.as_ref()))?;
+    let Leads { live, rows, more } = vault.read(|reads| leads(reads, &query.identifier, after.as_ref()))?;
     let size = match query.page_size as usize {
         0 => PAGE_SIZE_DEFAULT,
         size => size.min(PAGE_SIZE_MAX),
@@ -74,7 +74,7 @@ fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal>
     for (row, lead) in &rows {
         // Registered before any row that decides is read; see `gate::readings`.
         let reading = vault.readings().begin(lead.subject, lead.item);
-        let seen = vault.read(|reads| look(reads, call, &query.identifier, (row, lead)))?;
+        let seen = vault.read(|reads| look(reads, call, &query.identifier, &live, (row, lead)))?;
         if matches!(seen, Seen::Known(_)) {
             if page.known.len() == size {
                 goes_on_after = last_known; // there is one more that the caller may know of
@@ -86,7 +86,7 @@ fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal>
     }
     let next_page_token = match goes_on_after {
         None => String::new(),
-        Some(row) => make_token(call, query, number, row, vault.now())?,
+        Some(row) => make_token(call, query, live.current(query.identifier.field).number(), row, vault.now())?,
     };
     page.finish(vault, next_page_token)
 }

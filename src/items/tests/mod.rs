@@ -15,6 +15,7 @@ mod passwords;
 mod records;
 mod repeats;
 mod rights;
+mod rotating;
 mod updates;
 
 use std::sync::Arc;

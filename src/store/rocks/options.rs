@@ -112,7 +112,7 @@ fn read_by(space: Space) -> ReadBy {
     match space {
         Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
         Space::Index | Space::Idempotency | Space::Receipt | Space::LogTile => ReadBy::Key,
-        Space::Person | Space::Approval | Space::FormerSlot | Space::Held => ReadBy::Key,
+        Space::Person | Space::Approval | Space::FormerSlot | Space::Held | Space::IndexState => ReadBy::Key,
         Space::Upload | Space::UploadDue => ReadBy::Range,
         Space::Chunk => ReadBy::Large,
         Space::Matter | Space::Hold | Space::Kept => ReadBy::Key,

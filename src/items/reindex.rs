@@ -1,0 +1,204 @@
+//! Replacing an index key: every row is made anew under the next key while calls go on, then the old key is forgotten.
+//!
+//! Everything is in the store, so a rotation goes on after a restart where it was. A step is one change on the writer's
+//! thread: it reads people and items as they are then, so that nobody who is being erased gets a row. The order is
+//! 1. the next key is made and put into use: whoever writes rows, writes them under both;
+//! 2. people are gone through in the order of their ids, and their rows written under the next key;
+//! 3. the next key becomes the current one: searches use it, and nothing is written under the old one;
+//! 4. the old key's rows go, until none is left; then an intent has the old key forgotten by an epoch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crate::base::id::{ItemId, SubjectId};
+use crate::base::limits::{INDEX_ROTATION_DAYS, REINDEX_LOOK, REINDEX_PAUSE, REINDEX_SUBJECTS, SWEEP_ROWS_MAX};
+use crate::catalog::class::{Identifier, IdentifierField};
+use crate::catalog::classes::class_of;
+use crate::gate::call::Call;
+use crate::gate::index::{self, KnownKey, Progress};
+use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::txn::{Fault, Reads as _, Txn};
+use crate::gate::vault::Vault;
+use crate::store::keyspace::Space;
+
+use super::record::{ItemRow, OpenSubject, decode_item, open_subject};
+use super::rows;
+
+/// Starts the rotation of an index key.
+///
+/// # Durability
+/// On `Ok` the start and the call's entry survive power loss, and the rotation finishes by itself.
+///
+/// # Errors
+/// `State::NotFound` for a key that was replaced meanwhile; `State::RotationRunning`.
+pub async fn start(vault: &Vault, call: &Call, known: KnownKey) -> Result<KnownKey, Refusal> {
+    let (field, number, recorder) = (known.field, known.number, call.recorder().clone());
+    let begun = vault.committer().commit(move |txn| {
+        let progress = index::begin(txn, field, Some(number))?;
+        let touched = Touched { count: 1, fields: vec![format!("index.{field}")], ..Touched::default() };
+        txn.record(recorder.entry(Whom::Nobody, touched, Ended::Done, (txn.now(), txn.epoch()))?);
+        Ok(progress)
+    });
+    match begun.await {
+        Ok(progress) => {
+            vault.reload_index().await?;
+            Ok(KnownKey { progress, ..known })
+        }
+        Err(refusal) => Err(vault.refuse(call, refusal).await),
+    }
+}
+
+/// The thread that carries rotations out, and begins those that are due. Ends with its owner.
+pub struct Reindexer {
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reindexer {
+    /// Starts it.
+    pub fn start(vault: &Arc<Vault>) -> std::io::Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (stop, vault) = (stopping.clone(), Arc::downgrade(vault));
+        let thread = std::thread::Builder::new().name("reindex".into()).spawn(move || {
+            while !stop.load(Ordering::Acquire) {
+                let Some(vault) = vault.upgrade() else { return };
+                let pause = match work(&vault) {
+                    Ok(true) => REINDEX_PAUSE,
+                    Ok(false) => REINDEX_LOOK,
+                    Err(refusal) => {
+                        tracing::debug!("index keys are not looked after: {refusal}"); // who can say why, does
+                        REINDEX_LOOK
+                    }
+                };
+                drop(vault);
+                std::thread::park_timeout(pause);
+            }
+        })?;
+        Ok(Self { stopping, thread: Some(thread) })
+    }
+}
+
+impl Drop for Reindexer {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic there has been reported, and leaves nothing half done.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One step of the rotation that is under way; else begins one that is due. Whether there is more to do. For a plain
+/// thread.
+///
+/// # Errors
+/// Why the step could not be made; it is made again.
+pub fn work(vault: &Vault) -> Result<bool, Refusal> {
+    for field in IdentifierField::ALL {
+        let progress = vault.read(|reads| index::progress(reads, *field))?;
+        match progress {
+            Progress { retiring: Some(_), .. } => return forget(vault, *field),
+            Progress { next: Some(_), .. } => return build(vault, *field),
+            Progress { .. } => {}
+        }
+    }
+    for key in vault.read(index::keys)? {
+        let age_days = i64::from(vault.now().day()) - i64::from(key.made.day());
+        if age_days >= INDEX_ROTATION_DAYS {
+            vault.committer().commit_blocking(move |txn| index::begin(txn, key.field, None), false)?;
+            vault.reload_index_blocking()?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Steps 2 and 3.
+fn build(vault: &Vault, field: IdentifierField) -> Result<bool, Refusal> {
+    keep_up(vault, field)?;
+    let is_built = vault.committer().commit_blocking(move |txn| build_some(txn, field), false)?;
+    if is_built {
+        vault.reload_index_blocking()?;
+    }
+    Ok(true)
+}
+
+/// Writes rows of some people under the next key. Whether all have theirs; then the next key is the current one.
+fn build_some(txn: &mut Txn<'_>, field: IdentifierField) -> Result<bool, Refusal> {
+    let progress = index::progress(txn, field)?;
+    if !txn.index().live().is_as(field, &progress) {
+        return Err(Unavailable::Overloaded.into()); // changed meanwhile: the next look sees it
+    }
+    let from = progress.cursor.map_or(Vec::new(), |last| [&last.as_bytes()[..], &[0]].concat());
+    let people = txn.rows(Space::Subject, &[], &from, REINDEX_SUBJECTS)?;
+    let mut last = None;
+    for (key, _) in &people {
+        let id = SubjectId::from_bytes(key.as_slice().try_into().map_err(|_| Fault::Torn)?);
+        match build_one(txn, field, id) {
+            // Gone, or going; or damaged: then nothing leads to it any more.
+            Ok(()) | Err(Fault::Refused(Refusal::State(_))) => {}
+            Err(Fault::Torn) => tracing::warn!("a damaged record has no row under the new index key"),
+            Err(Fault::Refused(refusal)) => return Err(refusal),
+        }
+        last = Some(id);
+    }
+    let is_built = people.len() < REINDEX_SUBJECTS;
+    index::advance(txn, field, last, people.len() as u64, is_built)?;
+    Ok(is_built)
+}
+
+fn build_one(txn: &mut Txn<'_>, field: IdentifierField, id: SubjectId) -> Result<(), Fault> {
+    let vault = *txn.index().vault();
+    let subject = open_subject(txn, &vault, id)?;
+    if field == IdentifierField::ExternalId {
+        let external_id = subject.external_id(&vault)?;
+        if !external_id.is_empty() {
+            index::put_next(txn, &Identifier::external_id(&external_id), id, None)?;
+        }
+        return Ok(());
+    }
+    for (key, row) in txn.rows(Space::Item, id.as_bytes(), &[], usize::MAX)? {
+        let item = key.get(16..).and_then(|item| item.try_into().ok()).map(ItemId::from_bytes);
+        let item = item.ok_or(Fault::Torn)?;
+        match build_item(txn, field, &subject, decode_item(item, &row)?) {
+            Err(Fault::Torn) => tracing::warn!("a damaged item has no row under the new index key"),
+            built => built?,
+        }
+    }
+    Ok(())
+}
+
+fn build_item(txn: &mut Txn<'_>, field: IdentifierField, subject: &OpenSubject, row: ItemRow) -> Result<(), Fault> {
+    let ItemRow::Live(item) = row else { return Ok(()) };
+    let has_field = class_of(item.head.class.as_str()).is_some_and(|class| class.identifiers.contains(&field));
+    if !has_field {
+        return Ok(());
+    }
+    let vault = *txn.index().vault();
+    let content = item.open(txn, &vault, subject.tree())?;
+    for identifier in rows::identifiers(item.head.class, &content)?.iter().filter(|held| held.field == field) {
+        index::put_next(txn, identifier, subject.id, Some((&item.id, item.head.version)))?;
+    }
+    Ok(())
+}
+
+/// INVARIANT: rows are written and deleted only while the keys in use are those of the field's row. They may be behind it
+/// where the thread that changed it has not come to put them into use.
+fn keep_up(vault: &Vault, field: IdentifierField) -> Result<(), Refusal> {
+    let progress = vault.read(|reads| index::progress(reads, field))?;
+    if vault.index().live().is_as(field, &progress) { Ok(()) } else { vault.reload_index_blocking() }
+}
+
+/// Step 4.
+fn forget(vault: &Vault, field: IdentifierField) -> Result<bool, Refusal> {
+    keep_up(vault, field)?;
+    let is_lodged = vault.committer().commit_blocking(move |txn| index::retire(txn, field, SWEEP_ROWS_MAX), false)?;
+    if is_lodged {
+        vault.forget_soon();
+        tracing::info!(field = field.as_str(), "an index key is replaced; the old one is being forgotten");
+    }
+    Ok(true)
+}
