@@ -58,7 +58,7 @@ enum Command {
         /// Long rounds.
         #[arg(long, conflicts_with = "quick")]
         long: bool,
-        /// Measure only figures whose name contains this.
+        /// Measure only figures whose name contains this, or one of these, with commas between.
         #[arg(long, default_value = "")]
         only: String,
     },

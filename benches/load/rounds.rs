@@ -56,7 +56,7 @@ pub struct Measured {
     pub subjects: usize,
 }
 
-/// Starts both servers, stores the data and measures the figures whose names contain `only`.
+/// Starts both servers, stores the data and measures the figures whose names contain `only`, or one of several parts with commas between.
 pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Measured, Error> {
     let dir = tempfile::Builder::new().prefix("lacuna-load").tempdir_in(dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -64,7 +64,7 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
     let echo = Server::echo(&runtime, dir.path(), plan.pinned)?;
     let least = Server::least(&runtime, dir.path(), plan.pinned, plan.subjects)?;
     let stored = Stored::create(&runtime, &vault, plan.subjects)?;
-    let wanted = FIGURES.iter().filter(|figure| figure.name.contains(only));
+    let wanted = FIGURES.iter().filter(|figure| only.split(',').any(|part| figure.name.contains(part)));
     let mut figures: Vec<(&Figure, Vec<f64>)> = wanted.map(|figure| (figure, Vec::new())).collect();
     let mut loads: Vec<(Load, Vec<Run>)> = Vec::new();
     for number in 1..=plan.rounds {
