@@ -350,6 +350,8 @@ pub const HOLD_RECEIPTS_MAX: usize = 256;
 pub const MATTER_TEXT_BYTES_MAX: usize = 256;
 /// Matters or holds that are looked through for one page.
 pub const KEEP_SCAN_ROWS: usize = 1024;
+/// Epochs that are remembered for those who wait for one and have not looked yet.
+pub const EPOCHS_REMEMBERED: usize = 64;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
 /// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.

@@ -4,6 +4,7 @@
 //! The order of steps is the promise; `docs/architecture.md` tells why each comes where it does. Every step is
 //! durable before the next begins, and a crash between any two is answered by [`crate::keys::epoch`].
 
+mod done;
 mod run;
 
 use std::collections::VecDeque;
@@ -28,6 +29,7 @@ use crate::base::limits::{SHUTDOWN_TIME_MAX, SLOT_CHANGES_MAX};
 use crate::base::time::Clock;
 use crate::keys::tree::Root;
 use crate::store::Engine;
+use done::Finished;
 use run::Runner;
 
 /// The row of the epoch's state.
@@ -50,17 +52,8 @@ pub enum Phase {
 /// Runs epochs and tells who waits.
 pub struct Epochs {
     shared: Arc<Shared>,
-    done: watch::Receiver<Done>,
+    done: watch::Receiver<Finished>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What is finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
-    /// Every intent up to this one is carried out.
-    pub through: u64,
-    /// By this epoch.
-    pub epoch: u64,
 }
 
 struct Shared {
@@ -115,7 +108,7 @@ impl Epochs {
             held: AtomicU64::new(held),
             stopping: AtomicBool::new(false),
         });
-        let (tell, done) = watch::channel(Done { through: 0, epoch: work.root.load().epoch });
+        let (tell, done) = watch::channel(Finished::default());
         let runner = Runner::new(work, shared.clone(), tell);
         let thread = std::thread::Builder::new().name("epochs".into()).spawn(move || runner.run())?;
         Ok(Self { shared, done, thread: Mutex::new(Some(thread)) })
@@ -134,7 +127,7 @@ impl Epochs {
     /// Waits until an intent is carried out, at most until the deadline. The epoch, or `None` while it is pending.
     pub async fn wait_for(&self, intent: u64, deadline: Option<Instant>) -> Option<u64> {
         let mut done = self.done.clone();
-        let wait = async move { done.wait_for(|done| done.through >= intent).await.map(|done| done.epoch).ok() };
+        let wait = async move { done.wait_for(|done| done.epoch_of(intent).is_some()).await.ok()?.epoch_of(intent) };
         match deadline {
             None => wait.await,
             Some(deadline) => tokio::time::timeout_at(deadline.into(), wait).await.ok().flatten(),

@@ -8,7 +8,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Done, Phase, STATE, Shared, SlotChange, Work};
+use super::done::{Done, Finished};
+use super::{Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
 use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK, SWEEP_ROWS_MAX};
 use crate::base::secret::Key;
@@ -33,7 +34,7 @@ use crate::store::keyspace::Space;
 pub(super) struct Runner {
     work: Work,
     shared: Arc<Shared>,
-    tell: watch::Sender<Done>,
+    tell: watch::Sender<Finished>,
     /// Pages that the epoch in flight left behind; their open copies are dropped with the rows.
     replaced: Mutex<Vec<(PageId, u64)>>,
     ahead: Mutex<Option<Ahead>>,
@@ -75,7 +76,7 @@ impl From<Refusal> for Halt {
 }
 
 impl Runner {
-    pub(super) fn new(work: Work, shared: Arc<Shared>, tell: watch::Sender<Done>) -> Self {
+    pub(super) fn new(work: Work, shared: Arc<Shared>, tell: watch::Sender<Finished>) -> Self {
         Self { work, shared, tell, replaced: Mutex::default(), ahead: Mutex::default() }
     }
 
@@ -110,7 +111,9 @@ impl Runner {
             match self.run_epoch() {
                 Ok(done) => {
                     *self.shared.waiting.lock() = self.work.slots.waited_for();
-                    let _ = self.tell.send(done);
+                    if let Some(done) = done {
+                        self.tell.send_modify(|finished| finished.push(done));
+                    }
                 }
                 Err(halt) => self.halted(&halt),
             }
@@ -244,7 +247,8 @@ impl Runner {
         self.shared.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    fn run_epoch(&self) -> Result<Done, Halt> {
+    /// One epoch, if there is anything to do.
+    fn run_epoch(&self) -> Result<Option<Done>, Halt> {
         let state = self.state()?;
         self.work.slots.check(&state);
         self.work.slots.claim(&state)?;
@@ -253,7 +257,10 @@ impl Runner {
             Some(prepared) => prepared,
             None => match self.prepare(state)? {
                 Some(prepared) => prepared,
-                None => return Ok(Done { through: 0, epoch: state.current }),
+                None => {
+                    self.nothing_is_left();
+                    return Ok(None);
+                }
             },
         };
         self.phase(Phase::Destroying);
@@ -261,7 +268,15 @@ impl Runner {
         self.work.slots.destroy_except(prepared.epoch)?;
         let at = self.work.clock.now();
         let slots = self.work.slots.prove(prepared.epoch, state.current, at)?;
-        self.finish(state.current, prepared, Carried { epoch: prepared.epoch, at, slots })
+        self.finish(state.current, prepared, Carried { epoch: prepared.epoch, at, slots }).map(Some)
+    }
+
+    /// An intent may be carried out before the epochs are told of it: then it is counted when it is gone already.
+    fn nothing_is_left(&self) {
+        let mut asked = self.shared.asked.lock();
+        if asked.due.is_none() {
+            asked.pending = 0;
+        }
     }
 
     /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.

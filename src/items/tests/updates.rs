@@ -1,5 +1,7 @@
 //! Corrections of values and of metadata.
 
+use std::time::Instant;
+
 use super::*;
 use crate::gate::refusal::State;
 use crate::items::model::{Erasure, ErasureState, NewMetadata, Notes, Update, Wait};
@@ -96,4 +98,16 @@ async fn a_stale_etag_changes_nothing() {
     let refusal = correct(&bench, subject, &items[0], Change::Name("Mallory")).await.expect_err("is refused");
     assert_eq!(refusal, State::EtagMismatch.into());
     assert_eq!(bench.name(subject, items[0].item).await.expect("reads"), "Grace");
+}
+
+#[tokio::test]
+async fn what_is_done_stays_done_for_who_looks_late() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    let (_, erasure) = correct(&bench, subject, &items[0], Change::Name("Grace")).await.expect("corrects");
+    let epochs = bench.vault.epochs();
+    epochs.ask(true, Duration::ZERO); // told of an intent that an epoch has carried out already
+    bench.settle().await;
+    let found = epochs.wait_for(1, Some(Instant::now() + Duration::from_secs(5))).await;
+    assert_eq!(found, erasure.map(|erasure| erasure.epoch));
 }
