@@ -13,7 +13,7 @@ use super::proto::upload_document_request::Part;
 use super::proto::*;
 use super::status;
 use crate::base::limits::DOCUMENT_PATIENCE;
-use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::items::download::{Download, Piece};
 use crate::items::model::{ItemView, Uploaded};
 use crate::items::upload::{Upload, out_of_order};
@@ -84,11 +84,13 @@ async fn take_all(
     answers: &Answers<UploadDocumentResponse>,
 ) -> Result<Uploaded, Broken> {
     loop {
-        let message = match tokio::time::timeout(DOCUMENT_PATIENCE, messages.message()).await {
-            Err(_) => return Err(upload.refuse(Unavailable::Overloaded.into()).await.into()),
-            Ok(Err(status)) => return Err(Broken::Transport(status::of_transport(status))),
-            Ok(Ok(None)) => return Err(upload.refuse(out_of_order("finish")).await.into()),
-            Ok(Ok(Some(message))) => message,
+        let next = tokio::time::timeout(DOCUMENT_PATIENCE, messages.message());
+        let message = match upload.unless_erased(next).await {
+            None => return Err(upload.refuse(State::SubjectErased.into()).await.into()),
+            Some(Err(_)) => return Err(upload.refuse(Unavailable::Overloaded.into()).await.into()),
+            Some(Ok(Err(status))) => return Err(Broken::Transport(status::of_transport(status))),
+            Some(Ok(Ok(None))) => return Err(upload.refuse(out_of_order("finish")).await.into()),
+            Some(Ok(Ok(Some(message)))) => message,
         };
         if message.context.is_some() {
             return Err(upload.refuse(out_of_order("context")).await.into());

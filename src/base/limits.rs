@@ -121,6 +121,8 @@ pub const UPLOADS_PER_SUBJECT_MAX: usize = 16;
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of documents in memory, over all uploads and downloads in progress.
 pub const DOCUMENT_BUFFER_BYTES_MAX: usize = 128 << 20;
+/// Those of one caller: what is left is for the others.
+pub const DOCUMENT_BUFFER_CALLER_BYTES_MAX: usize = DOCUMENT_BUFFER_BYTES_MAX / 4 * 3;
 /// What one upload takes of them: a message, what of it is not sealed yet, and what is sealed and not yet durable.
 pub const UPLOAD_BUFFER_BYTES: usize = 2 * DOCUMENT_MESSAGE_BYTES_MAX + 4 * CHUNK_BYTES;
 /// What one download takes of them: chunks that are opened, that wait, and that the connection holds.

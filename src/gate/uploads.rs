@@ -1,7 +1,7 @@
 //! Uploads that run out of time: their keys are forgotten in an epoch, and their rows go with them.
 //!
 //! A row per upload, by the time at which it expires, says where its key is and under which key its own rows are; what
-//! these hold is for the verbs to know. A row whose upload has ended otherwise is only swept.
+//! these hold is for the verbs to know. It goes with the upload, or with the item or subject that takes the upload along.
 
 use super::intents::{DoomedRow, Intent, What, read_tree, write_tree};
 use super::refusal::{Refusal, Unavailable};
@@ -55,7 +55,12 @@ pub fn note(txn: &mut Txn<'_>, place: &UploadPlace, expires: Timestamp, (tree, p
     txn.put(Space::UploadDue, due_key(place, expires), row);
 }
 
-/// Gives an upload up: its row goes at once, so that nothing is added or finished any more, and an epoch is asked to
+/// Takes the note back: its key names the subject, and so it goes with the upload or the subject.
+pub fn unnote(txn: &mut Txn<'_>, place: &UploadPlace, expires: Timestamp) {
+    txn.delete(Space::UploadDue, due_key(place, expires));
+}
+
+/// Gives an upload up: its rows go at once, so that nothing is added or finished any more, and an epoch is asked to
 /// forget its key. The epochs must be told.
 ///
 /// # Durability
@@ -63,9 +68,11 @@ pub fn note(txn: &mut Txn<'_>, place: &UploadPlace, expires: Timestamp, (tree, p
 pub fn give_up(
     txn: &mut Txn<'_>,
     place: &UploadPlace,
+    expires: Timestamp,
     (tree, position): (Tree, u64),
     class: &str,
 ) -> Result<(), Refusal> {
+    unnote(txn, place, expires);
     txn.delete(Space::Upload, place.key());
     let intent = Intent {
         class: class.to_owned(),
@@ -89,14 +96,14 @@ pub(super) fn expire(txn: &mut Txn<'_>) -> Result<Expired, Refusal> {
             expired.more = false;
             break;
         }
-        txn.delete(Space::UploadDue, key);
+        unnote(txn, &place, expires);
         let Some(upload) = txn.row(Space::Upload, &place.key())? else { continue };
         if upload.first() == Some(&FINISHED) {
             txn.delete(Space::Upload, place.key());
             continue;
         }
         let (tree, position, class) = read_due(&row).map_err(|_| Unavailable::Damaged)?;
-        give_up(txn, &place, (tree, position), &class)?;
+        give_up(txn, &place, expires, (tree, position), &class)?;
         expired.given_up += 1;
     }
     Ok(expired)

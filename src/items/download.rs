@@ -76,7 +76,7 @@ pub async fn open(vault: Arc<Vault>, call: Call, query: DocumentQuery) -> Result
 }
 
 async fn try_open(vault: &Arc<Vault>, call: &Call, query: &DocumentQuery) -> Result<(ItemView, Download), Refusal> {
-    let room = vault.buffers().reserve(DOWNLOAD_BUFFER_BYTES)?;
+    let room = vault.buffers().reserve(call.caller(), DOWNLOAD_BUFFER_BYTES)?;
     let target = Target::of(&query.subject);
     let id = vault.read(|reads| target.id(reads))?;
     let reading = vault.readings().begin(id, Some(query.item));

@@ -16,7 +16,7 @@ use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
 
 use super::record::{OpenSubject, StoredItem};
-use super::rows::{doomed_rows, doomed_rows_of_subject};
+use super::rows::{doomed_rows, doomed_rows_of_subject, forget_ends_of_uploads};
 use super::subject::items_of;
 
 /// What goes with an item that is deleted.
@@ -67,6 +67,7 @@ pub fn with_subject(
         index.extend(rows.into_iter().filter(|row| row.space == Space::Index));
     }
     keeping.finish(txn, &receipt)?;
+    forget_ends_of_uploads(txn, &subject.id)?;
     case.keys = ForgottenKeys::of(names);
     case.indexed = !index.is_empty();
     let mut rows = below_subject(&subject.id);

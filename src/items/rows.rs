@@ -11,7 +11,7 @@ use crate::gate::index;
 use crate::gate::intents::DoomedRow;
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads, Txn};
-use crate::gate::uploads::UploadPlace;
+use crate::gate::uploads::{self, UploadPlace};
 use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
 
@@ -48,12 +48,32 @@ pub fn end_uploads(txn: &mut Txn<'_>, subject: &OpenSubject, item: &StoredItem) 
         return Ok(targets);
     }
     for (key, row) in txn.rows(Space::Upload, &item_key(&subject.id, &item.id), &[], usize::MAX)? {
-        if let UploadRow::Pending(upload) = decode_upload(UploadPlace::of_key(&key)?, &row)? {
+        if let UploadRow::Pending(upload) = unnote(txn, &key, &row)? {
             targets.push((subject.tree(), upload.position));
         }
         txn.delete(Space::Upload, key);
     }
     Ok(targets)
+}
+
+/// Deletes the rows that say when uploads of a subject end: their keys name the subject, and they would outlive it. What
+/// else there is of its uploads goes with its other rows.
+pub fn forget_ends_of_uploads(txn: &mut Txn<'_>, subject: &SubjectId) -> Result<(), Fault> {
+    for (key, row) in txn.rows(Space::Upload, subject.as_bytes(), &[], usize::MAX)? {
+        if unnote(txn, &key, &row).is_err() {
+            tracing::warn!("a damaged upload is forgotten; when it ends is forgotten when it does");
+        }
+    }
+    Ok(())
+}
+
+fn unnote(txn: &mut Txn<'_>, key: &[u8], row: &[u8]) -> Result<UploadRow, Fault> {
+    let place = UploadPlace::of_key(key)?;
+    let upload = decode_upload(place, row)?;
+    if let Some(expires) = upload.expires() {
+        uploads::unnote(txn, &place, expires);
+    }
+    Ok(upload)
 }
 
 /// The rows of the version that an item has now, but for the item's own row. `content` is what it holds; it is needed

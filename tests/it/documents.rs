@@ -6,7 +6,10 @@ use lacuna::api::proto::download_document_response::Part as Got;
 use lacuna::api::proto::upload_document_request::Part;
 use lacuna::api::proto::upload_document_response::Event as Told;
 use lacuna::api::proto::*;
+use lacuna::base::id::SubjectId;
 use lacuna::crypto::hash::sha256;
+use lacuna::store::Engine as _;
+use lacuna::store::keyspace::Space;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
@@ -400,4 +403,71 @@ async fn a_deletion_ends_a_download_whose_caller_takes_nothing() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let status = vault.gather(stream).await.err().expect("is cut");
     assert_eq!(reason(&status), "ITEM_ERASED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_ends_an_upload_whose_caller_says_nothing_and_leaves_no_row_that_names_the_person() {
+    let mut vault = TestVault::start();
+    let id = vault.create(&["contact"]).await.subject_id;
+    let content = pdf(&vault, 4 * PIECE);
+    vault.store_document(&id, &content).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    sender.send(first(vault.delivery(), opening(&vault, &id))).await.expect("there is room");
+    let stream = vault.client("service").upload_document(ReceiverStream::new(receiver)).await;
+    let mut answers = stream.expect("opens").into_inner();
+    for piece in pieces(&content, 0).into_iter().take(2) {
+        sender.send(piece).await.expect("is taken");
+    }
+    let (mut upload_id, mut durable) = (String::new(), 0);
+    while durable < (PIECE + 3 * CHUNK) as u64 {
+        match answers.message().await.expect("an answer").and_then(|answer| answer.event) {
+            Some(Told::Accepted(accepted)) => upload_id = accepted.upload_id,
+            Some(Told::Progress(progress)) => durable = progress.durable_bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+    let erased = vault.erase(&id, "").await.expect("erases");
+    assert_eq!(erased.erasure.expect("is told").state(), ErasureState::Erased);
+    // The caller still holds its end, and has sent nothing since.
+    let status = loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ends with an error"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(reason(&status), "SUBJECT_ERASED");
+    vault.note(&status);
+    drop(sender);
+    let again = vault.resume(&id, &upload_id, &content).await;
+    assert!(again.done.is_none() && again.failed.is_some(), "nobody goes on with it");
+    vault.stop();
+    let bytes = *id.parse::<SubjectId>().expect("an id").as_bytes();
+    let store = vault.store();
+    for space in Space::ALL.iter().filter(|space| **space != Space::Subject) {
+        let rows = store.scan(*space, &[], &[], usize::MAX).expect("reads");
+        let named = rows.iter().filter(|(key, _)| key.windows(bytes.len()).any(|part| part == bytes)).count();
+        assert_eq!(named, 0, "keys of {} name the person", space.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_ends_a_download_whose_caller_takes_nothing() {
+    let vault = TestVault::start();
+    let id = vault.create(&[]).await.subject_id;
+    let content = pdf(&vault, 16 * PIECE);
+    let stamp = vault.store_document(&id, &content).await;
+    let request = DownloadDocumentRequest {
+        context: vault.delivery(),
+        subject: subject(&id),
+        item_id: stamp.item_id,
+        ..Default::default()
+    };
+    let mut stream = vault.client("service").download_document(request).await.expect("opens").into_inner();
+    assert!(matches!(stream.message().await.expect("comes").and_then(|a| a.part), Some(Got::Item(_))));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let erased = vault.erase(&id, "").await.expect("erases");
+    assert_eq!(erased.erasure.expect("is told").state(), ErasureState::Erased);
+    let status = vault.gather(stream).await.err().expect("is cut");
+    assert_eq!(reason(&status), "SUBJECT_ERASED");
 }

@@ -22,6 +22,7 @@ use crate::keys::envelope::{Envelope, Kind, Part, Place};
 use crate::keys::page::{Entry, Tree};
 
 const VERSION: u8 = 1;
+const FINISHED_VERSION: u8 = 2;
 
 /// What is at an upload's key.
 pub enum UploadRow {
@@ -33,7 +34,19 @@ pub enum UploadRow {
         version: u64,
         /// The erasure of the version before, if there was one.
         receipt: Option<ReceiptId>,
+        /// When the row goes; what the first release wrote does not say.
+        expires: Option<Timestamp>,
     },
+}
+
+impl UploadRow {
+    /// When the upload is given up, or its row goes.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Pending(upload) => Some(upload.expires),
+            Self::Finished { expires, .. } => *expires,
+        }
+    }
 }
 
 /// The row of an upload that is not finished, not yet opened.
@@ -81,15 +94,13 @@ pub fn decode_upload(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Fault>
 
 fn read_row(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Malformed> {
     let mut r = Reader::new(row);
-    let (state, version) = (r.u8()?, r.u8()?);
-    if version != VERSION {
-        return Err(Malformed);
-    }
-    let found = match state {
-        FINISHED => {
-            UploadRow::Finished { version: r.u64()?, receipt: r.option(|r| r.array().map(ReceiptId::from_bytes))? }
+    let found = match (r.u8()?, r.u8()?) {
+        (FINISHED, written @ (VERSION | FINISHED_VERSION)) => {
+            let (version, receipt) = (r.u64()?, r.option(|r| r.array().map(ReceiptId::from_bytes))?);
+            let expires = if written == VERSION { None } else { Some(Timestamp::from_millis(r.i64()?)) };
+            UploadRow::Finished { version, receipt, expires }
         }
-        PENDING => {
+        (PENDING, VERSION) => {
             let clear = r.bytes()?.to_vec();
             let mut c = Reader::new(&clear);
             let (position, chunks, expires) = (c.u64()?, c.u32()?, Timestamp::from_millis(c.i64()?));
@@ -104,10 +115,10 @@ fn read_row(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Malformed> {
     Ok(found)
 }
 
-/// The row of an upload that has become a version of its item.
-pub fn encode_finished(version: u64, receipt: Option<ReceiptId>) -> Vec<u8> {
-    let writer = Writer::new().u8(FINISHED).u8(VERSION).u64(version);
-    writer.option(receipt, |w, receipt| w.raw(receipt.as_bytes())).finish()
+/// The row of an upload that has become a version of its item, until that time.
+pub fn encode_finished(version: u64, receipt: Option<ReceiptId>, expires: Timestamp) -> Vec<u8> {
+    let writer = Writer::new().u8(FINISHED).u8(FINISHED_VERSION).u64(version);
+    writer.option(receipt, |w, receipt| w.raw(receipt.as_bytes())).i64(expires.as_millis()).finish()
 }
 
 /// The row of a new upload.
@@ -202,4 +213,33 @@ fn read_announced(plain: &[u8]) -> Result<Announced, Malformed> {
 
 fn read_handle(bytes: &[u8]) -> Option<ContentKey> {
     ContentKey::of_handle(&Secret::from_slice(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_of_a_finished_upload_reads_back_and_so_does_that_of_the_first_release() {
+        let place = UploadPlace {
+            subject: crate::base::id::SubjectId::from_bytes([1; 16]),
+            item: ItemId::from_bytes([2; 16]),
+            upload: crate::base::id::UploadId::from_bytes([3; 16]),
+        };
+        let (receipt, expires) = (ReceiptId::from_bytes([4; 16]), Timestamp::from_millis(1_780_000_000_000));
+        let row = encode_finished(7, Some(receipt), expires);
+        let Ok(UploadRow::Finished { version, receipt: read, expires: until }) = decode_upload(place, &row) else {
+            panic!("a finished upload")
+        };
+        assert_eq!((version, read, until), (7, Some(receipt), Some(expires)));
+        let first = Writer::new().u8(FINISHED).u8(1).u64(7).option(Some(receipt), |w, r| w.raw(r.as_bytes())).finish();
+        let row = decode_upload(place, &first).expect("a finished upload");
+        assert_eq!(row.expires(), None);
+        assert!(decode_upload(place, &row_of(FINISHED, 3, &first)).is_err());
+        assert!(decode_upload(place, &row_of(PENDING, 2, &first)).is_err());
+    }
+
+    fn row_of(state: u8, version: u8, row: &[u8]) -> Vec<u8> {
+        [&[state, version], &row[2..]].concat()
+    }
 }

@@ -126,7 +126,7 @@ impl Ending {
             None => None,
             Some(before) => Some((self.receipt, before.forget(txn, &subject, self.receipt)?)),
         };
-        let ended = encode_finished(stamp.version, receipt.map(|(receipt, _)| receipt));
+        let ended = encode_finished(stamp.version, receipt.map(|(receipt, _)| receipt), stored.expires);
         txn.put(Space::Upload, self.place.key(), ended);
         record(txn, call, &subject, (head, rule), &stamp)?;
         let receipt_id = receipt.map(|(receipt, _)| receipt);

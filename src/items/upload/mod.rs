@@ -5,7 +5,8 @@
 //! upload are one batch. Until then there is no item, and the upload's row says what it is to become.
 //!
 //! A stream holds no key while it waits for its caller: the key is looked up for each message, under a reading, so that
-//! an erasure waits for milliseconds and the next message finds out.
+//! an erasure waits for milliseconds. What it holds is what of the content no chunk has yet; the end of the subject cuts
+//! the stream, and so that goes too.
 
 mod finish;
 mod open;
@@ -22,6 +23,7 @@ use crate::catalog::media::MediaType;
 use crate::crypto::hash::{Digest, Hasher};
 use crate::gate::buffers::Reserved;
 use crate::gate::call::Call;
+use crate::gate::readings::Reading;
 use crate::gate::record::Touched;
 use crate::gate::refusal::{Document, Fault, FaultReason, Refusal, State};
 use crate::gate::txn;
@@ -57,6 +59,8 @@ pub struct Uploading {
     fits: bool,
     hasher: Hasher,
     total: u64,
+    /// By which the end of the subject ends the stream, whatever its caller does.
+    presence: Reading,
     _room: Reserved,
 }
 
@@ -89,6 +93,14 @@ impl Upload {
                 Accepted { upload: uploading.place.upload, durable: uploading.total, expires: uploading.expires }
             }
             Self::Ended(ended) => Accepted { upload: ended.upload, durable: ended.size, expires: ended.expires },
+        }
+    }
+
+    /// Waits for something, such as the next message, unless the subject is erased meanwhile: then none.
+    pub async fn unless_erased<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Self::Open(uploading) => uploading.presence.unless_cut(work).await,
+            Self::Ended(_) => Some(work.await),
         }
     }
 

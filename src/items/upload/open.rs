@@ -37,6 +37,7 @@ use crate::keys::chunks::ContentKey;
 use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
+use super::step::still_there;
 use super::{Ended, Upload, Uploading, no_upload, touched};
 
 /// Opens a new upload, or goes on with one.
@@ -59,7 +60,7 @@ pub async fn open(vault: Arc<Vault>, call: Call, opening: UploadOpening) -> Resu
 }
 
 async fn try_open(vault: &Arc<Vault>, call: &Call, opening: UploadOpening) -> Result<Upload, Refusal> {
-    let room = vault.buffers().reserve(UPLOAD_BUFFER_BYTES)?;
+    let room = vault.buffers().reserve(call.caller(), UPLOAD_BUFFER_BYTES)?;
     match opening.upload {
         None => begin(vault, call, room, Opening::check(vault, call, opening)?).await,
         Some(upload) => go_on(vault, call, room, &opening.subject, upload).await,
@@ -142,20 +143,26 @@ async fn begin(vault: &Arc<Vault>, call: &Call, room: Reserved, opening: Opening
     let (class, media, travelling) = (opening.class.id, opening.media, call.clone());
     let work = move |txn: &mut Txn<'_>| store(txn, &travelling, opening, item, upload);
     match vault.committer().commit(work).await? {
-        Begun::New(place, expires) => Ok(Upload::Open(Box::new(Uploading {
-            vault: vault.clone(),
-            call: call.clone(),
-            place,
-            class,
-            media,
-            expires,
-            chunks: 0,
-            tail: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
-            fits: false,
-            hasher: Hasher::default(),
-            total: 0,
-            _room: room,
-        }))),
+        Begun::New(place, expires) => {
+            let presence = vault.readings().begin_presence(place.subject);
+            // What ended before the stream was there to be cut.
+            vault.read(|reads| still_there(reads, call, &place).map(|_| ()))?;
+            Ok(Upload::Open(Box::new(Uploading {
+                vault: vault.clone(),
+                call: call.clone(),
+                place,
+                class,
+                media,
+                expires,
+                chunks: 0,
+                tail: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
+                fits: false,
+                hasher: Hasher::default(),
+                total: 0,
+                presence,
+                _room: room,
+            })))
+        }
         Begun::Before(subject, stamp, receipt) => {
             let expires = after(vault.now());
             let ended = ended(vault, call, subject, (stamp.item, stamp.version), receipt, expires)?;
@@ -262,7 +269,7 @@ async fn go_on(
 ) -> Result<Upload, Refusal> {
     let target = Target::of(named);
     let id = vault.read(|reads| target.id(reads))?;
-    let reading = vault.readings().begin(id, None);
+    let (reading, presence) = (vault.readings().begin(id, None), vault.readings().begin_presence(id));
     let (found, keys, rule) = vault.read(|reads| {
         let subject = target.open(reads, call)?;
         let found = find_upload(reads, vault, call, &subject, upload)?;
@@ -305,6 +312,7 @@ async fn go_on(
                 fits: chunks > 0,
                 hasher,
                 total,
+                presence,
                 _room: room,
             })))
         }
@@ -324,7 +332,7 @@ fn find_upload(
             continue;
         }
         return match decode_upload(place, &row)? {
-            UploadRow::Finished { version, receipt } => Ok(Found::Finished(place, version, receipt)),
+            UploadRow::Finished { version, receipt, .. } => Ok(Found::Finished(place, version, receipt)),
             UploadRow::Pending(stored) if stored.expires <= vault.now() => Err(no_upload().into()),
             UploadRow::Pending(stored) => {
                 let announced = stored.open(reads, vault.id(), subject.tree())?;

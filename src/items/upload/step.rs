@@ -108,7 +108,8 @@ impl Uploading {
         let (call, place, class) = (self.call.clone(), self.place, self.class);
         let work = move |txn: &mut Txn<'_>| match still_there(txn, &call, &place) {
             Ok((subject, stored)) => {
-                uploads::give_up(txn, &place, (subject.tree(), stored.position), class.as_str())?;
+                let key = (subject.tree(), stored.position);
+                uploads::give_up(txn, &place, stored.expires, key, class.as_str())?;
                 Ok(true)
             }
             Err(crate::gate::txn::Fault::Refused(Refusal::Document(_) | Refusal::State(_))) => Ok(false),
