@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::remote::{Remote, SERVICE};
 use super::show::Format;
 use super::subject::Subject;
-use super::{item_table, json, show};
+use super::{document, item_table, json, show};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{
     DeleteItemRequest, GetItemRequest, ItemValue, ListItemsRequest, NewItem, PutItemRequest, UpdateItemRequest,
@@ -29,6 +29,10 @@ pub enum Command {
     Update(Update),
     /// Delete an item: it is forgotten.
     Delete(Delete),
+    /// Store a file as a document, such as a scan of a passport.
+    Upload(document::Upload),
+    /// Put a document into a file.
+    Download(document::Download),
 }
 
 /// What `item put` is told.
@@ -163,6 +167,8 @@ pub fn run(command: &Command) -> Result<(), Failure> {
         Command::List(arguments) => list(arguments),
         Command::Update(arguments) => update(arguments),
         Command::Delete(arguments) => delete(arguments),
+        Command::Upload(arguments) => document::upload(arguments),
+        Command::Download(arguments) => document::download(arguments),
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod config;
 mod dev;
 mod dev_token;
+mod document;
 mod erase;
 mod failure;
 mod files;

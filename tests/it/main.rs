@@ -16,6 +16,7 @@ mod end_users_https;
 mod erasing;
 mod events;
 mod figures;
+mod files;
 mod finding;
 mod full_disk;
 mod group_crash;
