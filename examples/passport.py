@@ -6,31 +6,11 @@ Usage: passport.py DEV.JSON, with what grpc_tools makes of proto/ on the path.
 import json
 import pathlib
 import sys
-import time
 import uuid
 
 import grpc
 from lacuna.v1 import types_pb2, vault_pb2, vault_pb2_grpc
-
-
-def connect(dev, role):
-    """A channel with the certificate of a role. In production: the files that your platform gives your service."""
-    client = dev["clients"][role]
-    read = lambda path: pathlib.Path(path).read_bytes()
-    credentials = grpc.ssl_channel_credentials(read(dev["ca"]), read(client["key"]), read(client["cert"]))
-    return grpc.secure_channel(dev["address"], credentials)
-
-
-def call(method, request, attempts=5):
-    """Calls, and repeats what a repeat can help. The request keeps its idempotency key: the change is made once."""
-    for attempt in range(attempts):
-        try:
-            return method(request, timeout=10)
-        except grpc.RpcError as error:
-            passing = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED)
-            if not passing or attempt + 1 == attempts:
-                raise
-            time.sleep(0.1 * 2**attempt)
+from vault_client import call, connect, context, reason
 
 
 def main():
@@ -43,14 +23,14 @@ def main():
     item = vault_pb2.NewItem(value=types_pb2.ItemValue(government_id=passport))
     setattr(item, "class", "government_id")  # `class` is a word of Python's
     created = call(vault.CreateSubject, vault_pb2.CreateSubjectRequest(
-        context=types_pb2.CallContext(purpose="service_delivery", idempotency_key=str(uuid.uuid4())),
+        context=context(idempotency_key=str(uuid.uuid4())),
         external_id=f"user-{uuid.uuid4()}",
         items=[item],
     ))
     print(f"stored: {created.subject_id}, {created.items[0].item_id}")
 
     request = vault_pb2.GetItemRequest(
-        context=types_pb2.CallContext(purpose="service_delivery"),
+        context=context(),
         subject=types_pb2.SubjectRef(subject_id=created.subject_id),
         item_id=created.items[0].item_id,
     )
@@ -61,7 +41,7 @@ def main():
     try:
         call(support.GetItem, request)
     except grpc.RpcError as error:
-        print(f"as support: {error.code().name}")
+        print(f"as support: {reason(error)}")
 
 
 if __name__ == "__main__":

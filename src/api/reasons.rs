@@ -62,8 +62,8 @@ Generated from `proto/lacuna/v1/errors.proto`; a test keeps it current.
 
 A failed call carries `google.rpc.Status` details. `ErrorInfo` is always there: its `reason` is one of the names below,
 its `domain` is `lacuna.v1`, and its metadata holds what the caller may know (`request_id`, `rule_id`, `receipt_id`).
-`BadRequest` names each field that was refused, and why; `RetryInfo` says how long to wait. Nothing in an error repeats
-a value that was sent. A failed entry of a batch carries the same in `EntryError`.
+`BadRequest` names each field that was refused, and why; `RetryInfo` is there exactly where *retry* says yes, and says how
+long to wait. Nothing in an error repeats a value that was sent. A failed entry of a batch carries the same in `EntryError`.
 
 Where *retry* says yes, the same request with the same idempotency key may be sent again: wait as `RetryInfo` says,
 then back off exponentially. A reason keeps its name, number and code for ever; treat one that is not listed here by

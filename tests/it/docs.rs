@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use lacuna::base::time::{Clock as _, SystemClock, Timestamp};
 use regex::Regex;
 
+use crate::files::{Fate, between};
 use crate::program::Program;
 
 /// A document, to be followed in a folder.
@@ -221,30 +222,73 @@ fn prepare(folder: &Path, vault: &Program) {
     shell.run("lacuna audit checkpoint --dev vault && until test -e vault/checkpoints/checkpoint; do sleep 0.1; done; cp -r vault/checkpoints kept");
 }
 
-#[expect(dead_code, reason = "the sample's own `main` is for those who run it by itself")]
-#[path = "../../examples/passport.rs"]
-mod passport;
+#[expect(dead_code, reason = "the samples' own `main` is for those who run them by themselves")]
+#[path = "../../examples/calling/main.rs"]
+mod calling;
 
-#[test]
-fn a_service_stores_a_passport_and_reads_it_back_in_python_and_in_rust() {
+/// A folder with what the guide for services asks for, and a vault in it.
+fn at_a_desk() -> (tempfile::TempDir, Program) {
     let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let vault = Program::start(&folder.join("vault"), "");
+    let vault = Program::start(&folder.path().join("vault"), "");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["examples", "proto"] {
-        std::os::unix::fs::symlink(repository.join(name), folder.join(name)).expect("a link");
+        std::os::unix::fs::symlink(repository.join(name), folder.path().join(name)).expect("a link");
     }
+    (folder, vault)
+}
+
+#[test]
+fn the_guide_for_services_leads_to_every_sample_in_python_and_the_same_come_out_in_rust() {
+    let (folder, vault) = at_a_desk();
+    let folder = folder.path();
     let document = Document::read("docs/calling-services.md");
     document.follow(folder, &[]);
-    for (language, file) in [("python", "passport.py"), ("rust", "passport.rs")] {
-        let sample = std::fs::read_to_string(repository.join("examples").join(file)).expect("a sample");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (language, folder) in [("python", examples.clone()), ("rust", examples.join("calling"))] {
+        let files = std::fs::read_dir(folder).expect("samples").flatten().map(|entry| entry.path());
+        let samples: Vec<String> =
+            files.filter(|path| path.is_file()).filter_map(|path| std::fs::read_to_string(path).ok()).collect();
         let begin = format!("```{language}\n");
-        let shown = document.text.split(&begin).skip(1);
-        let shown: Vec<&str> = shown.filter_map(|rest| rest.split("```").next()).collect();
-        assert!(!shown.is_empty() && shown.iter().all(|part| sample.contains(part)), "{file}: {shown:?}");
+        let shown = document.text.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+        let shown: Vec<&str> = shown.collect();
+        assert!(!shown.is_empty());
+        for part in shown {
+            assert!(samples.iter().any(|sample| sample.contains(part)), "is in no sample: {part}");
+        }
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let said = runtime.block_on(passport::run(&folder.join("vault/dev.json"))).expect("the sample runs");
-    assert_eq!(said[1..], ["read back: AA0000001 of SE", "as support: NotFound"]);
+    for sample in ["passport", "documents", "events", "people"] {
+        let said = runtime.block_on(calling::run(sample, &folder.join("vault/dev.json"))).expect("the sample runs");
+        let shown = document.text.split(&format!("examples/{sample}.py vault/dev.json\n")).nth(1).expect("a command");
+        let shown: Vec<&str> = shown.lines().take_while(|line| *line != "```" && !line.starts_with("$ ")).collect();
+        assert_eq!(kinds(&said.join("\n")), kinds(&shown.join("\n")), "{sample}");
+    }
+    vault.stop();
+}
+
+#[test]
+fn the_samples_go_on_after_a_connection_that_was_cut() {
+    let (folder, vault) = at_a_desk();
+    let folder = folder.path();
+    let address = vault.description()["address"].as_str().expect("an address").parse().expect("an address");
+    let dev = |fate| {
+        let mut dev = vault.description();
+        dev["address"] = between(address, fate).into();
+        std::fs::write(folder.join("cut.json"), dev.to_string()).expect("is written");
+        folder.join("cut.json")
+    };
+    let mut shell = Shell::start(folder);
+    assert_eq!(
+        shell.run("python3 -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. proto/lacuna/v1/*.proto"),
+        ""
+    );
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for fate in [Fate::Cut { up: 3 << 20, down: usize::MAX }, Fate::Cut { up: usize::MAX, down: 3 << 20 }] {
+        dev(fate);
+        let said = shell.run("PYTHONPATH=. python3 examples/documents.py cut.json");
+        assert!(said.ends_with("read back: 5242889 bytes of application/pdf\n"), "{said}");
+        let said = runtime.block_on(calling::run("documents", &dev(fate))).expect("the sample runs");
+        assert_eq!(said[1], "read back: 5242889 bytes of application/pdf");
+    }
     vault.stop();
 }
