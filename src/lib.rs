@@ -26,6 +26,8 @@ pub mod items;
 pub mod erasure;
 pub mod holds;
 pub mod trail;
+// T7: what ends by itself
+pub mod retention;
 // T8: the wire
 pub mod api;
 // T9: wiring, listeners, loops

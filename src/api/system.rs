@@ -1,4 +1,4 @@
-//! The vault as a machine to be operated. Of its methods, those about its state and its slots are built.
+//! The vault as a machine to be operated. Of its methods, those about its state, its slots and what is due are built.
 
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use super::proto::system_server::System;
 use super::proto::*;
 use crate::gate::status::report;
 use crate::gate::vault::Vault;
+use crate::retention::confirm::confirm;
+use crate::retention::due;
+use crate::retention::state::halted;
 
 /// The service `lacuna.v1.System`.
 pub(super) struct SystemService(pub(super) Arc<Vault>);
@@ -19,7 +22,9 @@ impl System for SystemService {
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         let call = enter(&self.0, request).await?.call;
         let status = report(&self.0, &call).await.map_err(refuse(&call))?;
-        Ok(Response::new(convert::system::status(status)))
+        // What cannot be read is absent: the state says why.
+        let halted = halted(&self.0).ok().flatten();
+        Ok(Response::new(convert::system::status(status, halted)))
     }
 
     async fn unseal(&self, request: Request<UnsealRequest>) -> Result<Response<UnsealResponse>, Status> {
@@ -47,14 +52,18 @@ impl System for SystemService {
     }
 
     async fn list_due(&self, request: Request<ListDueRequest>) -> Result<Response<ListDueResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, query) = enter(&self.0, request).await?.convert(&self.0, convert::due::query).await?;
+        let page = due::list(&self.0, &call, query).await.map_err(refuse(&call))?;
+        Ok(Response::new(convert::due::page(page)))
     }
 
     async fn confirm_sweep(
         &self,
         request: Request<ConfirmSweepRequest>,
     ) -> Result<Response<ConfirmSweepResponse>, Status> {
-        not_built(&self.0, request).await
+        let (call, seen) = enter(&self.0, request).await?.convert(&self.0, convert::due::confirm).await?;
+        let sweep = confirm(&self.0, &call, seen).await.map_err(refuse(&call))?;
+        Ok(Response::new(ConfirmSweepResponse { sweep: Some(convert::due::sweep(&sweep)) }))
     }
 
     async fn replace_slot(

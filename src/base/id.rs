@@ -85,6 +85,8 @@ ids! {
     AttestationId = "att_";
     /// A key of the vault's that people refer to; derived from what is public about it.
     KeyId = "key_";
+    /// A sweep of what is due that has stopped.
+    SweepId = "swp_";
     /// The replacement of a key.
     RotationId = "rot_";
 }

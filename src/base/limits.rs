@@ -174,6 +174,30 @@ pub const REINDEX_LOOK: Duration = Duration::from_millis(500);
 /// Index rows of one identifier that one call follows.
 pub const FIND_ROWS_MAX: usize = 1_000;
 
+// --- What ends by itself ----------------------------------------------------------------------------------------
+
+/// People that one step of building the index of expiry goes through.
+pub const EXPIRY_SUBJECTS: usize = 64;
+/// Items that one step of a sweep deletes, or kept versions that it lets go.
+pub const SWEEP_STEP: usize = 64;
+/// The pause between two steps of a sweep, in which calls have the writer to themselves.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+/// How often it is looked for what is due.
+pub const SWEEP_LOOK: Duration = Duration::from_millis(500);
+/// Erasures that may be pending before a sweep waits for epochs.
+pub const SWEEP_PENDING_MAX: u64 = 2048;
+/// How old the log's last entry may become before the sweeper writes one, so that a jump of the clock is told from a quiet
+/// time.
+pub const QUIET_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Share of all items that may be due at once, in percent, unless configured.
+pub const DUE_PERCENT_MAX: u64 = 5;
+/// Items that may be due at once whatever their share is, unless configured.
+pub const DUE_ITEMS_FREE: u64 = 100;
+/// Days ahead that ListDue looks when the caller does not say.
+pub const DUE_DAYS_DEFAULT: i64 = 30;
+/// Entries that fall due until the time that ListDue is asked about, at the most: a page is cut from all of them.
+pub const DUE_ENTRIES_MAX: usize = 100_000;
+
 // --- Time of a call ---------------------------------------------------------------------------------------------
 
 /// Time until a call's answer is complete; a caller's own deadline can only shorten it.
@@ -226,6 +250,8 @@ pub const DECISION_LABEL_BYTES_MAX: usize = 256;
 pub const DECISIONS_MAX: usize = 64 * 1024;
 /// Answers kept in memory to what asks for no person's data: which methods are open to whom, who may know what.
 pub const ANSWERS_MAX: usize = 8 * 1024;
+/// How long after the log's last entry the next may come before the clock counts as having jumped.
+pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Changes waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
 /// Changes the committer takes into one group: those of a whole batch, and as many that wait beside it.
@@ -446,7 +472,9 @@ pub const CACHE_MIB_MIN: u64 = 8;
 pub const CACHE_MIB_MAX: u64 = 1 << 20;
 /// Purposes of one registry.
 pub const PURPOSES_MAX: usize = 64;
-/// Bytes of a description in the registry.
+/// Statutory periods of one registry.
+pub const PERIODS_MAX: usize = 64;
+/// Bytes of a description, or of a law, in the registry.
 pub const DESCRIPTION_BYTES_MAX: usize = 512;
 
 // --- What follows from them -------------------------------------------------------------------------------------

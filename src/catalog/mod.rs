@@ -29,6 +29,7 @@ pub mod classes;
 pub mod period;
 pub mod purpose;
 pub mod registry;
+pub mod statutory;
 
 #[cfg(test)]
 mod tests;

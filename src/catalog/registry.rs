@@ -12,8 +12,9 @@ use super::classes::{CLASSES, class_of};
 use super::period::Period;
 use super::purpose::{LegalBasis, Purpose, PurposeId};
 use super::sight::FieldCaps;
+use super::statutory::{self, Align, PeriodId, Statutory};
 use super::view::View;
-use crate::base::limits::{DESCRIPTION_BYTES_MAX, PURPOSES_MAX, REGISTRY_ID_BYTES_MAX};
+use crate::base::limits::{DESCRIPTION_BYTES_MAX, PERIODS_MAX, PURPOSES_MAX, REGISTRY_ID_BYTES_MAX};
 
 /// The registry that is used where the operator states none.
 pub const DEFAULT: &str = include_str!("../../examples/catalog.toml");
@@ -23,6 +24,7 @@ pub struct Registry {
     version: u32,
     purposes: BTreeMap<String, Purpose>,
     classes: BTreeMap<ClassId, ClassRule>,
+    periods: Vec<Statutory>,
 }
 
 /// What the registry says of an enabled class.
@@ -64,7 +66,8 @@ impl Registry {
                 classes.insert(class.id, class_rule(class, entry, &purposes)?);
             }
         }
-        Ok(Self { version: file.version, purposes, classes })
+        let periods = periods(&file)?;
+        Ok(Self { version: file.version, purposes, classes, periods })
     }
 
     /// The version the operator gave it.
@@ -90,6 +93,16 @@ impl Registry {
     /// Every enabled class, by id.
     pub fn classes(&self) -> impl Iterator<Item = &ClassRule> {
         self.classes.values()
+    }
+
+    /// Every statutory period, by id.
+    pub fn periods(&self) -> &[Statutory] {
+        &self.periods
+    }
+
+    /// The statutory periods that keep items of a class.
+    pub fn periods_of(&self, class: ClassId) -> impl Iterator<Item = &Statutory> {
+        self.periods.iter().filter(move |period| period.class == class)
     }
 
     /// The highest view of a class under a purpose; none if the class is not enabled or may not be processed for it.
@@ -122,9 +135,14 @@ pub enum RegistryError {
     /// No purposes, or too many.
     #[error("there must be 1 to {PURPOSES_MAX} purposes")]
     PurposeCount,
+    /// Too many statutory periods.
+    #[error("there must be at most {PERIODS_MAX} periods")]
+    PeriodCount,
     /// An id that is not of the form of ids.
-    #[error("purposes.{id}: an id is a letter, then letters, digits, `_` and `-`, all lower case, 63 at most")]
+    #[error("{at}.{id}: an id is a letter, then letters, digits, `_` and `-`, all lower case, 63 at most")]
     MalformedId {
+        /// Of what.
+        at: &'static str,
         /// The id.
         id: String,
     },
@@ -160,6 +178,8 @@ struct File {
     version: u32,
     purposes: BTreeMap<String, PurposeEntry>,
     classes: BTreeMap<String, ClassEntry>,
+    #[serde(default)]
+    periods: BTreeMap<String, PeriodEntry>,
 }
 
 #[derive(Deserialize)]
@@ -181,9 +201,46 @@ struct ClassEntry {
     default_purposes: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeriodEntry {
+    class: String,
+    legal_basis: String,
+    from: statutory::From,
+    period: String,
+    #[serde(default)]
+    align: Align,
+}
+
+fn periods(file: &File) -> Result<Vec<Statutory>, RegistryError> {
+    if file.periods.len() > PERIODS_MAX {
+        return Err(RegistryError::PeriodCount);
+    }
+    let mut periods = Vec::with_capacity(file.periods.len());
+    for (id, entry) in &file.periods {
+        if !is_id(id) {
+            return Err(RegistryError::MalformedId { at: "periods", id: id.clone() });
+        }
+        if entry.legal_basis.is_empty() || entry.legal_basis.len() > DESCRIPTION_BYTES_MAX {
+            return Err(value_error(format!("periods.{id}.legal_basis"), "1 to 512 bytes are needed"));
+        }
+        let class = class_of(&entry.class).filter(|_| file.classes.contains_key(&entry.class));
+        let unknown = || RegistryError::UnknownClass { at: format!("periods.{id}"), class: entry.class.clone() };
+        periods.push(Statutory {
+            id: PeriodId::new(id),
+            class: class.ok_or_else(unknown)?.id,
+            legal_basis: entry.legal_basis.clone(),
+            from: entry.from,
+            period: period(&entry.period, || format!("periods.{id}.period"))?,
+            align: entry.align,
+        });
+    }
+    Ok(periods)
+}
+
 fn purpose(id: &str, entry: &PurposeEntry, known: &BTreeMap<String, ClassEntry>) -> Result<Purpose, RegistryError> {
     if !is_id(id) {
-        return Err(RegistryError::MalformedId { id: id.to_owned() });
+        return Err(RegistryError::MalformedId { at: "purposes", id: id.to_owned() });
     }
     if entry.description.is_empty() || entry.description.len() > DESCRIPTION_BYTES_MAX {
         return Err(value_error(format!("purposes.{id}.description"), "1 to 512 bytes are needed"));

@@ -7,10 +7,11 @@ use super::show::{self, Format, out, table};
 use super::subject::Subject;
 use crate::api::proto::holds_client::HoldsClient;
 use crate::api::proto::{
-    Hold, HoldState, ItemScope, ItemVersionRef, KeepReasonKind, KeptItem, ListHoldsRequest, ListHoldsResponse,
-    ListKeepReasonsRequest, ListKeepReasonsResponse, PlaceHoldRequest, ReleaseHoldRequest, SubjectRef, SubjectScope,
-    Wait, list_keep_reasons_request, place_hold_request, subject_ref,
+    Hold, HoldState, ItemScope, ItemVersionRef, KeepReason, KeepReasonKind, KeptItem, ListHoldsRequest,
+    ListHoldsResponse, ListKeepReasonsRequest, ListKeepReasonsResponse, PlaceHoldRequest, ReleaseHoldRequest,
+    SubjectRef, SubjectScope, Wait, list_keep_reasons_request, place_hold_request, subject_ref,
 };
+use crate::base::time::Timestamp;
 
 /// What `hold` does.
 #[derive(clap::Subcommand)]
@@ -112,6 +113,9 @@ struct Target {
     /// Everything that this matter keeps: mat_...
     #[arg(long, value_name = "ID")]
     matter: Option<String>,
+    /// What this statutory period of the catalog keeps.
+    #[arg(long, value_name = "ID")]
+    period: Option<String>,
     /// What outlived this erasure: rcp_...
     #[arg(long, value_name = "ID")]
     receipt: Option<String>,
@@ -182,10 +186,11 @@ fn list(arguments: &List) -> Result<(), Failure> {
 fn reasons(arguments: &Reasons) -> Result<(), Failure> {
     use list_keep_reasons_request::Target as Where;
     let Reasons { target, kept_only, page_size, page_token, remote } = arguments;
-    let Target { subject, item, matter, receipt } = target;
+    let Target { subject, item, matter, period, receipt } = target;
     let target = subject.clone().map(|id| Where::Subject(named(id)));
     let target = target.or(item.clone().map(Where::ItemId));
-    let target = target.or(matter.clone().map(Where::MatterId)).or(receipt.clone().map(Where::ReceiptId));
+    let target = target.or(matter.clone().map(Where::MatterId)).or(period.clone().map(Where::PeriodId));
+    let target = target.or(receipt.clone().map(Where::ReceiptId));
     let answer = remote.call(LEGAL, async |session| {
         let request = ListKeepReasonsRequest {
             context: session.context(),
@@ -222,6 +227,7 @@ fn reason_tables(answer: &ListKeepReasonsResponse) -> Result<(), Failure> {
     let row = |item: &KeptItem| {
         let reasons = item.reasons.iter().map(|reason| match reason.kind() {
             KeepReasonKind::Account => "account".to_owned(),
+            KeepReasonKind::Period => format!("{} until {}", reason.reason_id, day_of(reason)),
             _ => reason.reason_id.clone(),
         });
         let version = item.version.to_string();
@@ -235,6 +241,12 @@ fn reason_tables(answer: &ListKeepReasonsResponse) -> Result<(), Failure> {
     };
     out(&table(["ITEM", "VERSION", "CLASS", "KEPT FOR", "OUTLIVED"], answer.items.iter().map(row)))?;
     more(&answer.next_page_token)
+}
+
+/// The day on which a period ends: it keeps until that day begins.
+fn day_of(reason: &KeepReason) -> String {
+    let seconds = reason.end_time.as_ref().map_or(0, |end| end.seconds);
+    Timestamp::from_millis(seconds * 1_000).to_string()[..10].to_owned()
 }
 
 fn named(id: String) -> SubjectRef {

@@ -9,6 +9,7 @@ mod config;
 mod dev;
 mod dev_token;
 mod document;
+mod due;
 mod erase;
 mod failure;
 mod files;
@@ -73,6 +74,8 @@ enum Command {
     /// Place, release and list holds, and tell why something is still there.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// List what falls due by itself, and let a sweep go on that has stopped.
+    Due(due::Arguments),
     /// Import people from a file.
     Import(import::Arguments),
     /// Read, follow, export and verify the audit log.
@@ -114,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Receipt(command) => receipt::run(&command),
         Command::Matter(command) => matter::run(&command),
         Command::Hold(command) => hold::run(&command),
+        Command::Due(arguments) => due::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Audit(command) => audit::run(&command),
         Command::Approval(command) => approval::run(&command),

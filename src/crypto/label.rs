@@ -60,6 +60,12 @@ labels! {
     HOLD = "lacuna/1/hold/record";
     /// The MAC over a hold's clear row.
     HOLD_META = "lacuna/1/hold/meta";
+    /// Keys of the record of a statutory period's end.
+    PERIOD_KEYS = "lacuna/1/period/keys";
+    /// Additional data of such a record.
+    PERIOD = "lacuna/1/period/record";
+    /// The MAC over it.
+    PERIOD_META = "lacuna/1/period/meta";
     /// Keys of what is said of an item version that a reason keeps, derived from the version's key.
     KEPT_KEYS = "lacuna/1/kept/keys";
     /// Additional data of what is said of it.

@@ -106,7 +106,7 @@ fn remove(
     ground: Ground,
 ) -> Result<u64, Refusal> {
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
-    let intent = going::with_subject(txn, subject, receipt, ground)?;
+    let intent = going::with_subject(txn, subject, (receipt, call.registry()), ground)?;
     for row in going::index_rows(txn, subject)? {
         // The person may come back under the same id at once, as somebody new.
         txn.delete(row.space, row.key);

@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot};
 
+use super::jumps;
 use super::refusal::{Refusal, Unavailable};
 use super::room::Room;
 use super::txn::{Changes, Ground, Txn};
@@ -28,7 +29,7 @@ use crate::base::limits::{
     COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX, COMMIT_STALL_MAX, ROOM_PROBE,
     SHUTDOWN_TIME_MAX,
 };
-use crate::base::time::Clock;
+use crate::base::time::{Clock, Timestamp};
 use crate::keys::tree::{Root, seal_all};
 use crate::store;
 use crate::store::batch::Batch;
@@ -45,6 +46,7 @@ struct Shared {
     wake: Condvar,
     failed: AtomicBool,
     log_size: AtomicU64,
+    last_entry: Mutex<Option<Timestamp>>,
     under_way: UnderWay,
     room: Arc<Room>,
 }
@@ -154,11 +156,11 @@ thread_local! {
 }
 
 impl Committer {
-    /// Starts the writer's thread at the end of the log.
+    /// Starts the writer's thread at the end of the log, whose last entry is of that time.
     pub(super) fn start(
         ground: Ground,
         root: Arc<ArcSwap<Root>>,
-        head: Head,
+        (head, last_entry): (Head, Option<Timestamp>),
         clock: Arc<dyn Clock>,
         room: Arc<Room>,
     ) -> std::io::Result<Self> {
@@ -167,6 +169,7 @@ impl Committer {
             wake: Condvar::new(),
             failed: AtomicBool::new(false),
             log_size: AtomicU64::new(head.size()),
+            last_entry: Mutex::new(last_entry),
             under_way: UnderWay::new(),
             room,
         });
@@ -216,6 +219,20 @@ impl Committer {
             outcomes.push(reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into())));
         }
         outcomes
+    }
+
+    /// As [`Committer::commit_all`], for a plain thread.
+    pub fn commit_all_blocking<T, F>(&self, works: Vec<F>) -> Vec<Result<T, Refusal>>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let count = works.len();
+        let stopping = |_| Err(Unavailable::Stopping.into());
+        match self.submit_all(works, Turn::InOrder) {
+            Ok(replies) => replies.into_iter().map(|reply| reply.blocking_recv().unwrap_or_else(stopping)).collect(),
+            Err(refusal) => (0..count).map(|_| Err(refusal.clone())).collect(),
+        }
     }
 
     /// As [`Committer::commit`], for a plain thread; alone also goes ahead of all that waits.
@@ -272,6 +289,11 @@ impl Committer {
     /// Leaves in the log that are durable.
     pub fn log_size(&self) -> u64 {
         self.shared.log_size.load(Ordering::Acquire)
+    }
+
+    /// The time of the log's last entry; none while it is empty.
+    pub fn last_entry(&self) -> Option<Timestamp> {
+        *self.shared.last_entry.lock()
     }
 
     /// Commits what is queued, then ends the thread. One that is held up by the medium is not waited for: what it
@@ -431,9 +453,10 @@ impl Writer {
     fn try_commit(&mut self, group: &mut [Queued]) -> Result<(), Refusal> {
         let now = self.clock.now();
         let root = self.root.load_full();
+        let last_entry = *self.shared.last_entry.lock();
         let mut changes = Changes::default();
         for queued in group {
-            let txn = Txn::new(&self.ground, &root, &changes, now);
+            let txn = Txn::new(&self.ground, &root, &changes, (now, last_entry));
             if let Some(more) = queued.job.run(txn) {
                 changes.batch.absorb(more.batch);
                 changes.nodes.extend(more.nodes);
@@ -452,6 +475,9 @@ impl Writer {
             batch.delete(Space::Page, id.row_key(*generation));
         }
         let head = self.head.append(&mut batch, now, &changes.events);
+        if head != self.head {
+            jumps::note(&*self.ground.engine, &mut batch, last_entry, now)?;
+        }
         if batch.is_empty() {
             return Ok(());
         }
@@ -466,6 +492,9 @@ impl Writer {
         }
         if let Some(root) = new_root {
             self.root.store(root);
+        }
+        if head != self.head {
+            *self.shared.last_entry.lock() = Some(now);
         }
         self.head = head;
         self.shared.log_size.store(head.size(), Ordering::Release);

@@ -63,13 +63,27 @@ impl Vault {
         if let Some(days) = self.days.load_full().filter(|days| days.today.day == day) {
             return Ok(days);
         }
-        let (days, forgetting) = self.committer.commit(turn).await?;
+        let turned = self.committer.commit(turn).await?;
+        Ok(self.turned(turned))
+    }
+
+    /// The same for a plain thread.
+    pub fn days_blocking(&self) -> Result<Arc<Days>, Refusal> {
+        let day = self.now().day();
+        if let Some(days) = self.days.load_full().filter(|days| days.today.day == day) {
+            return Ok(days);
+        }
+        let turned = self.committer.commit_blocking(turn, false)?;
+        Ok(self.turned(turned))
+    }
+
+    fn turned(&self, (days, forgetting): (Days, bool)) -> Arc<Days> {
         let days = Arc::new(days);
         self.days.store(Some(days.clone()));
         if forgetting {
             self.epochs.ask(false, self.patience.epoch_delay);
         }
-        Ok(days)
+        days
     }
 }
 

@@ -34,6 +34,8 @@ pub enum What {
     Kept = 12,
     /// A reason's copies of keys that other reasons still keep.
     Copies = 13,
+    /// The end of a statutory period: all keys that it kept.
+    Period = 14,
     /// Keys of operators' names or of approvals whose time is over.
     PeriodKeys = 10,
     /// Nothing: the slots get fresh secrets since one of them left the vault.
@@ -51,6 +53,7 @@ impl What {
         What::Upload,
         What::Kept,
         What::Copies,
+        What::Period,
         What::PeriodKeys,
         What::Slots,
         What::IndexKey,
@@ -66,6 +69,7 @@ impl What {
             What::Subject => "SubjectErased",
             What::Kept => "KeptErased",
             What::Copies => "CopiesErased",
+            What::Period => "PeriodErased",
             What::PeriodKeys => "PeriodKeysErased",
             What::Slots => "SlotsRenewed",
             What::IndexKey => "IndexKeyErased",
@@ -120,10 +124,11 @@ impl Intent {
         })
     }
 
-    /// The tree of the subject that goes whole.
+    /// The tree of the subject, or of the keep reason, that goes whole.
     pub(super) fn gone_tree(&self) -> Option<Tree> {
         match (self.what, self.subject, self.targets.first()) {
             (What::Subject, Some(subject), Some((Tree::Subjects, position))) => Some(Tree::Subject(subject, *position)),
+            (What::Period, _, Some((tree @ Tree::Reason(..), _))) => Some(*tree),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ pub mod hashing;
 mod held;
 pub mod index;
 pub mod intents;
+pub mod jumps;
 pub mod log;
 pub mod on_behalf;
 pub mod once;

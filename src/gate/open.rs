@@ -246,6 +246,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let index = Arc::new(Index::new(identity.vault));
     let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone(), index: index.clone() };
     let room = Arc::new(parts.room);
+    let head = (head, last_entry(&*engine, head)?);
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
     index.put_live(committer.commit_blocking(index::load, false)?);
@@ -295,6 +296,13 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         tries: Tries::new()?,
         buffers: Buffers::new(),
     }))
+}
+
+/// The time of the log's last entry.
+fn last_entry(engine: &dyn Engine, head: Head) -> Result<Option<Timestamp>, OpenError> {
+    let Some(last) = head.size().checked_sub(1) else { return Ok(None) };
+    let last = StoredLog(engine).entries(last)?.next().transpose()?;
+    Ok(last.and_then(|(_, (bytes, _))| leaf::decode(&bytes).ok()).map(|leaf| leaf.time))
 }
 
 /// The keys of the log. A vault that was made before its key could be replaced has no row of them: one key signed all.

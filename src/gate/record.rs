@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::days::Days;
 use super::refusal::{Access, Approving, Refusal, Unavailable};
+use super::vault::Vault;
 use crate::audit::detail::{Detail, DetailKeys};
 use crate::audit::event::{About, Actor, Decision, Event, Outcome};
 use crate::base::id::{ItemId, PolicyVersion, ReceiptId, RequestId, SubjectId, VaultId};
@@ -84,6 +85,16 @@ impl Recorder {
         &self.vault
     }
 
+    /// Makes the entries of the vault's own work.
+    ///
+    /// # Errors
+    /// [`Unavailable::Internal`] if the system source of randomness failed.
+    pub fn own(vault: &Vault, days: Arc<Days>, operation: SafeText) -> Result<Self, Refusal> {
+        let template = Arc::new(own_event(operation, vault.epoch())?);
+        let chosen = Arc::new(Chosen { ticket: Text::default(), peer: Text::default() });
+        Ok(Self { vault: *vault.id(), template, chosen, days })
+    }
+
     /// The same for a later moment of a long call: with the keys of that day.
     pub fn on(&self, days: Arc<Days>) -> Self {
         Self { days, ..self.clone() }
@@ -130,9 +141,11 @@ impl Recorder {
             peer: self.chosen.peer.duplicate(),
         };
         let detail = detail.seal(keys, &self.vault, &self.template.request).map_err(|_| Unavailable::Internal)?;
+        // The vault asks nobody for what it does by itself.
+        let permitted = if self.template.actor == Actor::Vault { Decision::NotAsked } else { Decision::Permitted };
         let (decision, outcome, reason) = match ended {
-            Ended::Done => (Decision::Permitted, Outcome::Done, None),
-            Ended::Started => (Decision::Permitted, Outcome::Started, None),
+            Ended::Done => (permitted, Outcome::Done, None),
+            Ended::Started => (permitted, Outcome::Started, None),
             Ended::Not(refusal) => (decision_of(refusal), outcome_of(refusal), Some(refusal.reason())),
         };
         let empty = SafeText::constant("");
@@ -154,7 +167,7 @@ impl Recorder {
 }
 
 /// An entry about the vault's own work.
-pub(super) fn own_event(operation: SafeText, epoch: u64) -> Result<Event, Refusal> {
+pub fn own_event(operation: SafeText, epoch: u64) -> Result<Event, Refusal> {
     let empty = || SafeText::constant("");
     Ok(Event {
         actor: Actor::Vault,

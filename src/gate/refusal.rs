@@ -192,6 +192,9 @@ pub enum State {
     /// Holds are in force under the matter.
     #[error("holds are in force under the matter")]
     MatterHasHolds,
+    /// The clock is behind what is asked for, or has jumped.
+    #[error("the vault's clock is too far from its log")]
+    ClockImplausible,
     /// Another replacement of the key is under way.
     #[error("a rotation of this key is under way")]
     RotationRunning,
@@ -466,6 +469,7 @@ impl State {
             Self::NotFromHere => Reason::StateTransitionInvalid,
             Self::MatterClosed => Reason::MatterClosed,
             Self::MatterHasHolds => Reason::MatterHasHolds,
+            Self::ClockImplausible => Reason::ClockImplausible,
             Self::RotationRunning => Reason::RotationRunning,
             Self::NotOffered { .. } => Reason::NotImplemented,
         }

@@ -117,12 +117,18 @@ pub struct Txn<'a> {
     events: Vec<Event>,
     new_root: Option<Root>,
     now: Timestamp,
+    last_entry: Option<Timestamp>,
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(ground: &'a Ground, root: &'a Root, earlier: &'a Changes, now: Timestamp) -> Self {
+    pub(super) fn new(
+        ground: &'a Ground,
+        root: &'a Root,
+        earlier: &'a Changes,
+        (now, last_entry): (Timestamp, Option<Timestamp>),
+    ) -> Self {
         let draft = Draft::new(&*ground.pages, root, &earlier.nodes);
-        Self { ground, root, earlier, batch: Batch::new(), draft, events: Vec::new(), new_root: None, now }
+        Self { ground, root, earlier, batch: Batch::new(), draft, events: Vec::new(), new_root: None, now, last_entry }
     }
 
     pub(super) fn into_changes(self) -> Changes {
@@ -132,6 +138,11 @@ impl<'a> Txn<'a> {
     /// When the group commits: the time of everything it changes and records.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The time of the log's last entry before this group; none while it is empty.
+    pub fn last_entry(&self) -> Option<Timestamp> {
+        self.last_entry
     }
 
     /// The epoch in force.

@@ -7,7 +7,7 @@
 pub mod list;
 pub mod matters;
 pub mod model;
-mod page;
+pub mod page;
 pub mod place;
 pub mod reasons;
 pub mod release;

@@ -4,6 +4,7 @@ use crate::base::id::{HoldId, ItemId, MatterId, ReceiptId, SubjectId};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::items::model::{Erasure, SubjectRef, Wait};
+use crate::keep::Reason;
 use crate::keep::kept::VersionId;
 use crate::keep::matter::Texts;
 
@@ -160,8 +161,8 @@ pub enum Looking {
     Matter(MatterId),
     /// What outlived an act of forgetting.
     Receipt(ReceiptId),
-    /// What a statutory period keeps: there are none.
-    Period,
+    /// What a statutory period keeps, by the period's id as the caller wrote it.
+    Period(String),
 }
 
 /// What is kept, and why.
@@ -187,8 +188,8 @@ pub struct KeptView {
     pub class: ClassId,
     /// Whether the account keeps it, and until when at most.
     pub account: Option<Option<Timestamp>>,
-    /// The matters that keep it.
-    pub matters: Vec<MatterId>,
+    /// What keeps it besides.
+    pub reasons: Vec<Reason>,
     /// Their holds.
     pub holds: Vec<HoldId>,
     /// The act of forgetting that it outlived.

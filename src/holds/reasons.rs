@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::audit::detail::DetailKeys;
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::{ItemId, MatterId, SubjectId};
+use crate::base::time::Timestamp;
+use crate::catalog::statutory::{PeriodId, Times};
 use crate::gate::call::Call;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State};
@@ -17,7 +19,7 @@ use crate::items::recorded::refuse;
 use crate::items::subject::items_of;
 use crate::keep::hold::{self, Hold, Of};
 use crate::keep::kept::{self, Under, VersionId};
-use crate::keep::{matter, reason_of};
+use crate::keep::{Reason, matter, period, reason_for, reason_of};
 use crate::policy::question::Resource;
 
 use super::model::{KeptView, Looking, Page, ReasonsQuery};
@@ -30,7 +32,7 @@ use super::page::{make_token, open_token, wrong_token};
 pub async fn list(vault: &Vault, call: &Call, query: ReasonsQuery) -> Result<Page<KeptView>, Refusal> {
     let named = match &query.target {
         Looking::Subject(named) => Some(named),
-        Looking::Item(_) | Looking::Matter(_) | Looking::Receipt(_) | Looking::Period => None,
+        Looking::Item(_) | Looking::Matter(_) | Looking::Receipt(_) | Looking::Period(_) => None,
     };
     match page(vault, call, &query) {
         Ok((page, keys)) => {
@@ -61,7 +63,11 @@ fn entry(
             touched.fields.push(matter.to_string());
             Whom::Nobody
         }
-        (Looking::Subject(_) | Looking::Item(_) | Looking::Period, None) => Whom::Nobody,
+        (Looking::Period(period), None) => {
+            touched.fields.push(period.clone());
+            Whom::Nobody
+        }
+        (Looking::Subject(_) | Looking::Item(_), None) => Whom::Nobody,
     };
     call.recorder().entry(whom, touched, Ended::Done, (vault.now(), vault.epoch()))
 }
@@ -118,21 +124,12 @@ impl Found {
         Ok(())
     }
 
-    /// Versions that the account keeps: with the holds on them, and, unless all are asked for, only those.
-    fn add_live(
-        &mut self,
-        reads: &dyn Reads,
-        subject: SubjectId,
-        holds: &[&Hold],
-        only_held: bool,
-    ) -> Result<(), Fault> {
+    /// Versions that the account keeps, with what else would keep them.
+    fn add_live(&mut self, reads: &dyn Reads, subject: SubjectId, why: &Why<'_>) -> Result<(), Fault> {
         for item in items_of(reads, &subject)? {
             let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
             if self.takes(&id) {
-                let view = live_view(reads, subject, &item, holds)?;
-                if !only_held || !view.holds.is_empty() {
-                    self.add(view);
-                }
+                self.add(live_view(reads, subject, &item, why)?);
             }
         }
         Ok(())
@@ -155,30 +152,45 @@ fn gather(
             found.add_kept(reads, Under::Subject(subject.id))?;
             if with_account {
                 let in_force = hold::in_force(reads, &subject.id)?;
-                let holds: Vec<&Hold> = in_force.iter().map(|(hold, _)| hold).collect();
-                found.add_live(reads, subject.id, &holds, false)?;
+                let holds = in_force.iter().map(|(hold, _)| hold).collect();
+                found.add_live(reads, subject.id, &Why { holds, call, now: vault.now() })?;
             }
             return subject.detail_keys(reads).map(Some);
         }
-        Looking::Item(item) => of_item(reads, vault, *item, with_account, found)?,
+        Looking::Item(item) => of_item(reads, (vault, call), *item, with_account, found)?,
         Looking::Matter(matter) => {
             matter::find(reads, *matter)?.ok_or_else(absent)?;
             found.add_kept(reads, Under::Reason(reason_of(*matter)))?;
             if with_account {
-                live_under(reads, vault, *matter, found)?;
+                live_under(reads, (vault, call), *matter, found)?;
             }
         }
         Looking::Receipt(receipt) => {
             crate::gate::receipts::look_up(reads, receipt)?.ok_or_else(absent)?;
             found.add_kept(reads, Under::Receipt(*receipt))?;
         }
-        Looking::Period => return Err(absent()),
+        Looking::Period(named) => {
+            let id = PeriodId::stored(named);
+            let ends = period::ends_of(reads, &id)?;
+            if ends.is_empty() && !call.registry().periods().iter().any(|known| known.id == id) {
+                return Err(absent());
+            }
+            for reason in ends {
+                found.add_kept(reads, Under::Reason(reason))?;
+            }
+        }
     }
     Ok(None)
 }
 
 /// All versions of an item, if some reason besides the account has any of it.
-fn of_item(reads: &dyn Reads, vault: &Vault, item: ItemId, with_account: bool, found: &mut Found) -> Result<(), Fault> {
+fn of_item(
+    reads: &dyn Reads,
+    (vault, call): (&Vault, &Call),
+    item: ItemId,
+    with_account: bool,
+    found: &mut Found,
+) -> Result<(), Fault> {
     let first = kept::list(reads, Under::Item(item), None, 1)?.pop();
     let owner = match &first {
         Some(id) => kept::find(reads, id)?.ok_or(Fault::Torn)?.stated().subject,
@@ -187,9 +199,10 @@ fn of_item(reads: &dyn Reads, vault: &Vault, item: ItemId, with_account: bool, f
     found.add_kept(reads, Under::Item(item))?;
     if with_account && open_subject(reads, vault.id(), owner).is_ok() {
         let in_force = hold::in_force(reads, &owner)?;
-        let holds: Vec<&Hold> = in_force.iter().map(|(hold, _)| hold).collect();
+        let holds = in_force.iter().map(|(hold, _)| hold).collect();
+        let why = Why { holds, call, now: vault.now() };
         if let Some(live) = items_of(reads, &owner)?.into_iter().find(|live| live.id == item) {
-            let view = live_view(reads, owner, &live, &holds)?;
+            let view = live_view(reads, owner, &live, &why)?;
             if found.takes(&view.version) {
                 found.add(view);
             }
@@ -199,7 +212,12 @@ fn of_item(reads: &dyn Reads, vault: &Vault, item: ItemId, with_account: bool, f
 }
 
 /// What holds of a matter cover and the account keeps as well.
-fn live_under(reads: &dyn Reads, vault: &Vault, matter: MatterId, found: &mut Found) -> Result<(), Fault> {
+fn live_under(
+    reads: &dyn Reads,
+    (vault, call): (&Vault, &Call),
+    matter: MatterId,
+    found: &mut Found,
+) -> Result<(), Fault> {
     let mut subjects: BTreeMap<SubjectId, ()> = BTreeMap::new();
     for mark in hold::newest_first(reads, Of::Matter(matter), None, usize::MAX)? {
         let (hold, _) = hold::find(reads, crate::base::id::HoldId::from_bytes(mark.id))?.ok_or(Fault::Torn)?;
@@ -214,7 +232,7 @@ fn live_under(reads: &dyn Reads, vault: &Vault, matter: MatterId, found: &mut Fo
         let in_force = hold::in_force(reads, &subject)?;
         let of_matter: Vec<&Hold> =
             in_force.iter().map(|(hold, _)| hold).filter(|hold| hold.matter == matter).collect();
-        let all: Vec<&Hold> = in_force.iter().map(|(hold, _)| hold).collect();
+        let why = Why { holds: in_force.iter().map(|(hold, _)| hold).collect(), call, now: vault.now() };
         for item in items_of(reads, &subject)? {
             let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
             let mut is_held = false;
@@ -222,31 +240,43 @@ fn live_under(reads: &dyn Reads, vault: &Vault, matter: MatterId, found: &mut Fo
                 is_held |= hold.covers(reads, item.head.class, &item.id, item.head.version)?;
             }
             if is_held && found.takes(&id) {
-                found.add(live_view(reads, subject, &item, &all)?);
+                found.add(live_view(reads, subject, &item, &why)?);
             }
         }
     }
     Ok(())
 }
 
-fn live_view(reads: &dyn Reads, subject: SubjectId, item: &StoredItem, holds: &[&Hold]) -> Result<KeptView, Fault> {
+/// What may keep a subject's items besides the account.
+struct Why<'a> {
+    holds: Vec<&'a Hold>,
+    call: &'a Call,
+    now: Timestamp,
+}
+
+fn live_view(reads: &dyn Reads, subject: SubjectId, item: &StoredItem, why: &Why<'_>) -> Result<KeptView, Fault> {
     let mut view = KeptView {
         subject: Some(subject),
         version: VersionId { item: item.id, version: item.head.version, counter: item.head.counter },
         class: item.head.class,
         account: Some(item.head.expires),
-        matters: Vec::new(),
+        reasons: Vec::new(),
         holds: Vec::new(),
         receipt: None,
     };
-    for hold in holds {
+    for hold in &why.holds {
         if hold.covers(reads, item.head.class, &item.id, item.head.version)? {
             view.holds.push(hold.id);
-            if !view.matters.contains(&hold.matter) {
-                view.matters.push(hold.matter);
+            let reason = Reason::Matter(hold.matter);
+            if !view.reasons.contains(&reason) {
+                view.reasons.push(reason);
             }
         }
     }
+    let times = Times { created: item.head.created, updated: item.head.updated, closed: None };
+    let periods = why.call.registry().periods_of(item.head.class);
+    let running = periods.filter_map(|period| Some((period.id.clone(), period.end_after(why.now, &times)?)));
+    view.reasons.extend(running.map(|(id, end)| Reason::Period { id, end }));
     Ok(view)
 }
 
@@ -263,7 +293,7 @@ fn kept_view(reads: &dyn Reads, id: &VersionId) -> Result<KeptView, Fault> {
         version: *id,
         class: item.head.class,
         account: None,
-        matters: copies.iter().map(|copy| copy.matter()).collect(),
+        reasons: copies.iter().map(|copy| reason_for(reads, copy)).collect::<Result<_, _>>()?,
         holds: copies.into_iter().flat_map(|copy| copy.holds).collect(),
         receipt: Some(said.receipt),
     })
@@ -277,7 +307,7 @@ fn bound(query: &ReasonsQuery) -> Vec<u8> {
         Looking::Item(id) => w.u8(3).raw(id.as_bytes()),
         Looking::Matter(id) => w.u8(4).raw(id.as_bytes()),
         Looking::Receipt(id) => w.u8(5).raw(id.as_bytes()),
-        Looking::Period => w.u8(6),
+        Looking::Period(id) => w.u8(6).text(id),
     };
     w.finish()
 }

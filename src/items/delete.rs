@@ -83,7 +83,7 @@ fn remove(
     if !delete.etag.is_empty() && delete.etag != item.head.etag() {
         return Err(State::EtagMismatch.into());
     }
-    let mut intent = going::with_item(txn, &subject, &item, receipt)?;
+    let mut intent = going::with_item(txn, &subject, &item, (receipt, call.registry()))?;
     intent.targets.extend(end_uploads(txn, &subject, &item)?);
     going::outdate(txn, subject.tree(), item.head.position)?;
     txn.put(Space::Item, key, tombstone(&receipt));

@@ -23,6 +23,7 @@ use crate::keys::page::{Entry, Tree};
 use crate::policy::question::Resource;
 use crate::store::keyspace::Space;
 
+use super::expiry;
 use super::model::{NewItem, NewMetadata, Notes, Stamp};
 use super::record::{ItemHead, encode_item, encode_notes, item_key};
 use super::rows;
@@ -313,6 +314,7 @@ pub fn store_version(
     let row = encode_item(vault, &version.id, &version.head, &entry, &version.value, &version.notes)?;
     txn.set(tree, position, &entry)?;
     txn.put(Space::Item, item_key(subject, &version.id), row);
+    expiry::note(txn, subject, &version.id, &version.head)?;
     let head = version.head;
     Ok(Stamp { item: version.id, version: head.version, etag: head.etag(), expires: head.expires })
 }

@@ -6,6 +6,8 @@
 //! to each of them and its row is put aside in the same batch. The receipt lists it as kept, and not among the keys that go.
 
 use crate::base::id::{ReceiptId, SubjectId};
+use crate::catalog::registry::Registry;
+use crate::catalog::statutory::Times;
 use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::receipts::{Case, ForgottenKeys, Ground, KeptVersion, Scope};
 use crate::gate::refusal::{Refusal, State, Unavailable};
@@ -15,6 +17,7 @@ use crate::keep::kept::VersionId;
 use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
 
+use super::expiry;
 use super::record::{OpenSubject, StoredItem};
 use super::rows::{doomed_rows, doomed_rows_of_subject, forget_ends_of_uploads};
 use super::subject::items_of;
@@ -24,10 +27,11 @@ pub fn with_item(
     txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
-    receipt: ReceiptId,
+    (receipt, registry): (ReceiptId, &Registry),
 ) -> Result<Intent, Refusal> {
     let rows = doomed_rows(txn, subject, item)?;
-    version(txn, subject, item, receipt, (What::Item, Scope::Item), rows)
+    expiry::take_back(txn, &subject.id, item)?;
+    version(txn, subject, item, (receipt, registry), (What::Item, Scope::Item), rows)
 }
 
 /// What goes with the version that a correction replaced: the item's row holds the next one already. `rows` are those of
@@ -36,28 +40,30 @@ pub fn with_version(
     txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
-    receipt: ReceiptId,
+    (receipt, registry): (ReceiptId, &Registry),
     rows: Vec<DoomedRow>,
 ) -> Result<Intent, Refusal> {
-    version(txn, subject, item, receipt, (What::Version, Scope::Version), rows)
+    version(txn, subject, item, (receipt, registry), (What::Version, Scope::Version), rows)
 }
 
 /// What goes with a subject: its page, and so every key of it; and the rows of it and of its items, whatever is in them.
 pub fn with_subject(
     txn: &mut Txn<'_>,
     subject: &OpenSubject,
-    receipt: ReceiptId,
+    (receipt, registry): (ReceiptId, &Registry),
     ground: Ground,
 ) -> Result<Intent, Refusal> {
     let mut case = Case::new(Scope::Subject, ground, txn.now(), Vec::new())?;
     let mut names = txn.key_names(subject.tree())?;
     let mut index = index_rows(txn, subject)?;
-    let mut keeping = Keeping::of(txn, subject.id)?;
+    let mut keeping = Keeping::of(txn, subject.id, registry)?;
     for item in items_of(txn, &subject.id)? {
         let rows = doomed_rows(txn, subject, &item)?;
+        expiry::take_back(txn, &subject.id, &item)?;
         if !keeping.is_empty() {
             let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-            let leaving = leaving(&item, &entry, &rows);
+            let mut leaving = leaving(&item, &entry, &rows);
+            leaving.times.closed = Some(txn.now());
             refuse_to_part(txn, &keeping, &leaving)?;
             if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
                 names.retain(|name| *name != entry.name());
@@ -109,14 +115,14 @@ fn version(
     txn: &mut Txn<'_>,
     subject: &OpenSubject,
     item: &StoredItem,
-    receipt: ReceiptId,
+    (receipt, registry): (ReceiptId, &Registry),
     (what, scope): (What, Scope),
     mut rows: Vec<DoomedRow>,
 ) -> Result<Intent, Refusal> {
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
     case.indexed = rows.iter().any(|row| row.space == Space::Index);
-    match keep(txn, subject, leaving(item, &entry, &rows), receipt, &case)? {
+    match keep(txn, Keeping::of(txn, subject.id, registry)?, leaving(item, &entry, &rows), receipt, &case)? {
         Some(kept) => {
             case.kept.push(kept);
             rows.retain(goes_now);
@@ -138,29 +144,29 @@ fn version(
 /// Keeps a version, if some reason does.
 fn keep(
     txn: &mut Txn<'_>,
-    subject: &OpenSubject,
+    mut keeping: Keeping<'_>,
     leaving: Leaving<'_>,
     receipt: ReceiptId,
     case: &Case,
 ) -> Result<Option<KeptVersion>, Refusal> {
-    let mut keeping = Keeping::of(txn, subject.id)?;
     refuse_to_part(txn, &keeping, &leaving)?;
     let kept = keeping.keep(txn, leaving, receipt, case.pseudonym)?;
     keeping.finish(txn, &receipt)?;
     Ok(kept)
 }
 
-/// What an item holds in rows of its own, such as the events of a day, is not put aside in this release: as long as a hold
-/// covers it, the account keeps it, and what would end it is refused.
-fn refuse_to_part(txn: &Txn<'_>, keeping: &Keeping, leaving: &Leaving<'_>) -> Result<(), Refusal> {
+/// What an item holds in rows of its own, such as the events of a day, is not put aside in this release: as long as a
+/// reason covers it, the account keeps it, and what would end it is refused.
+fn refuse_to_part(txn: &Txn<'_>, keeping: &Keeping<'_>, leaving: &Leaving<'_>) -> Result<(), Refusal> {
     let is_whole = leaving.rows.is_empty();
-    if !is_whole && keeping.covers(txn, &leaving.id, leaving.class)? { Err(State::NotFromHere.into()) } else { Ok(()) }
+    if !is_whole && keeping.covers(txn, leaving)? { Err(State::NotFromHere.into()) } else { Ok(()) }
 }
 
 fn leaving<'e>(item: &StoredItem, entry: &'e Entry, rows: &[DoomedRow]) -> Leaving<'e> {
     let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
     let rows = rows.iter().filter(|row| !goes_now(row)).cloned().collect();
-    Leaving { id, class: item.head.class, entry, row: item.row(), rows }
+    let times = Times { created: item.head.created, updated: item.head.updated, closed: None };
+    Leaving { id, class: item.head.class, times, entry, row: item.row(), rows }
 }
 
 /// Rows that go although the version is kept: its own, a copy of which is put aside, and those by which it is found.

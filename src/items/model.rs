@@ -1,8 +1,8 @@
 //! What callers ask for and what they get: the verbs' own types, free of the wire.
 
-use crate::base::id::{ItemId, MatterId, PolicyVersion, ReceiptId, SlotId, SubjectId, UploadId};
+use crate::base::id::{ItemId, PolicyVersion, ReceiptId, SlotId, SubjectId, UploadId};
 use crate::base::log_safe::SafeText;
-use crate::base::reason::Reason;
+use crate::base::reason::Reason as ErrorReason;
 use crate::base::time::Timestamp;
 use crate::catalog::class::{ClassId, Identifier};
 use crate::catalog::classes::ItemValue;
@@ -11,6 +11,7 @@ use crate::catalog::text::Text;
 use crate::catalog::view::View;
 use crate::crypto::hash::Digest;
 use crate::gate::vault::Awaited;
+use crate::keep::Reason;
 use crate::policy::action::Action;
 use crate::policy::caller::ServiceName;
 
@@ -255,7 +256,7 @@ pub struct Supposition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The reason it would be told; none if it would be allowed.
-    pub reason: Option<Reason>,
+    pub reason: Option<ErrorReason>,
     /// The view it would get, if it reads.
     pub view: Option<View>,
     /// The fields that view does not show in full, whatever a value holds.
@@ -419,8 +420,8 @@ pub struct Erasure {
     pub receipt: ReceiptId,
     /// The slots it waits for.
     pub waiting: Vec<SlotId>,
-    /// The matters that keep something of it, for callers that may know.
-    pub kept_for: Vec<MatterId>,
+    /// What keeps something of it, for callers that may know.
+    pub kept_for: Vec<Reason>,
 }
 
 /// See [`Erasure`].

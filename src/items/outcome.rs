@@ -1,11 +1,12 @@
 //! What a caller is told of an act of forgetting: that it is pending, done, or that some of it is kept.
 
-use crate::base::id::{MatterId, ReceiptId};
+use crate::base::id::ReceiptId;
 use crate::base::limits::KEEP_REASONS_TOLD_MAX;
 use crate::gate::call::Call;
 use crate::gate::refusal::Refusal;
 use crate::gate::vault::{Awaited, Vault};
 use crate::keep::kept::{self, Under};
+use crate::keep::{Reason, reason_for};
 use crate::policy::action::Action;
 use crate::policy::question::{Resource, Standing};
 
@@ -23,15 +24,16 @@ pub fn told(vault: &Vault, call: &Call, awaited: Awaited, receipt: ReceiptId) ->
     let may_know = || call.permit_to(Action::ListKeepReasons, Resource::Subject(Standing::default())).is_ok();
     let limit = if may_know() { KEEP_REASONS_TOLD_MAX } else { 1 };
     let kept_for = vault.read(|reads| {
-        let mut matters: Vec<MatterId> = Vec::new();
+        let mut reasons: Vec<Reason> = Vec::new();
         for version in kept::list(reads, Under::Receipt(receipt), None, limit)? {
             for copy in kept::copies(reads, &version)? {
-                if !matters.contains(&copy.matter()) {
-                    matters.push(copy.matter());
+                let reason = reason_for(reads, &copy)?;
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
                 }
             }
         }
-        Ok(matters)
+        Ok(reasons)
     })?;
     if !kept_for.is_empty() {
         erasure.state = ErasureState::Kept;

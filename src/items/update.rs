@@ -18,6 +18,7 @@ use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
 use super::draft::{Checked, Details, Version, check_value, must_take_items, permit_to_write, store_version};
+use super::expiry;
 use super::going;
 use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
 use super::outcome::told;
@@ -197,6 +198,7 @@ impl Change {
             None => (head, content.notes),
         };
         let value = self.checked.map_or(content.value, |checked| checked.value);
+        expiry::take_back(txn, &subject.id, old)?;
         let stamp =
             store_version(txn, vault, &subject.id, subject.tree(), Version { id: old.id, head: new, value, notes })?;
         once::forget(txn, old.id.as_bytes(), subject.id, self.receipt)?;
@@ -218,6 +220,8 @@ fn rewrite(
     txn.set(subject.tree(), new.position, &entry)?;
     let row = old.with_head(call.recorder().vault(), &new, &entry);
     txn.put(Space::Item, item_key(&subject.id, &old.id), row);
+    expiry::take_back(txn, &subject.id, old)?;
+    expiry::note(txn, &subject.id, &old.id, &new)?;
     Ok(Stamp { item: old.id, version: new.version, etag: new.etag(), expires: new.expires })
 }
 
@@ -231,7 +235,7 @@ fn forget_version(
     receipt: ReceiptId,
     rows: Vec<DoomedRow>,
 ) -> Result<(), Refusal> {
-    going::with_version(txn, subject, old, receipt, rows)?.lodge(txn)?;
+    going::with_version(txn, subject, old, (receipt, call.registry()), rows)?.lodge(txn)?;
     let keys = subject.detail_keys(txn)?;
     let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
     let items = vec![(old.id, old.head.version)];

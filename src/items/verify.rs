@@ -231,7 +231,7 @@ fn replace(
     let head = ItemHead { counter: old.head.counter + 1, ..old.head.clone() };
     store_version(txn, &vault, &subject.id, subject.tree(), Version { id: old.id, head, value, notes })?;
     once::forget(txn, old.id.as_bytes(), subject.id, receipt)?;
-    going::with_version(txn, &subject, &old, receipt, Vec::new())?.lodge(txn)?;
+    going::with_version(txn, &subject, &old, (receipt, call.registry()), Vec::new())?.lodge(txn)?;
     let keys = subject.detail_keys(txn)?;
     let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
     let items = vec![(old.id, old.head.version)];

@@ -1,26 +1,32 @@
 //! Who keeps a version, and keeping it: asked on the writer's thread by whatever is about to forget something.
 
+use super::Reason;
 use super::hold::{self, Hold};
 use super::kept::{self, Copy, Kept, Opening, VersionId};
 use super::matter::Matter;
-use super::reason_of;
-use crate::base::id::{MatterId, PseudonymId, ReceiptId, SubjectId};
+use super::period::PeriodEnd;
+use crate::base::id::{HoldId, PseudonymId, ReceiptId, SubjectId};
 use crate::base::protobuf::Message;
+use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
+use crate::catalog::registry::Registry;
+use crate::catalog::statutory::{PeriodId, Times};
 use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::rng;
 use crate::gate::intents::DoomedRow;
 use crate::gate::receipts::KeptVersion;
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads, Txn};
-use crate::keys::page::Entry;
+use crate::keys::page::{Entry, Tree};
 
 /// The reasons, besides the account, that a subject's items have now; what is kept for them is counted, and the counts
 /// are stored by [`Keeping::finish`].
-pub struct Keeping {
+pub struct Keeping<'r> {
     subject: SubjectId,
+    registry: &'r Registry,
     holds: Vec<Hold>,
     matters: Vec<Matter>,
+    periods: Vec<PeriodEnd>,
     openings: Vec<Opening>,
     changed: bool,
 }
@@ -31,6 +37,8 @@ pub struct Leaving<'a> {
     pub id: VersionId,
     /// Its class.
     pub class: ClassId,
+    /// From when statutory periods count for it.
+    pub times: Times,
     /// Its key.
     pub entry: &'a Entry,
     /// Its row as it is.
@@ -39,9 +47,21 @@ pub struct Leaving<'a> {
     pub rows: Vec<DoomedRow>,
 }
 
-impl Keeping {
-    /// The holds in force on a subject.
-    pub fn of(reads: &dyn Reads, subject: SubjectId) -> Result<Self, Fault> {
+/// What keeps a version: holds by their place among those of its subject, and periods with their ends.
+struct Covering {
+    holds: Vec<usize>,
+    periods: Vec<(PeriodId, Timestamp)>,
+}
+
+impl Covering {
+    fn is_empty(&self) -> bool {
+        self.holds.is_empty() && self.periods.is_empty()
+    }
+}
+
+impl<'r> Keeping<'r> {
+    /// The holds in force on a subject, and the statutory periods of a registry.
+    pub fn of(reads: &dyn Reads, subject: SubjectId, registry: &'r Registry) -> Result<Self, Fault> {
         let (mut holds, mut matters) = (Vec::new(), Vec::<Matter>::new());
         for (hold, matter) in hold::in_force(reads, &subject)? {
             holds.push(hold);
@@ -49,22 +69,31 @@ impl Keeping {
                 matters.push(matter);
             }
         }
-        Ok(Self { subject, holds, matters, openings: Vec::new(), changed: false })
+        let (periods, openings) = (Vec::new(), Vec::new());
+        Ok(Self { subject, registry, holds, matters, periods, openings, changed: false })
     }
 
-    /// Whether nothing keeps anything of the subject.
+    /// Whether nothing can keep anything of the subject.
     pub fn is_empty(&self) -> bool {
-        self.holds.is_empty()
+        self.holds.is_empty() && self.registry.periods().is_empty()
     }
 
     /// Whether some reason keeps a version.
-    pub fn covers(&self, reads: &dyn Reads, id: &VersionId, class: ClassId) -> Result<bool, Fault> {
-        for hold in &self.holds {
-            if hold.covers(reads, class, &id.item, id.version)? {
-                return Ok(true);
+    pub fn covers(&self, txn: &Txn<'_>, leaving: &Leaving<'_>) -> Result<bool, Fault> {
+        Ok(!self.covering(txn, leaving)?.is_empty())
+    }
+
+    fn covering(&self, txn: &Txn<'_>, leaving: &Leaving<'_>) -> Result<Covering, Fault> {
+        let mut holds = Vec::new();
+        for (number, hold) in self.holds.iter().enumerate() {
+            if hold.covers(txn, leaving.class, &leaving.id.item, leaving.id.version)? {
+                holds.push(number);
             }
         }
-        Ok(false)
+        let of_class = self.registry.periods_of(leaving.class);
+        let running =
+            of_class.filter_map(|period| Some((period.id.clone(), period.end_after(txn.now(), &leaving.times)?)));
+        Ok(Covering { holds, periods: running.collect() })
     }
 
     /// Copies a version's key to every reason that keeps it, with its row, before the account forgets it. What the
@@ -79,41 +108,54 @@ impl Keeping {
         receipt: ReceiptId,
         pseudonym: PseudonymId,
     ) -> Result<Option<KeptVersion>, Refusal> {
-        let Leaving { id, class, entry, row, rows } = leaving;
-        let mut covering = Vec::new();
-        for (number, hold) in self.holds.iter().enumerate() {
-            if hold.covers(txn, class, &id.item, id.version)? {
-                covering.push(number);
-            }
-        }
+        let covering = self.covering(txn, &leaving)?;
         if covering.is_empty() {
             return Ok(None);
         }
-        let mut commitments = Vec::new();
+        let copying = Copying { id: leaving.id, entry: leaving.entry, receipt };
+        let mut reasons = Vec::new();
         for matter in &mut self.matters {
-            let of_matter = covering.iter().map(|number| &self.holds[*number]).filter(|hold| hold.matter == matter.id);
-            let holds: Vec<_> = of_matter.map(|hold| hold.id).collect();
-            if holds.is_empty() {
-                continue;
+            let of_matter = covering.holds.iter().map(|number| &self.holds[*number]);
+            let holds: Vec<_> = of_matter.filter(|hold| hold.matter == matter.id).map(|hold| hold.id).collect();
+            if !holds.is_empty() {
+                copying.copy_to(txn, matter.tree(), holds)?;
+                matter.kept += 1;
+                reasons.push(Reason::Matter(matter.id));
             }
-            let tree = matter.tree();
-            let position = txn.claim_position(tree)?;
-            let copied = Entry { generation: entry.generation, extra: entry.extra, key: entry.key.duplicate() };
-            txn.set(tree, position, &copied)?;
-            let crate::keys::page::Tree::Reason(reason, at) = tree else { return Err(Unavailable::Internal.into()) };
-            kept::put_copy(txn, &id, &Copy { reason, at, position, holds }, &receipt);
-            matter.kept += 1;
-            let (opening, commitment) = commit_to(matter.id)?;
+        }
+        for (id, end) in covering.periods {
+            let period = self.period(txn, &id, end)?;
+            copying.copy_to(txn, period.tree(), Vec::new())?;
+            period.kept += 1;
+            reasons.push(Reason::Period { id, end });
+        }
+        for number in covering.holds {
+            self.holds[number].kept += 1;
+        }
+        let mut commitments = Vec::new();
+        for reason in &reasons {
+            let (opening, commitment) = commit_to(reason)?;
             self.openings.push(opening);
             commitments.push(commitment);
         }
-        for number in covering {
-            self.holds[number].kept += 1;
-        }
+        let Leaving { id, class, entry, row, rows, .. } = leaving;
         let kept = Kept { subject: self.subject, receipt, pseudonym, rows, row };
         kept::put(txn, &id, class.as_str(), entry, &kept);
         self.changed = true;
         Ok(Some(KeptVersion { item: id.item, version: id.version, class: class.as_str().into(), reasons: commitments }))
+    }
+
+    /// The reason that the end of a period is.
+    fn period(&mut self, txn: &mut Txn<'_>, id: &PeriodId, end: Timestamp) -> Result<&mut PeriodEnd, Refusal> {
+        let known = self.periods.iter().position(|known| known.period == *id && known.end == end);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.periods.push(PeriodEnd::find_or_open(txn, id, end)?);
+                self.periods.len() - 1
+            }
+        };
+        Ok(&mut self.periods[at])
     }
 
     /// Stores the counts of what was kept, and the openings of what the receipt says of the reasons.
@@ -128,18 +170,51 @@ impl Keeping {
             let matter = self.matters.iter().find(|matter| matter.id == hold.matter).ok_or(Unavailable::Internal)?;
             hold.store(txn, matter)?;
         }
+        for period in &mut self.periods {
+            period.store(txn)?;
+        }
         kept::put_openings(txn, receipt, &self.openings);
         Ok(())
     }
 }
 
-/// A commitment to a matter as a reason, as the contract has it, and what opens it.
-fn commit_to(matter: MatterId) -> Result<(Opening, Digest), Refusal> {
+/// A version whose key is copied to reasons.
+struct Copying<'a> {
+    id: VersionId,
+    entry: &'a Entry,
+    receipt: ReceiptId,
+}
+
+impl Copying<'_> {
+    fn copy_to(&self, txn: &mut Txn<'_>, tree: Tree, holds: Vec<HoldId>) -> Result<(), Refusal> {
+        let Tree::Reason(reason, at) = tree else { return Err(Unavailable::Internal.into()) };
+        let position = txn.claim_position(tree)?;
+        let Entry { generation, extra, key } = self.entry;
+        txn.set(tree, position, &Entry { generation: *generation, extra: *extra, key: key.duplicate() })?;
+        kept::put_copy(txn, &self.id, &Copy { reason, at, position, holds }, &self.receipt);
+        Ok(())
+    }
+}
+
+/// A commitment to a reason, as the contract has it, and what opens it.
+fn commit_to(reason: &Reason) -> Result<(Opening, Digest), Refusal> {
     const DOMAIN: &[u8] = b"lacuna-keep-reason-v1\0";
-    const KIND_MATTER: u64 = 2;
-    debug_assert_eq!(reason_of(matter).as_bytes(), matter.as_bytes());
     let salt: [u8; 32] = rng::make_bytes().map_err(|_| Unavailable::Internal)?;
-    let reason = Message::new().number(1, KIND_MATTER).text(2, &matter.to_string()).finish();
+    let reason = message_of(reason).finish();
     let commitment = sha256(&[DOMAIN, &salt, &reason]);
     Ok((Opening { salt, reason }, commitment))
+}
+
+/// The message `KeepReason` of the contract.
+fn message_of(reason: &Reason) -> Message {
+    const KIND_MATTER: u64 = 2;
+    const KIND_PERIOD: u64 = 3;
+    match reason {
+        Reason::Matter(matter) => Message::new().number(1, KIND_MATTER).text(2, &matter.to_string()),
+        // Ends are whole days.
+        Reason::Period { id, end } => Message::new()
+            .number(1, KIND_PERIOD)
+            .text(2, id.as_str())
+            .message(3, Message::new().number(1, end.as_millis().div_euclid(1_000) as u64)),
+    }
 }

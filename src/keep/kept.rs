@@ -57,7 +57,7 @@ pub struct Copy {
     pub at: u64,
     /// Where the version's key is in its tree.
     pub position: u64,
-    /// The holds for which it is kept.
+    /// The holds for which it is kept; none where the reason is a period.
     pub holds: Vec<HoldId>,
 }
 
@@ -100,11 +100,6 @@ impl Copy {
     /// The tree that has the version's key.
     pub fn tree(&self) -> Tree {
         Tree::Reason(self.reason, self.at)
-    }
-
-    /// The matter that the reason is.
-    pub fn matter(&self) -> MatterId {
-        MatterId::from_bytes(*self.reason.as_bytes())
     }
 }
 

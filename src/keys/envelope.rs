@@ -47,6 +47,8 @@ pub enum Kind {
     Matter,
     /// A hold's record.
     Hold,
+    /// The record of a statutory period's end.
+    Period,
     /// What is said of an item version that a keep reason keeps, under the version's own key.
     Kept,
 }
@@ -59,6 +61,7 @@ impl Kind {
             Kind::Upload => (label::UPLOAD_KEYS, label::UPLOAD, label::UPLOAD_META),
             Kind::Matter => (label::MATTER_KEYS, label::MATTER, label::MATTER_META),
             Kind::Hold => (label::HOLD_KEYS, label::HOLD, label::HOLD_META),
+            Kind::Period => (label::PERIOD_KEYS, label::PERIOD, label::PERIOD_META),
             Kind::Kept => (label::KEPT_KEYS, label::KEPT, label::KEPT_META),
         }
     }

@@ -35,6 +35,7 @@ use crate::items::reindex::Reindexer;
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
 use crate::policy::rules::{Rules, RulesError};
+use crate::retention::sweeper::{Bounds, Sweeper};
 use crate::store::rocks::{RocksEngine, RocksOptions};
 
 /// Whether slots of the lowest grade are refused.
@@ -61,6 +62,7 @@ pub struct Service {
     readiness: Readiness,
     outlets: Outlets,
     reindexer: Reindexer,
+    sweeper: Sweeper,
     numbers: VaultMetrics,
     _watcher: Watcher,
 }
@@ -213,6 +215,8 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
     let outlets = start_outlets(&vault, config, mode, &outlet_numbers)?;
     let reindexer = Reindexer::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
+    let bounds = Bounds { percent_max: config.limits.due_percent_max, items_free: config.limits.due_items_free };
+    let sweeper = Sweeper::start(&vault, bounds).map_err(|error| ServeError::Thread(error.kind()))?;
     let (watched, looking) = (vault.clone(), numbers.clone());
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
     let files = config.files.clone();
@@ -228,6 +232,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         numbers,
         outlets,
         reindexer,
+        sweeper,
         _watcher: watcher,
     })
 }
@@ -254,6 +259,7 @@ impl Service {
         self.api.stop();
         self.ops.stop();
         drop(self.reindexer);
+        drop(self.sweeper);
         self.vault.stop();
         self.outlets.stop();
     }

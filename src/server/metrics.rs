@@ -14,6 +14,7 @@ use super::readiness::State;
 use super::serve::Listener;
 use crate::gate::room::Level;
 use crate::gate::vault::Vault;
+use crate::retention::state::halted;
 
 /// A registry with the counts of these listeners, of the vault and of where its checkpoints go.
 pub fn registry(listeners: &[&Listener], vault: &VaultMetrics, outlets: &OutletMetrics) -> Arc<Registry> {
@@ -38,6 +39,7 @@ pub struct VaultMetrics {
     epoch: Unsigned,
     log_entries: Unsigned,
     free_bytes: Unsigned,
+    sweep_stopped: Gauge,
     keys_failing: Gauge,
     reloads: Counter,
     stale: Family<FilesLabel, Gauge>,
@@ -77,6 +79,10 @@ impl VaultMetrics {
         self.epoch.set(vault.epoch());
         self.log_entries.set(vault.committer().log_size());
         self.free_bytes.set(vault.room().free_bytes());
+        // Where it cannot be read, the state says why.
+        if let Ok(halted) = halted(vault) {
+            self.sweep_stopped.set(i64::from(halted.is_some()));
+        }
         state
     }
 
@@ -97,6 +103,8 @@ impl VaultMetrics {
         let failing = "Issuers of people's tokens whose keys could not be had when that was tried last";
         registry.register("end_user_keys_failing", failing, self.keys_failing.clone());
         registry.register("erasures_pending", "Erasures not carried out yet", self.erasures_pending.clone());
+        let stopped = "1 while the sweep of what is due has stopped and waits to be confirmed";
+        registry.register("sweep_stopped", stopped, self.sweep_stopped.clone());
         registry.register("epoch", "The epoch in force", self.epoch.clone());
         registry.register("log_entries", "Entries of the audit log", self.log_entries.clone());
         registry.register("store_free_bytes", "Free bytes of the store's volume", self.free_bytes.clone());

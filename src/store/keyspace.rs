@@ -78,4 +78,8 @@ spaces! {
     Hold = 68, "hold";
     /// Item versions that only a keep reason other than the account keeps.
     Kept = 69, "kept";
+    /// Statutory periods by the dates at which they end.
+    PeriodEnd = 70, "period_end";
+    /// Items by when they expire, and how many there are per day and class.
+    Expiry = 71, "expiry";
 }

@@ -98,6 +98,9 @@ const WATCHERS: &[Grant] = &[
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
 const COUNSEL: &[Grant] = &[("legal", "legal_compliance", "")];
 const EXPLAINERS: &[Grant] = &[("legal", "legal_compliance", ""), ("privacy-officer", "legal_compliance", "")];
+const FORESEERS: &[Grant] =
+    &[("operator", "security", ""), ("privacy-officer", "legal_compliance", ""), ("legal", "legal_compliance", "")];
+const PRIVACY_OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", "")];
 const DECIDERS: &[Grant] = &[("key-admin", "security", ""), ("legal", "legal_compliance", "")];
 const REVIEWERS: &[Grant] = &[("auditor", "security", ""), ("auditor", "legal_compliance", "")];
 const OFFICERS: &[Grant] = &[("privacy-officer", "legal_compliance", ""), ("subject", "service_delivery", "")];
@@ -160,6 +163,7 @@ const fn row(
 /// An approval, a receipt and a slot that do not exist.
 const NO_APPROVAL: &str = "apr_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_RECEIPT: &str = "rcp_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+const NO_SWEEP: &str = "swp_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_SLOT: &str = "slt_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// A matter and a hold that do not exist.
 const NO_MATTER: &str = "mat_aaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -347,8 +351,10 @@ const TABLE: &[Row] = &[
     closed("System/Seal"),
     closed("System/StartBackup"),
     closed("System/WatchBackup"),
-    closed("System/ListDue"),
-    closed("System/ConfirmSweep"),
+    row("System/ListDue", Classless, FORESEERS, |_, _| Vec::new()),
+    absent("System/ConfirmSweep", PRIVACY_OFFICERS, |_, _| {
+        ConfirmSweepRequest { sweep_id: NO_SWEEP.into(), etag: "x".into(), ..Default::default() }.encode_to_vec()
+    }),
     absent("System/ReplaceSlot", KEY_ADMINS, |_, _| {
         ReplaceSlotRequest { slot_id: NO_SLOT.into(), new_slot_name: "x".into(), ..Default::default() }.encode_to_vec()
     }),

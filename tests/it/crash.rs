@@ -47,6 +47,8 @@ const KILLS: &[(&str, u32, Asked)] = &[
 
 /// Points that no deletion passes, and where they are tested.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("sweep_step", "expiry"),
+    ("sweep_stepped", "expiry"),
     ("export_file", "published"),
     ("upload_step", "documents"),
     ("upload_finished", "documents"),

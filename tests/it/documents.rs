@@ -155,7 +155,12 @@ impl TestVault {
 
     /// Stores a document as the service. Its item.
     pub async fn store_document(&self, subject_id: &str, content: &[u8]) -> ItemStamp {
-        let mut messages = vec![first(self.delivery(), opening(self, subject_id))];
+        self.store_opened(opening(self, subject_id), content).await
+    }
+
+    /// The same of a description that is stated.
+    pub async fn store_opened(&self, open: UploadOpen, content: &[u8]) -> ItemStamp {
+        let mut messages = vec![first(self.delivery(), open)];
         messages.extend(pieces(content, 0));
         messages.push(finish(content));
         let sent = self.upload("service", messages).await;

@@ -19,18 +19,18 @@ use crate::program::subject;
 use crate::samples::{full_name, reason};
 use crate::vault::{Recorded, TestVault};
 
-const LEGAL: &str = "legal";
+pub const LEGAL: &str = "legal";
 const SECOND: &str = "legal-2";
 
-fn holds(vault: &TestVault, client: &str) -> HoldsClient<Recorded> {
+pub fn holds(vault: &TestVault, client: &str) -> HoldsClient<Recorded> {
     HoldsClient::new(vault.service(Some(client)))
 }
 
-fn legal(vault: &TestVault) -> Option<CallContext> {
+pub fn legal(vault: &TestVault) -> Option<CallContext> {
     vault.context("legal_compliance")
 }
 
-async fn open(vault: &TestVault) -> String {
+pub async fn open(vault: &TestVault) -> String {
     let matter = Matter {
         name: vault.canary(),
         authority: vault.canary(),
@@ -48,7 +48,7 @@ async fn matter(vault: &TestVault, id: &str) -> Matter {
     page.matters.into_iter().find(|matter| matter.matter_id == id).expect("is listed")
 }
 
-fn whole(classes: &[&str], future: bool) -> place_hold_request::Scope {
+pub fn whole(classes: &[&str], future: bool) -> place_hold_request::Scope {
     let classes = classes.iter().map(|class| (*class).to_owned()).collect();
     place_hold_request::Scope::SubjectScope(SubjectScope { classes, include_future_items: future })
 }
@@ -74,7 +74,7 @@ async fn place(
     Ok(holds(vault, LEGAL).place_hold(request).await?.into_inner())
 }
 
-async fn placed(vault: &TestVault, matter: &str, subject_id: &str, scope: place_hold_request::Scope) -> String {
+pub async fn placed(vault: &TestVault, matter: &str, subject_id: &str, scope: place_hold_request::Scope) -> String {
     place(vault, matter, subject_id, scope).await.expect("places").hold.expect("a hold").hold_id
 }
 
@@ -110,23 +110,23 @@ async fn approved(vault: &TestVault, request: &ReleaseHoldRequest) -> ReleaseHol
     request
 }
 
-async fn release(vault: &TestVault, hold: &str) -> ReleaseHoldResponse {
+pub async fn release(vault: &TestVault, hold: &str) -> ReleaseHoldResponse {
     let request = approved(vault, &release_of(vault, hold)).await;
     holds(vault, LEGAL).release_hold(request).await.expect("releases").into_inner()
 }
 
 /// Reads what is kept, without saying whose it is.
-async fn kept(vault: &TestVault, client: &str, item_id: &str, version: u64) -> Result<Item, Status> {
+pub async fn kept(vault: &TestVault, client: &str, item_id: &str, version: u64) -> Result<Item, Status> {
     let request = GetItemRequest { context: legal(vault), item_id: item_id.into(), version, ..Default::default() };
     Ok(vault.client(client).get_item(request).await?.into_inner().item.expect("an item"))
 }
 
-async fn reasons(vault: &TestVault, client: &str, target: list_keep_reasons_request::Target) -> Vec<KeptItem> {
+pub async fn reasons(vault: &TestVault, client: &str, target: list_keep_reasons_request::Target) -> Vec<KeptItem> {
     let request = ListKeepReasonsRequest { context: legal(vault), target: Some(target), ..Default::default() };
     holds(vault, client).list_keep_reasons(request).await.expect("lists").into_inner().items
 }
 
-async fn update(vault: &TestVault, subject_id: &str, item_id: &str) -> Erasure {
+pub async fn update(vault: &TestVault, subject_id: &str, item_id: &str) -> Erasure {
     let request = UpdateItemRequest {
         context: vault.delivery(),
         subject: subject(subject_id),
@@ -138,7 +138,7 @@ async fn update(vault: &TestVault, subject_id: &str, item_id: &str) -> Erasure {
     vault.client("service").update_item(request).await.expect("corrects").into_inner().erasure.expect("is stated")
 }
 
-fn refused<T>(answer: Result<T, Status>) -> String {
+pub fn refused<T>(answer: Result<T, Status>) -> String {
     answer.map(|_| String::new()).unwrap_or_else(|status| reason(&status))
 }
 

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::attacker::{Attacker, Hoard};
 use crate::canary::Leak;
+use crate::expiry::{await_absence, expire_now, let_days_pass, put_expiring};
 use crate::figures;
 use crate::program::subject;
 use crate::samples::full_name;
@@ -176,4 +177,56 @@ fn slots_of(vault: &TestVault) -> TempDir {
 fn attack(vault: &TestVault, hoard: &Hoard, slots: &TempDir) -> crate::attacker::Loot {
     let outer = KeyFile::at(vault.dir().join("outer.key")).key().expect("the outer key");
     Attacker::new(outer, hoard.records()).attack(slots.path())
+}
+
+/// A statutory period of a day, for what no scene above has.
+const PERIOD: &str =
+    "\n[periods.day]\nclass = \"government_id\"\nlegal_basis = \"a law\"\nfrom = \"created\"\nperiod = \"P1D\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_expired_or_outlived_its_statutory_period_can_be_recovered() {
+    let mut vault = TestVault::start_with(|dir| {
+        let path = dir.join("catalog.toml");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        std::fs::write(path, text + PERIOD).expect("is written");
+    });
+    let mut hoard = Hoard::of(vault.dir().join("data/db"));
+    let created = vault.create(&["contact", "government_id"]).await;
+    let id = &created.subject_id;
+    let expiring = put_expiring(&vault, id, 3_600_000).await;
+    let name =
+        async |item_id: &str| full_name(&vault.read(id, item_id).await.expect("reads")).expect("a name").to_owned();
+    let (stays, expired) = (name(&created.items[0].item_id).await, name(&expiring).await);
+    let held = match vault.read(id, &created.items[1].item_id).await.expect("reads").value.and_then(|value| value.value)
+    {
+        Some(item_value::Value::GovernmentId(document)) => document.printed_name,
+        _ => panic!("an id"),
+    };
+    let all = [&stays, &expired, &held];
+    let then = slots_of(&vault);
+    hoard.gather();
+    assert_eq!(attack(&vault, &hoard, &then).missing(&all), Vec::<&str>::new(), "what is there must be found");
+
+    expire_now(&vault, id, &expiring).await;
+    await_absence(&vault, id, &expiring).await;
+    let deleted = vault.delete(id, &created.items[1].item_id).await.expect("deletes");
+    assert_eq!(deleted.state(), ErasureState::Kept);
+    vault.stop();
+    hoard.gather();
+    let found = attack(&vault, &hoard, &slots_of(&vault));
+    assert_eq!(found.present(std::slice::from_ref(&expired)), Vec::<&str>::new(), "what expired");
+    assert_eq!(found.missing(&[&stays]), Vec::<&str>::new(), "what is there must be found");
+
+    let_days_pass(&vault, 2);
+    hoard.gather();
+    let found = attack(&vault, &hoard, &slots_of(&vault));
+    let sought = [expired.clone(), held.clone()];
+    let recovered = found.present(&sought);
+    let figures = json!({
+        "files": hoard.files(), "rows": found.rows, "keys_tried": found.keys, "sought": 2, "recovered": recovered.len(),
+    });
+    assert_eq!(recovered, Vec::<&str>::new(), "nothing of what was forgotten");
+    assert_eq!(found.missing(&[&stays]), Vec::<&str>::new(), "what is there must be found");
+    assert_eq!(attack(&vault, &hoard, &then).missing(&all), Vec::<&str>::new(), "the old secrets must open it all");
+    figures::note(16, "residue after an expiry and the end of a statutory period", None, figures);
 }

@@ -4,13 +4,16 @@ use super::super::proto;
 use super::item::{erasure, whole};
 use super::{At, Faults, moved, subject, time};
 use crate::base::id::MatterId;
-use crate::base::limits::{HOLD_ITEMS_MAX, MATTER_TEXT_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::base::limits::{
+    HOLD_ITEMS_MAX, MATTER_TEXT_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX,
+};
 use crate::gate::refusal::{FaultReason, Refusal, State};
 use crate::holds::model::{
     HoldQuery, HoldState, HoldView, KeptView, Looking, MatterQuery, MatterView, NewMatter, Page, Placing, PlacingScope,
     ReasonsQuery, Released, Releasing, ScopeView,
 };
 use crate::items::model::Wait;
+use crate::keep::Reason;
 use crate::keep::matter::Texts;
 
 /// A matter to be opened.
@@ -190,7 +193,13 @@ pub fn list_reasons(request: proto::ListKeepReasonsRequest) -> Result<ReasonsQue
         }
         Some(Target::ItemId(id)) => faults.id(At::field("item_id"), &id).map(Looking::Item),
         Some(Target::MatterId(id)) => faults.id(At::field("matter_id"), &id).map(Looking::Matter),
-        Some(Target::PeriodId(_)) => Some(Looking::Period),
+        Some(Target::PeriodId(id)) => {
+            let at = At::field("period_id");
+            if id.is_empty() {
+                faults.add(at, FaultReason::Required);
+            }
+            Some(Looking::Period(faults.plain(at, id, REGISTRY_ID_BYTES_MAX)))
+        }
         Some(Target::ReceiptId(id)) => faults.id(At::field("receipt_id"), &id).map(Looking::Receipt),
     };
     let page_token = faults.token(At::field("page_token"), request.page_token);
@@ -199,7 +208,8 @@ pub fn list_reasons(request: proto::ListKeepReasonsRequest) -> Result<ReasonsQue
     whole(faults, target.map(|target| ReasonsQuery { target, kept_only, page_size, page_token }))
 }
 
-fn page_size(faults: &mut Faults, wanted: u32) -> usize {
+/// How many records a page of a list may have.
+pub(super) fn page_size(faults: &mut Faults, wanted: u32) -> usize {
     match wanted as usize {
         0 => PAGE_SIZE_DEFAULT,
         wanted if wanted > PAGE_SIZE_MAX => {
@@ -287,9 +297,20 @@ pub fn released(released: Released) -> proto::ReleaseHoldResponse {
     }
 }
 
-/// A matter as a reason.
-pub fn reason(matter: &MatterId) -> proto::KeepReason {
-    proto::KeepReason { kind: proto::KeepReasonKind::Matter.into(), reason_id: matter.to_string(), end_time: None }
+/// Why something is kept.
+pub fn reason(reason: &Reason) -> proto::KeepReason {
+    match reason {
+        Reason::Matter(matter) => proto::KeepReason {
+            kind: proto::KeepReasonKind::Matter.into(),
+            reason_id: matter.to_string(),
+            end_time: None,
+        },
+        Reason::Period { id, end } => proto::KeepReason {
+            kind: proto::KeepReasonKind::Period.into(),
+            reason_id: id.as_str().to_owned(),
+            end_time: Some(time(*end)),
+        },
+    }
 }
 
 /// A page of what is kept.
@@ -308,7 +329,7 @@ fn kept_item(view: &KeptView) -> proto::KeptItem {
         item_id: view.version.item.to_string(),
         version: view.version.version,
         class: view.class.as_str().to_owned(),
-        reasons: account.into_iter().chain(view.matters.iter().map(reason)).collect(),
+        reasons: account.into_iter().chain(view.reasons.iter().map(reason)).collect(),
         hold_ids: view.holds.iter().map(ToString::to_string).collect(),
         receipt_id: view.receipt.map(|receipt| receipt.to_string()).unwrap_or_default(),
     }

@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod audit;
 pub mod batch;
 pub mod document;
+pub mod due;
 pub mod events;
 pub mod find;
 pub mod holds;

@@ -10,9 +10,10 @@ use crate::gate::slot_changes::Testimony;
 use crate::gate::slots::SlotView;
 use crate::gate::status::{End, FormerSlot, Phase, SlotState, SlotStatus, VaultState, VaultStatus};
 use crate::keys::slot::grade::Grade;
+use crate::retention::state::Sweep;
 
 /// How the vault is. What it does not state is absent.
-pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
+pub fn status(status: VaultStatus, halted: Option<Sweep>) -> proto::GetStatusResponse {
     let state = match status.state {
         VaultState::Serving => proto::VaultState::Serving,
         VaultState::Degraded => proto::VaultState::Degraded,
@@ -24,7 +25,7 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
         format_version: status.format,
         software_version: status.version.to_owned(),
         state: state.into(),
-        causes: causes(&status),
+        causes: causes(&status, halted.as_ref()),
         start_time: Some(time(status.started)),
         current_epoch: status.epoch,
         pending_epochs: pending_epoch(&status).into_iter().collect(),
@@ -36,12 +37,13 @@ pub fn status(status: VaultStatus) -> proto::GetStatusResponse {
             free_bytes_min: status.free_bytes_min,
             ..Default::default()
         }),
+        halted_sweep: halted.as_ref().map(super::due::sweep),
         slots: status.slots.into_iter().map(slot).chain(status.former.iter().map(former_slot)).collect(),
         ..Default::default()
     }
 }
 
-fn causes(status: &VaultStatus) -> Vec<String> {
+fn causes(status: &VaultStatus, halted: Option<&Sweep>) -> Vec<String> {
     let mut causes = Vec::new();
     match status.state {
         VaultState::Serving | VaultState::Degraded => {}
@@ -58,6 +60,9 @@ fn causes(status: &VaultStatus) -> Vec<String> {
     for slot in status.former.iter().filter(|slot| slot.is_lost()) {
         let id = slot.slot;
         causes.push(format!("slot {id} is lost: erasures stay pending until its destruction is seen or attested"));
+    }
+    if halted.is_some() {
+        causes.push("the sweep of what is due has stopped: look at `lacuna due`, and confirm it if it is right".into());
     }
     causes
 }

@@ -68,7 +68,7 @@ fn a_purpose_that_a_reload_dropped_has_no_cap() {
 fn wrong_files_are_refused_and_say_where() {
     for (from, to, message) in [
         ("version = 1", "version = 0", "version must be at least 1"),
-        ("version = 1", "version = 1\nroles = []", "line 13: unknown field `roles`"),
+        ("version = 1", "version = 1\nroles = []", "line 16: unknown field `roles`"),
         ("keep = \"P10Y\"", "keep = \"10 years\"", "purposes.service_delivery.keep: an ISO 8601 duration"),
         ("keep = \"P10Y\"", "keeps = \"P10Y\"", "unknown field `keeps`"),
         ("keep = \"P5Y\"", "keep = \"PT5H\"", "classes.government_id.keep: an ISO 8601 duration"),
@@ -85,13 +85,59 @@ fn wrong_files_are_refused_and_say_where() {
             "password = \"last4\"",
             "service_delivery.classes.password: nobody can be shown more",
         ),
-        ("version = 1", "version = ", "line 12: "),
+        ("version = 1", "version = ", "line 15: "),
     ] {
         let text = DEFAULT.replacen(from, to, 1);
         assert_ne!(text, DEFAULT, "{from} is in the file");
         let said = error(&text).to_string();
         assert!(said.contains(message), "{said}");
     }
+}
+
+/// The sample that operators are shown.
+fn sample() -> String {
+    let (_, rest) = include_str!("../../../docs/operators.md").split_once("```toml\n# The id is on").expect("a sample");
+    format!("# The id is on{}", rest.split("```").next().expect("its end"))
+}
+
+#[test]
+fn the_sample_of_statutory_periods_parses() {
+    let registry = Registry::parse(&format!("{DEFAULT}\n{}", sample())).unwrap_or_else(|e| panic!("{e}"));
+    let ids: Vec<_> = registry.periods().iter().map(|period| period.id.as_str()).collect();
+    assert_eq!(ids, ["claims", "tax"]);
+    let payment = class_of("payment").expect("a class").id;
+    let of_class: Vec<_> = registry.periods_of(payment).map(|period| period.period.to_string()).collect();
+    assert_eq!(of_class, ["P10Y"]);
+    assert!(shipped().periods().is_empty());
+}
+
+#[test]
+fn wrong_statutory_periods_are_refused_and_say_where() {
+    for (from, to, message) in [
+        ("class = \"payment\"", "class = \"genome\"", "periods.tax: unknown class genome"),
+        ("period = \"P10Y\"", "period = \"P0D\"", "periods.tax.period: an ISO 8601 duration"),
+        ("period = \"P10Y\"", "period = \"PT36H\"", "periods.tax.period: an ISO 8601 duration"),
+        ("from = \"updated\"", "from = \"deleted\"", "unknown variant `deleted`"),
+        ("align = \"year_end\"", "align = \"month_end\"", "unknown variant `month_end`"),
+        (
+            "legal_basis = \"section 147 of the tax code\"",
+            "legal_basis = \"\"",
+            "periods.tax.legal_basis: 1 to 512 bytes",
+        ),
+        ("[periods.tax]", "[periods.Tax]", "periods.Tax: an id is a letter"),
+        ("align = ", "aligned = ", "unknown field `aligned`"),
+    ] {
+        let text = sample().replacen(from, to, 1);
+        assert_ne!(text, sample(), "{from} is in the sample");
+        let said = error(&format!("{DEFAULT}\n{text}")).to_string();
+        assert!(said.contains(message), "{said}");
+    }
+    let many: String = (0..=64)
+        .map(|n| {
+            format!("[periods.p{n}]\nclass = \"payment\"\nlegal_basis = \"a\"\nfrom = \"created\"\nperiod = \"P1D\"\n")
+        })
+        .collect();
+    assert!(error(&format!("{DEFAULT}\n{many}")).to_string().contains("at most 64 periods"));
 }
 
 #[test]

@@ -19,12 +19,14 @@ pub enum Scope {
     Item = 2,
     /// An item's version, by correction.
     Version = 3,
+    /// An item, by expiry.
+    Expiry = 4,
     /// Versions that outlived an earlier erasure, by the end of a keep reason.
     KeepReason = 5,
 }
 
 impl Scope {
-    const ALL: [Self; 4] = [Self::Subject, Self::Item, Self::Version, Self::KeepReason];
+    const ALL: [Self; 5] = [Self::Subject, Self::Item, Self::Version, Self::Expiry, Self::KeepReason];
 
     pub(super) fn read(tag: u8) -> Result<Self, Malformed> {
         Self::ALL.into_iter().find(|scope| *scope as u8 == tag).ok_or(Malformed)

@@ -9,6 +9,7 @@ use crate::crypto::rng;
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::Txn;
 use crate::items::draft::Details;
+use crate::items::expiry;
 use crate::items::record::day::{
     DayState, EVENT_OVERHEAD, Stored, day_key, encode_segment, find_day, segment_key, segment_row,
 };
@@ -125,6 +126,7 @@ pub(super) fn append(
         Some(item) => item.with_head(vault, &head, &entry),
         None => {
             txn.put(Space::EventDay, day_key(&subject.id, class, number, &id), []);
+            expiry::note(txn, &subject.id, &id, &head)?;
             encode_item(vault, &id, &head, &entry, &PlainValue::new(Vec::new()), batch.details.notes())?
         }
     };

@@ -138,6 +138,21 @@ impl Bench {
         self.clock.set(Timestamp::from_millis(NOON + after_noon));
     }
 
+    /// Puts another catalog in force.
+    pub async fn catalog(&self, text: &str) {
+        let policies = [("roles.cedar".to_owned(), crate::policy::policies::DEFAULT.to_owned())];
+        let rules = Rules::load(text, &policies).expect("rules");
+        let vault = self.vault.clone();
+        tokio::task::spawn_blocking(move || vault.replace_rules(rules)).await.expect("no panic").expect("replaces");
+    }
+
+    /// Takes rows away, as a store of before has none.
+    pub fn take_away(&self, space: Space, keys: impl IntoIterator<Item = Vec<u8>>) {
+        let mut batch = Batch::new();
+        keys.into_iter().for_each(|key| batch.delete(space, key));
+        self.engine.inner.commit(batch).expect("removes");
+    }
+
     /// From now on, every commit fails.
     pub fn break_storage(&self) {
         self.engine.mood.store(BROKEN, Ordering::SeqCst);

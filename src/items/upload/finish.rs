@@ -16,6 +16,7 @@ use crate::gate::uploads::UploadPlace;
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::content::{chunk_key, document_of};
 use crate::items::draft::{Details, check_value, permit_to_write};
+use crate::items::expiry;
 use crate::items::going;
 use crate::items::model::{Erasure, Stamp, Uploaded, WholeContent};
 use crate::items::record::{
@@ -120,11 +121,15 @@ impl Ending {
         let row = encode_item(vault, &self.place.item, &head, &entry, &checked.value, &notes)?;
         txn.set(subject.tree(), stored.position, &entry)?;
         txn.put(Space::Item, item_key(&subject.id, &self.place.item), row);
+        if let Some(before) = &before {
+            expiry::take_back(txn, &subject.id, &before.item)?;
+        }
+        expiry::note(txn, &subject.id, &self.place.item, &head)?;
         txn.put(Space::Chunk, chunk_key(&self.place, self.chunks), self.last);
         let stamp = Stamp { item: self.place.item, version: head.version, etag: head.etag(), expires: head.expires };
         let receipt = match before {
             None => None,
-            Some(before) => Some((self.receipt, before.forget(txn, &subject, self.receipt)?)),
+            Some(before) => Some((self.receipt, before.forget(txn, call, &subject, self.receipt)?)),
         };
         let ended = encode_finished(stamp.version, receipt.map(|(receipt, _)| receipt), stored.expires);
         txn.put(Space::Upload, self.place.key(), ended);
@@ -215,11 +220,17 @@ impl Before {
     }
 
     /// Gives its key and its content to the next epoch. The intent.
-    fn forget(&self, txn: &mut Txn<'_>, subject: &OpenSubject, receipt: ReceiptId) -> Result<u64, Refusal> {
+    fn forget(
+        &self,
+        txn: &mut Txn<'_>,
+        call: &Call,
+        subject: &OpenSubject,
+        receipt: ReceiptId,
+    ) -> Result<u64, Refusal> {
         once::forget(txn, self.item.id.as_bytes(), subject.id, receipt)?;
         let place = UploadPlace { subject: subject.id, item: self.item.id, upload: self.upload };
         let rows = vec![DoomedRow { space: Space::Chunk, key: place.key(), prefix: true }];
-        let intent = going::with_version(txn, subject, &self.item, receipt, rows)?;
+        let intent = going::with_version(txn, subject, &self.item, (receipt, call.registry()), rows)?;
         intent.lodge(txn)
     }
 }

@@ -158,11 +158,21 @@ pub struct Limits {
     pub epoch_delay_max_ms: u64,
     /// How many different identifiers one caller may look for in any minute.
     pub finds_per_minute: usize,
+    /// Share of all items that may be due at once before somebody must confirm it, in percent.
+    pub due_percent_max: u64,
+    /// As many items may be due at once whatever their share is.
+    pub due_items_free: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { drain_ms_max: 250, epoch_delay_max_ms: 1000, finds_per_minute: limits::FINDS_PER_MINUTE }
+        Self {
+            drain_ms_max: 250,
+            epoch_delay_max_ms: 1000,
+            finds_per_minute: limits::FINDS_PER_MINUTE,
+            due_percent_max: limits::DUE_PERCENT_MAX,
+            due_items_free: limits::DUE_ITEMS_FREE,
+        }
     }
 }
 
@@ -266,6 +276,7 @@ impl Config {
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
         let finds = self.limits.finds_per_minute as u64;
         within("limits.finds_per_minute", finds, 1..=limits::FINDS_PER_MINUTE_CEILING as u64)?;
+        within("limits.due_percent_max", self.limits.due_percent_max, 0..=100)?;
         let (api, ops) = (self.listen.address, self.listen.ops_address);
         if api == ops && api.port() != 0 {
             return Err(value("listen.ops_address", "is the same as listen.address; choose another port"));

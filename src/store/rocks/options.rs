@@ -115,7 +115,7 @@ fn read_by(space: Space) -> ReadBy {
         Space::Person | Space::Approval | Space::FormerSlot | Space::Held | Space::IndexState => ReadBy::Key,
         Space::Upload | Space::UploadDue => ReadBy::Range,
         Space::Chunk => ReadBy::Large,
-        Space::Matter | Space::Hold | Space::Kept => ReadBy::Key,
+        Space::Matter | Space::Hold | Space::Kept | Space::PeriodEnd | Space::Expiry => ReadBy::Key,
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {
             ReadBy::Range
         }
