@@ -6,6 +6,7 @@ use crate::audit::event::{About, Outcome};
 use crate::audit::leaf;
 use crate::base::id::ReceiptId;
 use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS};
+use crate::crypto::hash::sha256;
 use crate::gate::call::Call;
 use crate::gate::receipts::{self, Progress, Record, Signed};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -35,6 +36,22 @@ impl Receipt {
     fn bare(id: ReceiptId, signed: Signed, proofs: Option<Proofs>) -> Self {
         Self { id, signed, proofs, openings: Vec::new(), supplements: Vec::new() }
     }
+
+    /// With its proofs, if they are of this very statement: the log's entry has its hash. Whoever can write the store
+    /// could have exchanged its row.
+    fn proven(id: ReceiptId, signed: Signed, proofs: Proofs) -> Result<Self, Refusal> {
+        agree(&proofs, &signed)?;
+        Ok(Self::bare(id, signed, Some(proofs)))
+    }
+}
+
+/// Checks that the log's entry has the hash of this very statement.
+///
+/// # Errors
+/// [`Unavailable::Damaged`].
+pub(super) fn agree(proofs: &Proofs, signed: &Signed) -> Result<(), Refusal> {
+    let leaf = leaf::decode(&proofs.erased.leaf).map_err(|_| Unavailable::Damaged)?;
+    if leaf.receipt_hash == Some(sha256(&[&signed.body])) { Ok(()) } else { Err(Unavailable::Damaged.into()) }
 }
 
 /// That both entries of an act of forgetting are in the log.
@@ -65,9 +82,9 @@ pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receip
     let touched = Touched { rule: Some(permit.rule().clone()), count: 1, ..Touched::default() };
     let entry = call.recorder().entry(Whom::Evidence(id), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     vault.record(vec![entry]).await?;
-    let proofs = Some(proofs(vault, id).await?);
+    let proven = Receipt::proven(id, signed, proofs(vault, id).await?)?;
     let (openings, supplements) = (openings(vault, call, &id)?, supplements(vault, &id).await?);
-    Ok(Receipt { openings, supplements, ..Receipt::bare(id, signed, proofs) })
+    Ok(Receipt { openings, supplements, ..proven })
 }
 
 /// What opens the commitments on a receipt, for who may ask why a person's data is kept.
@@ -84,7 +101,7 @@ async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refu
     for id in vault.read(|reads| kept::supplements(reads, id))? {
         let record = vault.read(|reads| receipts::look_up(reads, &id))?;
         if let Some(signed) = record.and_then(|record| record.signed) {
-            supplements.push(Receipt::bare(id, signed, Some(proofs(vault, id).await?)));
+            supplements.push(Receipt::proven(id, signed, proofs(vault, id).await?)?);
         }
     }
     Ok(supplements)
@@ -100,7 +117,11 @@ pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result
         None => proofs.await.ok(),
         Some(until) => tokio::time::timeout_at(Instant::into(until), proofs).await.ok().and_then(Result::ok),
     };
-    Ok(Some(Receipt { openings: openings(vault, call, &id)?, ..Receipt::bare(id, signed, proofs) }))
+    let shown = match proofs {
+        Some(proofs) => Receipt::proven(id, signed, proofs)?,
+        None => Receipt::bare(id, signed, None),
+    };
+    Ok(Some(Receipt { openings: openings(vault, call, &id)?, ..shown }))
 }
 
 /// Finds both entries and proves them under a checkpoint that covers all that is durable now.

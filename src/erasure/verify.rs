@@ -1,11 +1,9 @@
 //! VerifyErasure: what an erasure has come to, looked up now in the store, the slots and the log.
 
-use crate::audit::leaf;
 use crate::base::id::{ReceiptId, SlotId, SubjectId};
 use crate::base::time::Timestamp;
-use crate::crypto::hash::sha256;
 use crate::gate::call::Call;
-use crate::gate::receipts::{self, Matter, Progress, Record, Scope, Signed};
+use crate::gate::receipts::{self, Matter, Progress, Record, Scope};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
@@ -120,7 +118,7 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
         (Progress::Done { .. }, None) => return Err(Unavailable::Damaged.into()),
         (Progress::Done { epoch }, Some(signed)) => {
             vault.read(|reads| rows_are_gone(reads, matter, receipt))?;
-            entry_agrees(vault, receipt, &signed).await?;
+            evidence::agree(&evidence::proofs(vault, receipt).await?, &signed)?;
             let behind = slots_behind(vault, epoch);
             let verdict = match (behind.is_empty(), kept) {
                 (false, _) => Verdict::Pending,
@@ -146,13 +144,6 @@ fn rows_are_gone(reads: &dyn Reads, matter: Matter, receipt: ReceiptId) -> Resul
     let row = reads.row(Space::Subject, subject.as_bytes())?;
     let expected = crate::items::record::subject_tombstone(&receipt);
     if row.as_deref() == Some(&expected[..]) { Ok(()) } else { Err(Fault::Torn) }
-}
-
-/// The log's entry has the hash of this very statement.
-async fn entry_agrees(vault: &Vault, receipt: ReceiptId, signed: &Signed) -> Result<(), Refusal> {
-    let proofs = evidence::proofs(vault, receipt).await?;
-    let leaf = leaf::decode(&proofs.erased.leaf).map_err(|_| Unavailable::Damaged)?;
-    if leaf.receipt_hash == Some(sha256(&[&signed.body])) { Ok(()) } else { Err(Unavailable::Damaged.into()) }
 }
 
 /// Slots in reach that hold the secret of an epoch before this one: an old copy was put back.

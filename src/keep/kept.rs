@@ -216,12 +216,17 @@ pub fn remains(reads: &dyn Reads, receipt: &ReceiptId) -> Result<bool, Fault> {
     Ok(!list(reads, Under::Receipt(*receipt), None, 1)?.is_empty())
 }
 
-/// The receipts that the versions kept for a hold outlived, each once, at most so many.
+/// The receipts that the versions kept for a hold outlived, each once, at most so many. The rows under the hold must agree
+/// with what is said of the versions: they could have been exchanged.
 pub fn receipts_of_hold(reads: &dyn Reads, hold: &HoldId, limit: usize) -> Result<Vec<ReceiptId>, Fault> {
-    let rows = reads.rows(Space::Kept, &Under::Hold(*hold).prefix(), &[], usize::MAX)?;
+    let prefix = Under::Hold(*hold).prefix();
     let mut receipts = Vec::new();
-    for (_, value) in rows {
+    for (key, value) in reads.rows(Space::Kept, &prefix, &[], usize::MAX)? {
+        let id = read_version(&key[prefix.len()..]).ok_or(Fault::Torn)?;
         let receipt = value.try_into().map(ReceiptId::from_bytes).map_err(|_| Fault::Torn)?;
+        if find(reads, &id)?.is_none_or(|kept| kept.stated().receipt != receipt) {
+            return Err(Fault::Torn);
+        }
         if !receipts.contains(&receipt) && receipts.len() < limit {
             receipts.push(receipt);
         }
