@@ -6,6 +6,8 @@
 //! and a header of zeros makes it skip a block. The difference is in the bytes that follow: after a cut there is never
 //! a whole record. Every other damage fails RocksDB's own checksums.
 //!
+//! Besides, RocksDB says nothing of the file that tells which manifest is in force: it looks for whichever that names.
+//!
 //! The layout is RocksDB's "Write Ahead Log File Format": blocks of 32 KiB; in each, records of a masked CRC-32C over
 //! kind and payload (4 bytes), the payload's length (2), the kind (1), the payload; little-endian.
 
@@ -13,20 +15,52 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Whether some log in the store's directory is damaged in a way that RocksDB would pass over.
+/// The file in the store's directory that is damaged in a way that RocksDB would pass over or not name, if there is one.
 ///
 /// # Errors
 /// Where a log cannot be read.
-pub(super) fn are_damaged(store: &Path) -> io::Result<bool> {
+pub(super) fn damaged(store: &Path) -> io::Result<Option<String>> {
+    if let Ok(named) = fs::read(store.join(CURRENT)) {
+        let name = named.strip_suffix(b"\n").and_then(|name| std::str::from_utf8(name).ok());
+        if !name.is_some_and(|name| name.starts_with(MANIFEST) && store.join(name).is_file()) {
+            return Ok(Some(CURRENT.to_owned()));
+        }
+    }
     for entry in fs::read_dir(store)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if (name.ends_with(".log") || name.starts_with("MANIFEST-")) && is_damaged(File::open(entry.path())?)? {
-            return Ok(true);
+        if is_log(&name) && is_damaged(File::open(entry.path())?)? {
+            return Ok(Some(name.into_owned()));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// The log in the store's directory in which a record does not have its checksum, if there is one: RocksDB finds that, and
+/// does not say where.
+pub(super) fn with_wrong_sum(store: &Path) -> Option<String> {
+    let entries = fs::read_dir(store).ok()?.flatten();
+    let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.find(|name| is_log(name) && fs::read(store.join(name)).is_ok_and(|bytes| !sums_are_right(&bytes)))
+}
+
+fn sums_are_right(log: &[u8]) -> bool {
+    log.chunks(BLOCK as usize).all(|block| {
+        let mut rest = block;
+        while let Some(header) = Header::of(rest) {
+            let Some(payload) = rest.get(HEADER..HEADER + header.len) else { break };
+            if (FULL..=LAST).contains(&header.kind) && !header.matches(payload) {
+                return false;
+            }
+            rest = &rest[HEADER + header.len..];
+        }
+        true
+    })
+}
+
+fn is_log(name: &str) -> bool {
+    name.ends_with(".log") || name.starts_with(MANIFEST)
 }
 
 fn is_damaged(mut log: impl Read) -> io::Result<bool> {
@@ -118,6 +152,10 @@ fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
+/// The file that names the manifest in force, and how manifests' names begin.
+const CURRENT: &str = "CURRENT";
+const MANIFEST: &str = "MANIFEST-";
+
 const BLOCK: u64 = 32 * 1024;
 const HEADER: usize = 7;
 
@@ -153,6 +191,24 @@ mod tests {
 
     fn log() -> Vec<u8> {
         [record(4, b"the end of an earlier one"), record(1, &[7; 300]), record(1, b""), record(1, &[9; 40])].concat()
+    }
+
+    #[test]
+    fn a_log_with_a_wrong_sum_and_a_wrong_current_file_are_named() {
+        let store = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, bytes: &[u8]| fs::write(store.path().join(name), bytes).expect("is written");
+        write("000004.log", &log());
+        write("MANIFEST-000005", &log());
+        write(CURRENT, b"MANIFEST-000005\n");
+        assert_eq!((damaged(store.path()).expect("reads"), with_wrong_sum(store.path())), (None, None));
+        let mut spoilt = log();
+        spoilt[HEADER] ^= 1;
+        write("000004.log", &spoilt);
+        assert_eq!(with_wrong_sum(store.path()).as_deref(), Some("000004.log"));
+        for wrong in ["MANIFEST-000004\n", "MANIFEST-000005", "NIFEST-000005\n", ""] {
+            write(CURRENT, wrong.as_bytes());
+            assert_eq!(damaged(store.path()).expect("reads").as_deref(), Some(CURRENT), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -50,7 +50,10 @@ impl RocksEngine {
         if !options.create && !path.join("CURRENT").exists() {
             return Err(Error::Missing);
         }
-        if path.exists() && logs::are_damaged(path).map_err(|_| Error::Failed)? {
+        if path.exists()
+            && let Some(file) = logs::damaged(path).map_err(|_| Error::Failed)?
+        {
+            tracing::error!(file, "a file of the store is damaged");
             return Err(Error::Corrupt);
         }
         Self::open_with(path, options, &options::database(options))
@@ -60,7 +63,15 @@ impl RocksEngine {
         // Fails for a new store; for one that is locked or damaged, opening it says what is wrong.
         let present = DB::list_cf(database, path).unwrap_or_default();
         let families = options::column_families(options, &present);
-        let db = DB::open_cf_descriptors(database, path, families).map_err(|e| kind_of(e.kind(), e.as_ref()))?;
+        let db = DB::open_cf_descriptors(database, path, families).map_err(|e| {
+            let meant = told(&e);
+            if meant == Error::Corrupt
+                && let Some(file) = logs::with_wrong_sum(path)
+            {
+                tracing::error!(file, "a file of the store is damaged");
+            }
+            meant
+        })?;
         Ok(Self {
             db,
             path: path.to_owned(),
@@ -139,7 +150,7 @@ impl RocksEngine {
 
     /// Passes an answer of RocksDB on; the first failure other than "full" is the last.
     fn checked<T>(&self, answer: Result<T, rocksdb::Error>) -> Result<T, Error> {
-        answer.map_err(|e| self.fail(kind_of(e.kind(), e.as_ref())))
+        answer.map_err(|e| self.fail(told(&e)))
     }
 
     fn fail(&self, error: Error) -> Error {
@@ -235,6 +246,28 @@ fn first_after(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;
     Some(end)
+}
+
+/// What RocksDB's error means to us. The file that it is about is logged, by its name alone.
+fn told(error: &rocksdb::Error) -> Error {
+    let meant = kind_of(error.kind(), error.as_ref());
+    if matches!(meant, Error::Corrupt | Error::Failed)
+        && let Some(file) = file_in(error.as_ref())
+    {
+        tracing::error!(file, "a file of the store cannot be used: {meant}");
+    }
+    meant
+}
+
+/// The first file that a text of RocksDB's names: only names of its own making, which are numbers, so that nothing else of
+/// the text is let out.
+fn file_in(text: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_file = |name: &&str| {
+        let number = [".sst", ".log"].iter().find_map(|ending| name.strip_suffix(ending));
+        *name == "CURRENT" || number.or_else(|| name.strip_prefix("MANIFEST-")).is_some_and(is_number)
+    };
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))).find(is_file)
 }
 
 /// What RocksDB's error means to us. Beyond the kind, only the start of its text is looked at, which is RocksDB's

@@ -309,6 +309,26 @@ fn rocksdbs_errors_are_told_apart() {
 }
 
 #[test]
+fn of_a_text_only_the_name_of_a_file_is_told() {
+    for (text, file) in [
+        (
+            "Corruption: block checksum mismatch: stored = 1, computed = 2 in /var/ann/db/000012.sst offset 0",
+            Some("000012.sst"),
+        ),
+        (
+            "Corruption: checksum mismatch in the file '/db/MANIFEST-000005', which may be corrupted",
+            Some("MANIFEST-000005"),
+        ),
+        ("Corruption: CURRENT file does not end with newline", Some("CURRENT")),
+        ("IO error: No such file or directory: /db/000009.log: while opening", Some("000009.log")),
+        ("Corruption: corrupted key 616e6e for ann.sst, MANIFEST-ann and .log", None),
+        ("", None),
+    ] {
+        assert_eq!(file_in(text), file, "{text}");
+    }
+}
+
+#[test]
 fn the_end_of_a_prefix_is_the_first_key_after_it() {
     for (prefix, end) in [(&b"ab"[..], Some(&b"ac"[..])), (b"a\xff\xff", Some(b"b")), (b"\xff", None), (b"", None)] {
         assert_eq!(first_after(prefix).as_deref(), end, "{prefix:?}");
