@@ -8,11 +8,12 @@ use std::sync::Arc;
 use lacuna::api::proto::*;
 use tokio::task::JoinSet;
 
+use crate::figures;
 use crate::samples::reason;
 use crate::vault::TestVault;
 
 /// Each named point, how often it is passed before it kills, and what must be true of the item afterwards.
-const KILLS: &[(&str, u32, Asked)] = &[
+pub const KILLS: &[(&str, u32, Asked)] = &[
     // The batches of a deletion: its tombstone, the reserved number, the new tree, the end.
     ("commit_before", 0, Asked::Not),
     ("commit_before", 1, Asked::Pending),
@@ -65,7 +66,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 
 /// How far the deletion is when the program dies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
+pub enum Asked {
     /// Its first batch is not durable: the item must still be there.
     Not,
     /// The item is gone, and the epoch has to be carried out, or through, after the crash.
@@ -88,6 +89,13 @@ async fn a_kill_at_any_step_of_an_erasure_loses_and_revives_nothing() {
         }
     }
     kills.join_all().await;
+    note("deletion", KILLS.len());
+}
+
+/// A wrong outcome has ended the test.
+fn note(what: &str, kills: usize) {
+    let name = format!("killed at every named step of a {what}");
+    figures::note(2, &name, None, serde_json::json!({ "kills": kills, "wrong": 0 }));
 }
 
 async fn killed(
@@ -145,6 +153,7 @@ async fn a_kill_at_any_step_of_a_persons_erasure_leaves_one_statement() {
         }
     }
     kills.join_all().await;
+    note("person's erasure", passed_once.len());
 }
 
 async fn killed_erasure(

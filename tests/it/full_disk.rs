@@ -94,6 +94,11 @@ fn free_bytes(vault: &TestVault) -> u64 {
     vault.program().metric("lacuna_store_free_bytes")
 }
 
+/// Whether the whole person is erased, or an item.
+fn is_whole(number: usize) -> bool {
+    number % 2 == 1
+}
+
 async fn read(vault: &TestVault, person: &CreateSubjectResponse) -> Result<(), String> {
     let read = vault.read(&person.subject_id, &person.items[0].item_id).await;
     read.map(drop).map_err(|status| format!("{:?} {}", status.code(), reason(&status)))
@@ -164,11 +169,21 @@ async fn a_volume_that_fills_up_stops_writes_then_reads_then_erasures_and_recove
     assert!(reads >= READS, "{reads} reads");
     becomes(&vault, "not serving");
 
-    // Then erasures.
+    // Then erasures: of items and of whole persons, in turns, the latter with their receipts.
     let room = free_bytes(&vault);
     let (mut erased, mut taken, mut stopped) = (0usize, 0, None);
-    for person in &people[1..] {
-        match vault.delete(&person.subject_id, &person.items[0].item_id).await {
+    let mut receipts = Vec::new();
+    for (number, person) in people[1..].iter().enumerate() {
+        let outcome = if is_whole(number) {
+            let answer = vault.erase(&person.subject_id, "").await;
+            answer.map(|answer| {
+                receipts.extend(answer.receipt);
+                answer.erasure.expect("is stated")
+            })
+        } else {
+            vault.delete(&person.subject_id, &person.items[0].item_id).await
+        };
+        match outcome {
             Ok(erasure) => assert_eq!(erasure.state(), ErasureState::Erased),
             Err(status) => {
                 stopped = Some(reason(&status));
@@ -176,6 +191,7 @@ async fn a_volume_that_fills_up_stops_writes_then_reads_then_erasures_and_recove
             }
         }
         erased += 1;
+        assert_eq!(receipts.len(), erased / 2, "a person's erasure comes with its receipt");
         if erased as u64 == 2 * ERASURES {
             taken = room - free_bytes(&vault);
             volume.fill_to(volume.free() - (room - taken - ENGINE_FREE_BYTES));
@@ -203,8 +219,14 @@ async fn a_volume_that_fills_up_stops_writes_then_reads_then_erasures_and_recove
     for item in &put {
         vault.read(&people[0].subject_id, item).await.expect("acknowledged writes are there");
     }
-    for person in &people[1..=erased] {
-        assert_eq!(read(&vault, person).await, Err("NotFound NOT_FOUND".into()), "what was erased stays erased");
+    for (number, person) in people[1..=erased].iter().enumerate() {
+        let expected = if is_whole(number) { "FailedPrecondition ERASED" } else { "NotFound NOT_FOUND" };
+        assert_eq!(read(&vault, person).await, Err(expected.into()), "what was erased stays erased");
+    }
+    for receipt in &receipts {
+        let same = vault.receipt(&receipt.receipt_id).await.expect("is there");
+        assert_eq!((&same.body, &same.signature), (&receipt.body, &receipt.signature), "a statement never changes");
+        assert!(same.requested.is_some() && same.erased.is_some(), "and is proved");
     }
     for person in &people[erased + 2..] {
         assert_eq!(read(&vault, person).await, Ok(()));
@@ -218,7 +240,7 @@ async fn a_volume_that_fills_up_stops_writes_then_reads_then_erasures_and_recove
         None,
         json!({
             "reserve_mib": (mark - ENGINE_FREE_BYTES) as f64 / MIB as f64,
-            "erasures_promised": ERASURES, "erasures_paid_for": erased,
+            "erasures_promised": ERASURES, "erasures_paid_for": erased, "of_whole_persons": receipts.len(),
             "an_erasure_takes_kib": taken as f64 / (2 * ERASURES * 1024) as f64,
             "reads_promised": READS, "reads_paid_for": reads,
             "recovery_ms": recovery.as_millis() as u64,

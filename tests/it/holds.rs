@@ -53,7 +53,7 @@ pub fn whole(classes: &[&str], future: bool) -> place_hold_request::Scope {
     place_hold_request::Scope::SubjectScope(SubjectScope { classes, include_future_items: future })
 }
 
-fn named(items: &[(&str, u64)]) -> place_hold_request::Scope {
+pub fn named(items: &[(&str, u64)]) -> place_hold_request::Scope {
     let item = |(id, version): &(&str, u64)| ItemVersionRef { item_id: (*id).to_owned(), version: *version };
     place_hold_request::Scope::ItemScope(ItemScope { items: items.iter().map(item).collect() })
 }
@@ -84,12 +84,12 @@ async fn hold(vault: &TestVault, id: &str) -> Hold {
     page.holds.into_iter().find(|hold| hold.hold_id == id).expect("is listed")
 }
 
-fn release_of(vault: &TestVault, hold: &str) -> ReleaseHoldRequest {
+pub fn release_of(vault: &TestVault, hold: &str) -> ReleaseHoldRequest {
     ReleaseHoldRequest { context: legal(vault), hold_id: hold.into(), wait: Wait::Erased.into() }
 }
 
 /// The same request with the word of a second person.
-async fn approved(vault: &TestVault, request: &ReleaseHoldRequest) -> ReleaseHoldRequest {
+pub async fn approved(vault: &TestVault, request: &ReleaseHoldRequest) -> ReleaseHoldRequest {
     let status = holds(vault, LEGAL).release_hold(request.clone()).await.expect_err("needs another person");
     assert_eq!(reason(&status), "APPROVAL_REQUIRED");
     let id = status.get_details_error_info().expect("details").metadata["approval_id"].clone();

@@ -39,6 +39,17 @@ impl Program {
         program
     }
 
+    /// Starts on a directory that the program may refuse; none if it ended before it was ready.
+    pub fn try_launch(dir: &Path, output: &Path) -> Option<Self> {
+        let mut program = Self::spawn(dir, "", output);
+        let ready = dir.join("dev.json");
+        let runs = poll("ready", || match program.child.try_wait().expect("a child") {
+            Some(_) => Some(false),
+            None => ready.exists().then_some(true),
+        });
+        runs.then_some(program)
+    }
+
     /// Starts, and does not wait.
     pub fn spawn(dir: &Path, failpoints: &str, output: &Path) -> Self {
         let _ = std::fs::remove_file(dir.join("dev.json"));
@@ -114,6 +125,16 @@ impl Program {
         line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {answer}"))
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory that it takes now.
+    pub fn memory_kib(&self) -> u64 {
+        memory_kib(self.id())
+    }
+
     /// Ends it as `kill -9` does, and waits.
     pub fn kill(self) {
         drop(self);
@@ -162,6 +183,13 @@ pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
     }
+}
+
+/// The memory that a process takes now.
+pub fn memory_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    now.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 /// The context of a call.

@@ -170,9 +170,10 @@ async fn with_a_slot_missing_erasures_wait_for_it_and_finish_by_themselves() {
 }
 
 /// What a refused start must leave alone: the bytes of every file beside the store, and every record in it.
-type Content = (BTreeMap<String, Vec<u8>>, Vec<(Space, Vec<Record>)>);
+pub type Content = (BTreeMap<String, Vec<u8>>, Vec<(Space, Vec<Record>)>);
 
-fn content(vault: &TestVault) -> Content {
+/// That of a stopped vault.
+pub fn content(vault: &TestVault) -> Content {
     let files = ["slots", "."].iter().flat_map(|folder| fs::read_dir(vault.dir().join(folder)).expect("a directory"));
     let files = files.flatten().filter(|entry| entry.path().is_file() && entry.file_name() != "dev.json");
     let files = files.map(|file| (file.path().display().to_string(), fs::read(file.path()).expect("a file")));

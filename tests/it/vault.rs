@@ -85,6 +85,12 @@ impl TestVault {
         text
     }
 
+    /// Starts the program on a directory that it may refuse. Whether it runs.
+    pub fn starts(&mut self) -> bool {
+        self.program = Program::try_launch(&self.dir(), &self.output());
+        self.program.is_some()
+    }
+
     /// Stops the program as an operator would. Its metrics are looked at before.
     pub fn stop(&mut self) {
         if let Some(program) = self.program.take() {
