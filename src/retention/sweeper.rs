@@ -18,6 +18,7 @@ use crate::base::time::Timestamp;
 use crate::gate::jumps::{self, Jump};
 use crate::gate::record::Recorder;
 use crate::gate::refusal::Refusal;
+use crate::gate::room::Level;
 use crate::gate::txn::Txn;
 use crate::gate::vault::Vault;
 use crate::items::expiry;
@@ -106,6 +107,9 @@ pub fn work(vault: &Vault, bounds: Bounds, run: &mut Run) -> Result<bool, Refusa
     }
     if vault.epochs().pending() >= SWEEP_PENDING_MAX {
         return Ok(false); // a slot is out of reach, or epochs are behind
+    }
+    if vault.room().level() != Level::Open {
+        return Ok(false); // what room is left is for what persons ask for
     }
     let (stopped, jump) = vault.read(|reads| Ok((state::find(reads)?, jumps::find(reads)?)))?;
     match stopped {
