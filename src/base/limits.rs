@@ -173,6 +173,8 @@ pub const REINDEX_PAUSE: Duration = Duration::from_millis(2);
 pub const REINDEX_LOOK: Duration = Duration::from_millis(500);
 /// Index rows of one identifier that one call follows.
 pub const FIND_ROWS_MAX: usize = 1_000;
+/// Of these, as many as it follows before other calls of its thread have a turn.
+pub const FIND_ROWS_AT_ONCE: usize = 32;
 
 // --- What ends by itself ----------------------------------------------------------------------------------------
 

@@ -123,6 +123,14 @@ impl fmt::Display for IdentifierField {
 
 impl LogSafe for IdentifierField {}
 
+/// A kind of identifier that a class has.
+pub struct FoundBy {
+    /// The identifier.
+    pub field: IdentifierField,
+    /// The fields of the class that it is made of: to find somebody by it is to know these in full.
+    pub confirms: &'static [&'static str],
+}
+
 /// A canonical identifier: equal bytes mean the same identifier.
 pub struct Identifier {
     /// What kind it is.
@@ -146,8 +154,8 @@ pub struct ClassDef {
     pub sensitivity: Sensitivity,
     /// How its values are kept.
     pub form: Form,
-    /// The fields by which its subjects can be found.
-    pub identifiers: &'static [IdentifierField],
+    /// By what its subjects can be found.
+    pub identifiers: &'static [FoundBy],
     /// How long an item is kept where the registry does not say: an ISO 8601 duration; none for as long as the
     /// account lasts.
     pub keep_default: Option<&'static str>,
@@ -164,6 +172,11 @@ impl ClassDef {
             Form::Verifier => View::Exists,
             Form::Item | Form::Events | Form::ItemOrEvents | Form::Document => View::Plain,
         }
+    }
+
+    /// The fields that an identifier is made of; none if the class has no such identifier.
+    pub fn confirmed_by(&self, field: IdentifierField) -> Option<&'static [&'static str]> {
+        self.identifiers.iter().find(|found_by| found_by.field == field).map(|found_by| found_by.confirms)
     }
 
     /// Whether the class has a field, or a part with fields, of that path.

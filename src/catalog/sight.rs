@@ -69,6 +69,12 @@ impl Sight {
         self.view == View::Plain && self.fields.is_empty()
     }
 
+    /// The view of the field of a path.
+    pub fn of_path(&self, path: &str) -> View {
+        let (within, name) = path.split_once('.').unwrap_or(("", path));
+        self.of(within, name)
+    }
+
     /// The view of a field; `within` is empty at the top.
     pub(super) fn of(&self, within: &str, name: &str) -> View {
         self.fields.of(within, name).map_or(self.view, |cap| cap.min(self.view))

@@ -122,18 +122,36 @@ impl Standpoint {
         (*self.rules.decide(&question)).clone().map_err(|denial| self.denied(denial).into())
     }
 
+    /// As [`Standpoint::permit`], for what takes fields in full.
+    ///
+    /// # Errors
+    /// As for [`Standpoint::permit`]; a field is not shown in full.
+    pub fn permit_in_full(&self, data: Resource, fields: &[&str]) -> Result<Permit, Access> {
+        let question = Question { resource: data, ..self.question.clone() };
+        let verdict = (*self.rules.decide(&question)).clone().and_then(|permit| permit.in_full(fields));
+        verdict.map_err(|denial| self.denied(denial).into())
+    }
+
     /// Whether the call may touch a class of anybody's at all. Asks nothing about a person, so that a denial can be told
     /// to everybody; where only a person's labels can tell, it is for [`Standpoint::permit`] to say.
     ///
     /// # Errors
     /// A denial.
     pub fn may_touch(&self, class: ClassId) -> Result<(), Access> {
+        self.may_touch_in_full(class, &[])
+    }
+
+    /// As [`Standpoint::may_touch`], for what takes fields in full.
+    ///
+    /// # Errors
+    /// A denial.
+    pub fn may_touch_in_full(&self, class: ClassId, fields: &[&str]) -> Result<(), Access> {
         let standing = Standing::blank(self.question.role);
         let resource = Resource::Data { class, standing, objected: false, kept: false };
         let question = Question { resource, ..self.question.clone() };
-        match &*self.rules.decide(&question) {
+        match (*self.rules.decide(&question)).clone().and_then(|permit| permit.in_full(fields)) {
             Err(denial) if !self.rules.policies().depends_on_labels(&question) => {
-                Err(self.denied(denial.clone()).openly().into())
+                Err(self.denied(denial).openly().into())
             }
             Ok(_) | Err(_) => Ok(()),
         }

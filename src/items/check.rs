@@ -24,6 +24,7 @@ use super::draft::permit_to_write;
 use super::model::{Explanation, Masked, Supposition};
 use super::record::{OpenSubject, Target};
 use super::recorded::refuse;
+use super::seek;
 use super::show::{find, masked, permit_to_see};
 
 /// Explains what a call would be answered. The answer is returned only after the entry that records the question is
@@ -171,7 +172,7 @@ impl About {
             Resources::Data => None,
         };
         if let (Action::FindSubjects, Some((_, data)), Some(_)) = (action, &self.data, &permit) {
-            return Ok(plain(at.permit(data.clone())?.rule())); // by an identifier that items of the class hold
+            return Ok(plain(&seek::permit_by_any(at, data)?)); // by an identifier that items of the class hold
         }
         let (class, data) = match (self.data, permit, group) {
             (_, Some(permit), Group::Read) | (None, Some(permit), _) => return Ok(plain(permit.rule())),

@@ -33,6 +33,7 @@ pub mod restrict;
 pub mod rights;
 pub mod rows;
 pub mod secret;
+pub mod seek;
 pub mod show;
 pub mod subject;
 pub mod update;

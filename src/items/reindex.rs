@@ -173,7 +173,7 @@ fn build_one(txn: &mut Txn<'_>, field: IdentifierField, id: SubjectId) -> Result
 
 fn build_item(txn: &mut Txn<'_>, field: IdentifierField, subject: &OpenSubject, row: ItemRow) -> Result<(), Fault> {
     let ItemRow::Live(item) = row else { return Ok(()) };
-    let has_field = class_of(item.head.class.as_str()).is_some_and(|class| class.identifiers.contains(&field));
+    let has_field = class_of(item.head.class.as_str()).is_some_and(|class| class.confirmed_by(field).is_some());
     if !has_field {
         return Ok(());
     }

@@ -45,6 +45,18 @@ impl Permit {
         self.view >= most && self.fields.is_empty()
     }
 
+    /// The same for what takes fields in full.
+    ///
+    /// # Errors
+    /// A denial that names what keeps one of them from being seen in full.
+    pub fn in_full(self, fields: &[&str]) -> Verdict {
+        let sight = self.sight(self.view);
+        match fields.iter().map(|path| sight.of_path(path)).min().filter(|lowest| *lowest < View::Plain) {
+            None => Ok(self),
+            Some(lowest) => Err(Denial { cause: Cause::Rules, rules: vec![self.field_limit(self.view, lowest)] }),
+        }
+    }
+
     /// Fields of which the purpose shows less, each with its view.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, View)> {
         self.fields.iter()

@@ -74,6 +74,7 @@ fn data_cell(asked: &impl Fn(Action, Resource) -> Option<Permit>, role: RoleId, 
     words.extend(may(Action::PutItem).filter(|permit| permit.sees_all_of(needed)).map(|_| "writes".to_owned()));
     words.extend(may(Action::DeleteItem).map(|_| "deletes".to_owned()));
     words.extend(may(Action::VerifyPassword).map(|_| "tests".to_owned()));
+    words.extend(may(Action::FindSubjects).and_then(|permit| finds(&permit, class)));
     words.join(", ")
 }
 
@@ -82,6 +83,18 @@ fn reads(permit: &Permit) -> String {
     let lower = permit.fields().filter(|(_, cap)| *cap < view).map(|(path, cap)| format!("{path} {cap}"));
     let lower = lower.collect::<Vec<_>>().join(", ");
     if lower.is_empty() { format!("reads {view}") } else { format!("reads {view} ({lower})") }
+}
+
+/// By which identifiers of the class people may be looked for: those that are seen in full.
+fn finds(permit: &Permit, class: ClassId) -> Option<String> {
+    let all = class_of(class.as_str())?.identifiers;
+    let open = all.iter().filter(|found_by| permit.clone().in_full(found_by.confirms).is_ok());
+    let open: Vec<&str> = open.map(|found_by| found_by.field.as_str()).collect();
+    match open.len() {
+        0 => None,
+        some if some == all.len() => Some("finds".to_owned()),
+        _ => Some(format!("finds by {}", open.join(", "))),
+    }
 }
 
 /// The methods that are open about something that has no class.

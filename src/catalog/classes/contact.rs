@@ -5,7 +5,7 @@ use super::{ClassValue, DecodeError};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
-use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, IdentifierField, Sensitivity};
+use crate::catalog::class::{ClassDef, ClassId, Form, FoundBy, Identifier, IdentifierField, Sensitivity};
 use crate::catalog::fields::date::Date;
 use crate::catalog::fields::record::{self, DATE_BYTES, TIME_BYTES, bytes_of};
 use crate::catalog::fields::{ContactKind, email, language, phone};
@@ -82,7 +82,10 @@ impl ClassValue for Contact {
         id: ClassId::new("contact"),
         sensitivity: Sensitivity::Personal,
         form: Form::Item,
-        identifiers: &[IdentifierField::Email, IdentifierField::Phone],
+        identifiers: &[
+            FoundBy { field: IdentifierField::Email, confirms: &["emails.address"] },
+            FoundBy { field: IdentifierField::Phone, confirms: &["phones.number"] },
+        ],
         keep_default: None,
         purposes_default: &["service_delivery"],
         fields: &[

@@ -3,10 +3,11 @@
 use super::{ClassValue, DecodeError};
 use crate::base::codec::Reader;
 use crate::base::secret::PlainValue;
-use crate::catalog::class::{ClassDef, ClassId, Form, Identifier, IdentifierField, Sensitivity};
+use crate::catalog::class::{ClassDef, ClassId, Form, FoundBy, Identifier, IdentifierField, Sensitivity};
+use crate::catalog::fields::check_digit::{self, Numbering};
 use crate::catalog::fields::date::Date;
 use crate::catalog::fields::record::{self, DATE_BYTES, bytes_of};
-use crate::catalog::fields::{check_digit, choices, country, digits};
+use crate::catalog::fields::{choices, country, digits};
 use crate::catalog::mask::{Masker, Rule};
 use crate::catalog::path::At;
 use crate::catalog::text::Text;
@@ -69,7 +70,10 @@ impl ClassValue for GovernmentId {
         id: ClassId::new("government_id"),
         sensitivity: Sensitivity::High,
         form: Form::Item,
-        identifiers: &[IdentifierField::DocumentNumber],
+        identifiers: &[FoundBy {
+            field: IdentifierField::DocumentNumber,
+            confirms: &["type", "country_code", "number"],
+        }],
         keep_default: Some("P5Y"),
         purposes_default: &["service_delivery", "legal_compliance"],
         fields: &["type", "country_code", "number", "issue_date", "expiry_date", "issuing_authority", "printed_name"],
@@ -86,7 +90,9 @@ impl ClassValue for GovernmentId {
         let at = At::field("number");
         if check.required_line(&at, &mut self.number, NUMBER_BYTES_MAX) {
             let (kind, country) = (self.kind, &self.country_code);
-            check.form(&at, &mut self.number, |number| canonical_number(kind, country.expose(), number));
+            check.form(&at, &mut self.number, |number| {
+                canonical_number(number).and_then(|number| checked(kind, country.expose(), number))
+            });
         }
         self.check_dates(check);
         check.line(&At::field("issuing_authority"), &mut self.issuing_authority, AUTHORITY_BYTES_MAX);
@@ -136,13 +142,14 @@ impl ClassValue for GovernmentId {
 }
 
 impl Identifier {
-    /// The canonical identifier of a document, separators in its number allowed, if it is one.
+    /// The canonical identifier of a document, separators in its number allowed, if it is one. Check digits are not
+    /// verified: documents that were stored before their rule was known must be found.
     pub fn document_number(kind: GovernmentIdType, country_code: &str, number: &str) -> Option<Self> {
         if kind == GovernmentIdType::Unspecified || number.len() > NUMBER_BYTES_MAX {
             return None;
         }
         let country = country::canonical(country_code.trim()).ok()?;
-        let number = canonical_number(kind, country.expose(), number.trim()).ok()?;
+        let number = canonical_number(number.trim()).ok()?;
         Some(identifier(kind, country.expose(), number.expose()))
     }
 }
@@ -164,24 +171,33 @@ impl GovernmentId {
     }
 }
 
-/// Letters of any script in upper case and ASCII digits, separators removed, check digits verified.
-fn canonical_number(kind: GovernmentIdType, country: &str, number: &str) -> Result<Text, Reason> {
+/// Letters of any script in upper case and ASCII digits, separators removed.
+fn canonical_number(number: &str) -> Result<Text, Reason> {
     let upper = Text::new(number.to_uppercase());
     let kept = upper.expose().chars().filter(|c| !is_separator(*c));
     let number = Text::build(upper.len(), kept.map(|c| digits::decimal(c).map_or(c, digits::ascii)));
     if number.is_empty() || !number.expose().chars().all(char::is_alphanumeric) {
         return Err(Reason::Malformed);
     }
-    if number.len() > NUMBER_BYTES_MAX {
-        return Err(Reason::TooLong);
-    }
-    let personal = matches!(kind, GovernmentIdType::NationalId | GovernmentIdType::TaxId);
-    if personal && !check_digit::holds(country, number.expose()) { Err(Reason::CheckDigit) } else { Ok(number) }
+    if number.len() > NUMBER_BYTES_MAX { Err(Reason::TooLong) } else { Ok(number) }
+}
+
+/// A canonical number, check digits verified.
+fn checked(kind: GovernmentIdType, country: &str, number: Text) -> Result<Text, Reason> {
+    use GovernmentIdType::{DriverLicence, NationalId, Other, Passport, ResidencePermit, TaxId, Unspecified};
+    let numbering = match kind {
+        NationalId => Numbering::Identity,
+        TaxId => Numbering::Tax,
+        Unspecified | Passport | DriverLicence | ResidencePermit | Other => return Ok(number),
+    };
+    if check_digit::holds(numbering, country, number.expose()) { Ok(number) } else { Err(Reason::CheckDigit) }
 }
 
 fn is_separator(c: char) -> bool {
-    matches!(c, '-' | '.' | '/' | '\\' | '\'' | '<' | '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
-        || c.is_whitespace()
+    matches!(
+        c,
+        '-' | '(' | ')' | '.' | '/' | '\\' | '\'' | '<' | '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}'
+    ) || c.is_whitespace()
 }
 
 /// Type, country and number in one text; a number holds no `/`.

@@ -6,14 +6,14 @@ use crate::audit::detail::DetailKeys;
 use crate::base::id::ItemId;
 use crate::base::limits::FIND_ROWS_MAX;
 use crate::base::log_safe::SafeText;
-use crate::catalog::class::{ClassId, Identifier};
+use crate::catalog::class::{ClassId, Identifier, IdentifierField};
 use crate::crypto::mac;
 use crate::gate::call::Call;
 use crate::gate::index::Live;
 use crate::gate::refusal::{Access, Refusal};
 use crate::gate::txn::{Fault, Reads};
 use crate::items::record::{OpenSubject, StoredItem, open_subject};
-use crate::items::{rows, show};
+use crate::items::{rows, seek, show};
 use crate::keys::index::Lead;
 use crate::policy::action::Action;
 use crate::policy::question::Resource;
@@ -119,7 +119,7 @@ fn follow(
     }
     let class = item.as_ref().map(|item| item.head.class);
     let keys = subject.detail_keys(reads)?;
-    let rule = match decide(call, &mut subject, class) {
+    let rule = match decide(call, &mut subject, class, identifier.field) {
         Ok(rule) => rule,
         Err(access) => return Ok(Seen::Denied { keys, class, refusal: access.into() }),
     };
@@ -133,13 +133,18 @@ fn follow(
     Ok(Seen::Known(Known { keys, class, rule, item, may_know_item }))
 }
 
-/// Both must be the caller's to know of: the person, and items of the class that holds the identifier.
-fn decide(call: &Call, subject: &mut OpenSubject, class: Option<ClassId>) -> Result<SafeText, Access> {
+/// Both must be the caller's to know of: the person, and the identifier in items of the class that holds it.
+fn decide(
+    call: &Call,
+    subject: &mut OpenSubject,
+    class: Option<ClassId>,
+    field: IdentifierField,
+) -> Result<SafeText, Access> {
     subject.row.standing.own = call.owns(subject.id)?;
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
     match class {
         None => Ok(permit.rule().clone()),
-        Some(class) => Ok(call.permit(subject.data(call.purpose(), class))?.rule().clone()),
+        Some(class) => seek::permit(call, subject.data(call.purpose(), class), field),
     }
 }
 

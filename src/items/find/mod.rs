@@ -8,9 +8,8 @@ mod token;
 
 use crate::audit::event::Event;
 use crate::base::id::SubjectId;
-use crate::base::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::base::limits::{FIND_ROWS_AT_ONCE, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::catalog::class::IdentifierField;
-use crate::catalog::classes::class_of;
 use crate::catalog::view::View;
 use crate::gate::call::Call;
 use crate::gate::readings::Reading;
@@ -20,12 +19,17 @@ use crate::gate::vault::Vault;
 
 use super::model::{FindPage, FindQuery, Match};
 use super::recorded::refuse;
+use super::seek;
 use look::{Known, Leads, Seen, leads, look};
 use token::{make_token, open_token};
 
 /// Finds subjects. They are told only after the entries that record them are durable.
 pub async fn find(vault: &Vault, call: &Call, query: FindQuery) -> Result<FindPage, Refusal> {
-    let found = match may_seek(vault, call, &query).and_then(|()| seek(vault, call, &query)) {
+    let found = match may_seek(vault, call, &query) {
+        Ok(()) => seek(vault, call, &query).await,
+        Err(refusal) => Err(refusal),
+    };
+    let found = match found {
         Ok(found) => found,
         Err(refusal) => return Err(refuse(vault, call, None, touched(&query), refusal).await),
     };
@@ -49,9 +53,8 @@ struct Found {
 fn may_seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<(), Refusal> {
     let field = query.identifier.field;
     if field != IdentifierField::ExternalId {
-        let has = |id: &str| class_of(id).is_some_and(|class| class.identifiers.contains(&field));
-        let classes = call.registry().classes().map(|rule| rule.class.id).filter(|id| has(id.as_str()));
-        let mut may: Vec<Result<(), Access>> = classes.map(|class| call.may_touch(class)).collect();
+        let classes = call.registry().classes().filter(|rule| rule.class.confirmed_by(field).is_some());
+        let mut may: Vec<Result<(), Access>> = classes.map(|rule| seek::may(call, rule.class, field)).collect();
         if !may.iter().any(Result::is_ok) {
             let denied = may.pop().and_then(Result::err).map(Refusal::from);
             return Err(denied.unwrap_or_else(|| Fault::new("identifier", FaultReason::ClassUnknown).into()));
@@ -61,7 +64,7 @@ fn may_seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<(), Refusal
     vault.finds().count(call.caller(), &what, std::time::Instant::now())
 }
 
-fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal> {
+async fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal> {
     let after = open_token(call, query, vault.now())?;
     let Leads { live, rows, more } = vault.read(|reads| leads(reads, &query.identifier, after.as_ref()))?;
     let size = match query.page_size as usize {
@@ -71,7 +74,10 @@ fn seek(vault: &Vault, call: &Call, query: &FindQuery) -> Result<Found, Refusal>
     let mut page = Page { call, query, known: Vec::new(), events: Vec::new() };
     let mut goes_on_after = if more { rows.last().map(|(row, _)| row) } else { None };
     let mut last_known = None;
-    for (row, lead) in &rows {
+    for (looked_at, (row, lead)) in rows.iter().enumerate() {
+        if looked_at % FIND_ROWS_AT_ONCE == FIND_ROWS_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         // Registered before any row that decides is read; see `gate::readings`.
         let reading = vault.readings().begin(lead.subject, lead.item);
         let seen = vault.read(|reads| look(reads, call, &query.identifier, &live, (row, lead)))?;

@@ -13,15 +13,15 @@ use crate::gate::refusal::{FaultReason, Unavailable};
 use crate::items::model::{Delete, FindPage, FindQuery, Match, Restriction, RestrictionGround, Update, Wait};
 use crate::items::{delete, find, restrict, update};
 
-fn email(text: &str) -> Identifier {
+pub fn email(text: &str) -> Identifier {
     Identifier::email(text).expect("an address")
 }
 
-fn phone(text: &str) -> Identifier {
+pub fn phone(text: &str) -> Identifier {
     Identifier::phone(text).expect("a number")
 }
 
-fn passport(number: &str) -> NewItem {
+pub fn passport(number: &str) -> NewItem {
     let value = ItemValue::GovernmentId(GovernmentId {
         kind: GovernmentIdType::Passport,
         country_code: "GB".into(),
@@ -31,7 +31,7 @@ fn passport(number: &str) -> NewItem {
     NewItem { class: "government_id".into(), value, metadata: NewMetadata::default() }
 }
 
-fn by(identifier: Identifier) -> FindQuery {
+pub fn by(identifier: Identifier) -> FindQuery {
     FindQuery { identifier, page_size: 0, page_token: String::new() }
 }
 

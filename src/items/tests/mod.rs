@@ -16,6 +16,7 @@ mod records;
 mod repeats;
 mod rights;
 mod rotating;
+mod seeking;
 mod updates;
 
 use std::sync::Arc;
