@@ -14,7 +14,7 @@ use super::client::{Failure, connect, context, repeat, request, subject, unique}
 
 /// Stores a batch. Entries that failed for now are sent again, with the others: under one key each is stored once.
 async fn put_all(vault: &VaultClient<Channel>, entries: Vec<PutItemEntry>) -> Result<Vec<PutItemResult>, Status> {
-    let batch = BatchPutItemsRequest { context: context(&unique()), entries };
+    let batch = BatchPutItemsRequest { context: context(&unique()), entries, ..Default::default() };
     let send = async || vault.clone().batch_put_items(request(batch.clone())).await;
     let for_later = |result: &PutItemResult| matches!(&result.outcome, Some(put_item_result::Outcome::Error(error)) if error.retryable);
     let mut results = repeat(&send).await?.into_inner().results;

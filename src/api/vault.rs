@@ -77,13 +77,18 @@ impl vault_server::Vault for VaultService {
         &self,
         request: Request<BatchPutItemsRequest>,
     ) -> Result<Response<BatchPutItemsResponse>, Status> {
-        let (call, entries) = enter(&self.vault, request).await?.convert(&self.vault, batch::put).await?;
+        let here = *self.vault.id();
+        let for_here = |request| batch::put(request)?.for_vault(&here);
+        let (call, entries) = enter(&self.vault, request).await?.convert(&self.vault, for_here).await?;
         let (entries, all) = entries.split();
+        if all.is_empty() {
+            self.vault.record_done(&call).await.map_err(refuse(&call))?;
+        }
         let refused = all.iter().filter_map(|(_, refusal)| refusal.as_ref());
         self.vault.record_refusals(&call, refused).await.map_err(refuse(&call))?;
         let done = items::put::put_batch(&self.vault, &call, entries).await.map_err(refuse(&call))?;
         let results = batch::merged(all, done).map(|(reference, outcome)| batch::put_result(reference, outcome));
-        Ok(Response::new(BatchPutItemsResponse { results: results.collect() }))
+        Ok(Response::new(BatchPutItemsResponse { results: results.collect(), vault_id: here.to_string() }))
     }
 
     async fn get_item(&self, request: Request<GetItemRequest>) -> Result<Response<GetItemResponse>, Status> {

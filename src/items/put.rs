@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use crate::base::id::SubjectId;
 use crate::base::limits::PUT_ENTRIES_MAX;
+use crate::base::time::Timestamp;
 use crate::gate::call::Call;
 use crate::gate::once::Once;
 use crate::gate::record::{Ended, Touched, Whom};
@@ -87,7 +88,7 @@ pub async fn put_batch(
         let outcome = match failed {
             Some(failed) => Err(failed),
             // Every unit that was prepared has an outcome, in order.
-            None => stored.next().unwrap_or(Err(Unavailable::Internal.into())).map_err(|refusal| (None, refusal)),
+            None => stored.next().unwrap_or(Err(Unavailable::Internal.into())).map_err(Failed::Whole),
         };
         Box::pin(finish(vault, call, entries, outcome)) as Running<'_, Vec<(usize, Result<PutDone, Refusal>)>>
     });
@@ -127,8 +128,13 @@ fn grouped(entries: Vec<PutEntry>) -> Vec<Group> {
 /// What is answered about a group: the place of each entry and whether it has an item; and whose they are.
 type Entries = (Vec<(usize, bool)>, Option<SubjectRef>);
 
-/// Why a group is refused, and the entry that is at fault, if it is one.
-type Failed = (Option<usize>, Refusal);
+/// Why a group is refused.
+enum Failed {
+    /// For something that concerns all of it.
+    Whole(Refusal),
+    /// For what is wrong with entries, each by its place; there is at least one.
+    Entries(Vec<(usize, Refusal)>),
+}
 
 /// Checks a group. Passwords of one batch take turns, so that a batch of them is one among others that wait.
 async fn prepare(
@@ -140,7 +146,7 @@ async fn prepare(
     let places: Vec<(usize, bool)> = group.iter().map(|(at, entry)| (*at, entry.item.is_some())).collect();
     let named = group.first().map(|(_, entry)| entry.subject.duplicate());
     let unit = match Unit::check(vault, call, number, group) {
-        Ok(unit) => unit.hardened(vault, turn).await.map_err(|refusal| (None, refusal)),
+        Ok(unit) => unit.hardened(vault, turn).await.map_err(Failed::Whole),
         Err(failed) => Err(failed),
     };
     ((places, named), unit)
@@ -164,10 +170,19 @@ async fn finish(
             });
             done.collect()
         }
-        Err((at, refusal)) => {
+        Err(Failed::Whole(refusal)) => {
             let refusal = refuse(vault, call, named.as_ref(), Touched::default(), refusal).await;
-            let told = |place: usize| {
-                if at.is_none_or(|at| at == place) { refusal.clone() } else { refused_together() }
+            places.into_iter().map(|(place, _)| (place, Err(refusal.clone()))).collect()
+        }
+        Err(Failed::Entries(faulty)) => {
+            // One entry in the log, as for the person's items if they were stored. Where it cannot be made, nothing is told.
+            let first = faulty.first().map_or(Unavailable::Internal.into(), |(_, refusal)| refusal.clone());
+            let recorded = refuse(vault, call, named.as_ref(), Touched::default(), first.clone()).await;
+            let mut faulty: HashMap<usize, Refusal> = faulty.into_iter().collect();
+            let mut told = |place: usize| match (recorded == first, faulty.remove(&place)) {
+                (false, _) => recorded.clone(),
+                (true, Some(refusal)) => refusal,
+                (true, None) => refused_together(),
             };
             places.into_iter().map(|(place, _)| (place, Err(told(place)))).collect()
         }
@@ -176,6 +191,32 @@ async fn finish(
 
 fn refused_together() -> Refusal {
     Fault::new("create_subject", FaultReason::Conflict).into()
+}
+
+/// What the entries of a group come to.
+#[derive(Default)]
+struct Parts {
+    person: Option<NewPerson>,
+    drafts: Vec<Draft>,
+    digests: Vec<u8>,
+}
+
+impl Parts {
+    fn take(&mut self, call: &Call, entry: PutEntry, now: Timestamp) -> Result<(), Refusal> {
+        if entry.create_subject && self.person.is_none() {
+            let SubjectRef::External(id) = entry.subject else {
+                return Err(Fault::new("create_subject", FaultReason::Conflict).into());
+            };
+            self.person = Some(NewPerson::make(id, entry.labels)?);
+        }
+        self.digests.extend_from_slice(&entry.digest);
+        match entry.item {
+            Some(item) => self.drafts.push(Draft::check(call, item, now, "item")?),
+            None if entry.create_subject => {}
+            None => return Err(Fault::new("item", FaultReason::Required).into()),
+        }
+        Ok(())
+    }
 }
 
 /// What is stored together: items of one subject, and perhaps the subject.
@@ -187,29 +228,24 @@ struct Unit {
 }
 
 impl Unit {
-    /// Checks the entries of a group. An error names the entry that is at fault, if it is one.
-    fn check(vault: &Vault, call: &Call, number: usize, group: Group) -> Result<Self, (Option<usize>, Refusal)> {
-        let (now, mut person, mut drafts, mut digests) = (vault.now(), None, Vec::new(), Vec::new());
+    /// Checks all entries of a group.
+    fn check(vault: &Vault, call: &Call, number: usize, group: Group) -> Result<Self, Failed> {
+        let mut unit = Parts::default();
         let target = group.first().map(|(_, entry)| Target::of(&entry.subject));
+        let mut faulty = Vec::new();
         for (at, entry) in group {
-            let fail = |refusal: Refusal| (Some(at), refusal);
-            if entry.create_subject && person.is_none() {
-                let SubjectRef::External(id) = entry.subject else {
-                    return Err(fail(Fault::new("create_subject", FaultReason::Conflict).into()));
-                };
-                person = Some(NewPerson::make(id, entry.labels).map_err(fail)?);
-            }
-            digests.extend_from_slice(&entry.digest);
-            match entry.item {
-                Some(item) => drafts.push(Draft::check(call, item, now, "item").map_err(fail)?),
-                None if entry.create_subject => {}
-                None => return Err(fail(Fault::new("item", FaultReason::Required).into())),
+            if let Err(refusal) = unit.take(call, entry, vault.now()) {
+                faulty.push((at, refusal));
             }
         }
+        if !faulty.is_empty() {
+            return Err(Failed::Entries(faulty));
+        }
+        let Parts { person, drafts, digests } = unit;
         let part = u32::try_from(number).unwrap_or(u32::MAX);
         let digest = crate::crypto::hash::sha256(&[&digests]);
         let once = call.once().map(|once| once.part(part + 1, digest));
-        let target = target.ok_or((None, Fault::new("entries", FaultReason::Required).into()))?;
+        let target = target.ok_or(Failed::Whole(Unavailable::Internal.into()))?; // no group is empty
         Ok(Self { target, person, drafts, once })
     }
 

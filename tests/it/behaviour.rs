@@ -131,7 +131,8 @@ async fn results_of_a_batch_come_in_order_with_their_references() {
         item: Some(if number % 4 == 2 { NewItem::default() } else { vault.item("contact") }),
         ..Default::default()
     };
-    let batch = BatchPutItemsRequest { context: vault.delivery(), entries: (0..40).map(entry).collect() };
+    let batch =
+        BatchPutItemsRequest { context: vault.delivery(), entries: (0..40).map(entry).collect(), ..Default::default() };
     let sent: Vec<NewItem> = batch.entries.iter().filter_map(|entry| entry.item.clone()).collect();
     let results = vault.client("service").batch_put_items(batch).await.expect("answers").into_inner().results;
     let mut entries = Vec::new();

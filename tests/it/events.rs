@@ -151,7 +151,7 @@ async fn ten_thousand_events_of_a_thousand_people_in_one_message() {
     };
     let entries: Vec<PutItemEntry> = (0..1_000).map(entry).collect();
     let people: Vec<Option<SubjectRef>> = entries.iter().map(|entry| entry.subject.clone()).collect();
-    let request = BatchPutItemsRequest { context: vault.delivery(), entries };
+    let request = BatchPutItemsRequest { context: vault.delivery(), entries, ..Default::default() };
     let created = vault.client("service").batch_put_items(request).await.expect("creates").into_inner();
     assert_eq!(created.results.len(), 1_000);
     let event = |i: usize| {

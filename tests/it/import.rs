@@ -50,8 +50,19 @@ impl Files {
     }
 
     fn import(&self, vault: &TestVault) -> Ran {
+        self.import_with(vault, &[])
+    }
+
+    fn import_with(&self, vault: &TestVault, more: &[&str]) -> Ran {
         let (dir, mapping) = (vault.dir(), self.dir.path().join("mapping.toml"));
-        run(&self.arguments(dir.to_str().expect("UTF-8"), mapping.to_str().expect("UTF-8")), "", &[])
+        let arguments = self.arguments(dir.to_str().expect("UTF-8"), mapping.to_str().expect("UTF-8"));
+        run(&[&arguments[..], more].concat(), "", &[])
+    }
+
+    fn check(&self) -> Ran {
+        let mapping = self.dir.path().join("mapping.toml");
+        let [file, mapping] = [&self.file, &mapping].map(|path| path.to_str().expect("UTF-8"));
+        run(&["import", file, "--mapping", mapping, "--check", "--output", "json"], "", &[])
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -59,7 +70,11 @@ impl Files {
     }
 
     fn rejects(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.beside(".rejected.jsonl")).unwrap_or_default();
+        self.lines(".rejected.jsonl")
+    }
+
+    fn lines(&self, ending: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.beside(ending)).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
@@ -98,7 +113,15 @@ fn rows_that_cannot_be_stored_are_named_by_number_column_and_reason_and_all_othe
     let ran = files.import(&vault);
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.err.contains("4 rows were not stored"), "{}", ran.err);
-    assert_eq!(summary(&ran), json!({ "rows": 7, "stored": 3, "rejected": 4, "rows_of_earlier_runs": 0 }));
+    let fault = |column: Value, field: &str, reason: &str| json!({ "faults": 1, "column": column, "field": field, "reason": reason });
+    let faults = [
+        fault(Value::Null, "", "FIELD_INVALID"),
+        fault(json!("mail"), "item.value.contact.emails[0].address", "FIELD_INVALID"),
+        fault(json!("token"), "item.value.payment.token", "CARD_NUMBER_REFUSED"),
+        fault(json!("user"), "subject.external_id", "FIELD_REQUIRED"),
+    ];
+    let outcome = |earlier: u64| json!({ "rows": 7, "stored": 3, "rejected": 4, "faults": faults, "rows_of_earlier_runs": earlier });
+    assert_eq!(summary(&ran), outcome(0));
     let reject = |row: u64, column: Value, field: &str, reason: &str| json!({ "row": row, "column": column, "field": field, "reason": reason });
     assert_eq!(
         files.rejects(),
@@ -113,7 +136,7 @@ fn rows_that_cannot_be_stored_are_named_by_number_column_and_reason_and_all_othe
     let leaks = vault.canaries().search().bytes("beside the file", &written.concat());
     assert!(leaks.is_empty() && !ran.err.contains(&name) && !ran.out.contains(&name));
     let again = files.import(&vault);
-    assert_eq!(summary(&again), json!({ "rows": 7, "stored": 3, "rejected": 4, "rows_of_earlier_runs": 7 }));
+    assert_eq!(summary(&again), outcome(7));
     assert_eq!(files.rejects().len(), 4);
     // A contact with email and phone, one without, and a payment; an external id each.
     assert_eq!(rows_of(&mut vault), [3, 3, 3 + 2]);
@@ -191,4 +214,72 @@ fn what_cannot_be_imported_as_it_is_is_said_before_anything_is_sent() {
     std::fs::write(&files.file, format!("{person}\n{person}")).expect("is written");
     let ran = files.import(&vault);
     assert!(ran.code == 1 && ran.err.contains("belongs to another file"), "{}", ran.err);
+}
+
+#[test]
+fn a_row_is_rejected_with_all_its_faults_and_a_check_finds_the_same_without_a_vault() {
+    let mut vault = TestVault::start();
+    let canary = vault.canary();
+    let rows = [
+        // Refused by the vault: several fields of both items.
+        format!("{canary}-1,Ada,nobody,not-{canary},p,4242 4242 4242 4242,eu"),
+        // Refused before it is sent: what the vault would say is named as well.
+        format!(",Ada,nobody,+442079460958,,{canary},eu"),
+        format!("{canary}-3,Ada,ada@example.com,+442079460958,p,{canary},eu"),
+    ];
+    let table = format!("user,name,mail,phone,processor,token,region\n{}\n", rows.join("\n"));
+    let files = Files::new("people.csv", &table, MAPPING);
+    let reject = |row: u64, column: &str, field: &str, reason: &str| json!({ "row": row, "column": column, "field": field, "reason": reason });
+    let expected = [
+        reject(1, "mail", "item.value.contact.emails[0].address", "FIELD_INVALID"),
+        reject(1, "phone", "item.value.contact.phones[0].number", "FIELD_INVALID"),
+        reject(1, "token", "item.value.payment.token", "CARD_NUMBER_REFUSED"),
+        reject(2, "user", "subject.external_id", "FIELD_REQUIRED"),
+        reject(2, "mail", "item.value.contact.emails[0].address", "FIELD_INVALID"),
+        reject(2, "processor", "item.value.payment.processor", "FIELD_REQUIRED"),
+    ];
+    let checked = files.check();
+    assert_eq!((checked.code, files.lines(".faults.jsonl").as_slice()), (1, &expected[..]), "{}", checked.err);
+    let told = summary(&checked);
+    assert_eq!((&told["sound"], &told["faulty"], &told["rows"]), (&json!(1), &json!(2), &json!(3)));
+    assert!(!files.beside(".import").exists() && !files.beside(".rejected.jsonl").exists(), "nothing is begun");
+    let ran = files.import(&vault);
+    assert_eq!((ran.code, files.rejects().as_slice()), (1, &expected[..]), "{}", ran.err);
+    let written = std::fs::read(files.beside(".faults.jsonl")).expect("is there");
+    assert!(vault.canaries().search().bytes("beside the file", &written).is_empty());
+    assert_eq!(rows_of(&mut vault), [1, 2, 3], "the one sound row");
+}
+
+#[test]
+fn a_journal_belongs_to_one_vault() {
+    let [mut vault, mut other] = [TestVault::start(), TestVault::start()];
+    let person = r#"{"user": "x", "name": "Ada"}"#;
+    let files = Files::new("people.jsonl", person, MAPPING);
+    assert_eq!(files.import(&vault).code, 0);
+    let ran = files.import(&other);
+    assert!(ran.code == 1 && ran.err.contains("belongs to an import into another vault"), "{}", ran.err);
+    let journal = files.beside(".other");
+    assert_eq!(files.import_with(&other, &["--journal", journal.to_str().expect("UTF-8")]).code, 0);
+    assert_eq!(files.import(&vault).code, 0, "and goes on with its own");
+    assert_eq!([rows_of(&mut vault), rows_of(&mut other)], [[1, 1, 1]; 2]);
+}
+
+#[test]
+fn an_import_that_rejects_too_much_ends_and_goes_on_when_told_to() {
+    const ROWS: usize = 3_000;
+    let mut vault = TestVault::start();
+    let row = |n: usize| {
+        let mail = if n.is_multiple_of(2) { "nobody".into() } else { format!("person-{n}@example.com") };
+        json!({ "user": format!("user-{n}"), "mail": mail }).to_string()
+    };
+    let rows: Vec<String> = (0..ROWS).map(row).collect();
+    let files = Files::new("people.jsonl", &rows.join("\n"), MAPPING);
+    let ran = files.import_with(&vault, &["--rejected-max", "300"]);
+    assert!(ran.code == 1 && ran.err.contains("raise --rejected-max"), "{}", ran.err);
+    let named = files.rejects().len();
+    assert!(named > 300 && named < ROWS / 2, "{named}");
+    let told = summary(&files.import(&vault));
+    assert_eq!((&told["stored"], &told["rejected"]), (&json!(ROWS / 2), &json!(ROWS / 2)));
+    assert_eq!(told["faults"][0]["faults"], json!(ROWS / 2));
+    assert_eq!(rows_of(&mut vault), [ROWS / 2, ROWS / 2, ROWS], "nobody is there twice");
 }

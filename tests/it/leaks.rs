@@ -45,7 +45,7 @@ async fn write_everywhere(vault: &TestVault, created: &CreateSubjectResponse) {
     };
     let external = Some(SubjectRef { r#ref: Some(subject_ref::Ref::ExternalId(vault.canary())) });
     let entries = vec![entry(subject(id), false), entry(external, true)];
-    let batch = BatchPutItemsRequest { context: vault.repeatable(&vault.canary()), entries };
+    let batch = BatchPutItemsRequest { context: vault.repeatable(&vault.canary()), entries, ..Default::default() };
     service.batch_put_items(batch).await.expect("puts");
     let update = UpdateItemRequest {
         context: vault.repeatable(&vault.canary()),

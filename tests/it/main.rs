@@ -28,6 +28,7 @@ mod holds;
 mod hostile;
 mod https;
 mod import;
+mod large_import;
 mod leaks;
 mod linear;
 mod long_log;

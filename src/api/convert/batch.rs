@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use super::super::{proto, secrets, status};
 use super::{At, Faults, item, subject};
+use crate::base::id::VaultId;
 use crate::base::limits::{GET_ENTRIES_MAX, PUT_ENTRIES_MAX, REFERENCE_BYTES_MAX};
 use crate::base::secret::PlainValue;
 use crate::catalog::text::Text;
@@ -59,15 +60,43 @@ pub fn merged<D>(
     })
 }
 
+/// Items to be created, and the vault that they are meant for.
+pub struct PutBatch {
+    vault: Option<VaultId>,
+    entries: Entries<PutEntry>,
+}
+
+impl PutBatch {
+    /// The entries, for the vault that they are meant for.
+    ///
+    /// # Errors
+    /// This is another.
+    pub fn for_vault(self, here: &VaultId) -> Result<Entries<PutEntry>, Refusal> {
+        match self.vault {
+            Some(meant) if meant != *here => Err(Fault::new("vault_id", FaultReason::Conflict).into()),
+            Some(_) | None => Ok(self.entries),
+        }
+    }
+
+    /// The entries, whichever vault they are meant for.
+    pub fn entries(self) -> Entries<PutEntry> {
+        self.entries
+    }
+}
+
 /// Items to be created.
 ///
 /// Entries that create one subject are stored or refused together: where the form of one is wrong, the others are
 /// refused with it.
 ///
 /// # Errors
-/// What concerns the batch as a whole: too many entries, none, or a reference that is too long or used twice.
-pub fn put(request: proto::BatchPutItemsRequest) -> Result<Entries<PutEntry>, Refusal> {
+/// What concerns the batch as a whole: too many entries, or a reference that is too long or used twice.
+pub fn put(request: proto::BatchPutItemsRequest) -> Result<PutBatch, Refusal> {
     check(request.entries.len(), PUT_ENTRIES_MAX, request.entries.iter().map(|entry| entry.reference.as_str()))?;
+    let mut faults = Faults::default();
+    let vault = Some(request.vault_id).filter(|id| !id.is_empty());
+    let vault = vault.and_then(|id| faults.id(At::field("vault_id"), &id));
+    faults.finish(())?;
     let mut converted = Vec::with_capacity(request.entries.len());
     let mut broken = Vec::new();
     for mut entry in request.entries {
@@ -85,7 +114,7 @@ pub fn put(request: proto::BatchPutItemsRequest) -> Result<Entries<PutEntry>, Re
             entry.and_then(|entry| if is_together(&entry, &broken) { Err(refused_together()) } else { Ok(entry) });
         entries.push(reference, entry);
     }
-    Ok(entries)
+    Ok(PutBatch { vault, entries })
 }
 
 /// The external id of the subject that an entry may create.
@@ -146,8 +175,11 @@ pub struct GetBatch {
 /// Items to be read.
 ///
 /// # Errors
-/// What concerns the batch as a whole, as for [`put`], and its view and fields.
+/// What concerns the batch as a whole, as for [`put`], that there are none, and its view and fields.
 pub fn get(request: proto::BatchGetItemsRequest) -> Result<GetBatch, Refusal> {
+    if request.entries.is_empty() {
+        return Err(Fault::new("entries", FaultReason::Required).into());
+    }
     check(request.entries.len(), GET_ENTRIES_MAX, request.entries.iter().map(|entry| entry.reference.as_str()))?;
     let mut faults = Faults::default();
     let view = faults.view(At::field("view"), request.view);
@@ -189,9 +221,6 @@ pub fn get_result(reference: String, outcome: Result<ItemView, Refusal>) -> prot
 fn check<'a>(count: usize, count_max: usize, references: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
     let mut faults = Faults::default();
     let entries = At::field("entries");
-    if count == 0 {
-        faults.add(entries, FaultReason::Required);
-    }
     if count > count_max {
         faults.add(entries, FaultReason::TooMany);
         return Err(faults.into_refusal());

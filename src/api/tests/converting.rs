@@ -7,7 +7,7 @@ use super::messages::*;
 use crate::api::convert::{batch, item, subject};
 use crate::api::proto::item_value::Value;
 use crate::api::proto::{self, *};
-use crate::base::id::{ReceiptId, SlotId, SubjectId};
+use crate::base::id::{ReceiptId, SlotId, SubjectId, VaultId};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassDef;
 use crate::catalog::classes::{CLASSES, ItemValue};
@@ -245,16 +245,34 @@ fn bounds_of_the_contract_hold() {
 #[test]
 fn a_batch_is_refused_whole_only_for_what_concerns_it_whole() {
     use FaultReason::{Duplicate, Required, TooLong, TooMany};
-    let put = |entries| batch::put(BatchPutItemsRequest { context: None, entries });
-    is(fault(put(Vec::new())), "entries", Required);
+    let put = |entries| batch::put(of(entries)).and_then(|batch| batch.for_vault(&HERE));
+    assert!(put(Vec::new()).is_ok_and(|none| none.split().1.is_empty()));
     is(fault(put(vec![put_entry("", "a"); 1_001])), "entries", TooMany);
     is(fault(put(vec![put_entry("r", "a"), put_entry("r", "b")])), "entries[1].reference", Duplicate);
     is(fault(put(vec![put_entry(&"r".repeat(65), "a")])), "entries[0].reference", TooLong);
     let (sound, all) = put(vec![put_entry("", "a"), put_entry("", "b")]).map_err(|_| ()).unwrap().split();
     assert_eq!((sound.len(), all.len()), (2, 2));
     let get = |entries| batch::get(BatchGetItemsRequest { context: None, entries, view: 0, fields: Vec::new() });
+    is(fault(get(Vec::new())), "entries", Required);
     is(fault(get(vec![get_entry(""); 10_001])), "entries", TooMany);
     is(fault(get(vec![get_entry("r"), get_entry("r")])), "entries[1].reference", Duplicate);
+}
+
+const HERE: VaultId = VaultId::from_bytes([7; 16]);
+
+fn of(entries: Vec<PutItemEntry>) -> BatchPutItemsRequest {
+    BatchPutItemsRequest { entries, ..Default::default() }
+}
+
+#[test]
+fn a_batch_that_is_meant_for_another_vault_is_refused_whole() {
+    let put = |vault_id: &str| {
+        let request = BatchPutItemsRequest { vault_id: vault_id.into(), ..of(vec![put_entry("", "a")]) };
+        batch::put(request).and_then(|batch| batch.for_vault(&HERE))
+    };
+    assert!(put("").is_ok() && put(&HERE.to_string()).is_ok());
+    is(fault(put(&VaultId::from_bytes([8; 16]).to_string())), "vault_id", FaultReason::Conflict);
+    is(fault(put("here")), "vault_id", FaultReason::IdMalformed);
 }
 
 #[test]
@@ -262,7 +280,8 @@ fn results_come_in_order_with_the_refused_entries_in_place() {
     let mut bad = put_entry("bad", "b");
     bad.item.as_mut().unwrap().class.clear();
     let entries = vec![put_entry("first", "a"), bad, put_entry("third", "c")];
-    let (sound, all) = batch::put(BatchPutItemsRequest { context: None, entries }).map_err(|_| ()).unwrap().split();
+    let (sound, all) =
+        batch::put(of(entries)).and_then(|batch| batch.for_vault(&HERE)).map_err(|_| ()).unwrap().split();
     assert_eq!(sound.len(), 2);
     let subject = SubjectId::from_bytes([1; 16]);
     let done = model::PutDone { subject, item: None, subject_created: true };
@@ -288,7 +307,7 @@ fn entries_that_create_one_subject_are_refused_together() {
     let mut existing = put_entry("existing", "a");
     existing.create_subject = false;
     let entries = vec![put_entry("with", "a"), bad, existing, put_entry("other", "b")];
-    let (_, all) = batch::put(BatchPutItemsRequest { context: None, entries }).map_err(|_| ()).unwrap().split();
+    let (_, all) = batch::put(of(entries)).and_then(|batch| batch.for_vault(&HERE)).map_err(|_| ()).unwrap().split();
     let refused: Vec<&str> = all.iter().filter(|(_, refusal)| refusal.is_some()).map(|(r, _)| r.as_str()).collect();
     assert_eq!(refused, ["with", "bad"]);
 }
@@ -351,7 +370,7 @@ fn convert_all(bytes: &[u8]) -> usize {
 
 fn samples() -> Vec<Vec<u8>> {
     let entries = vec![put_entry("r", "a")];
-    let puts = BatchPutItemsRequest { context: None, entries };
+    let puts = of(entries);
     let gets = BatchGetItemsRequest { context: None, entries: vec![get_entry("r")], view: 1, fields: vec![] };
     vec![
         create_subject().encode_to_vec(),

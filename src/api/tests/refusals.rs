@@ -8,7 +8,7 @@ use crate::api::convert::{batch, item, subject};
 use crate::api::proto::item_value::Value;
 use crate::api::proto::{self, *};
 use crate::api::status::{self, of, of_entry};
-use crate::base::id::{ApprovalId, ReceiptId, RequestId, SlotId};
+use crate::base::id::{ApprovalId, ReceiptId, RequestId, SlotId, VaultId};
 use crate::base::limits::{RETRY_AFTER, VIOLATION_BYTES_MAX};
 use crate::base::log_safe::SafeText;
 use crate::catalog::validate::Reason;
@@ -228,10 +228,11 @@ fn no_error_repeats_what_was_sent() {
     is_silent(&refused(item::update(update)));
     is_silent(&refused(item::delete(DeleteItemRequest { etag: long.clone(), ..delete_item() })));
     let entry = PutItemEntry { reference: id.clone(), item: Some(item), labels: labels(), ..put_entry("", CANARY) };
-    let puts = BatchPutItemsRequest { context: None, entries: vec![entry.clone()] };
-    let (_, all) = batch::put(puts).map_err(|_| ()).unwrap().split();
+    let puts = BatchPutItemsRequest { entries: vec![entry.clone()], ..Default::default() };
+    let here = VaultId::from_bytes([7; 16]);
+    let (_, all) = batch::put(puts).and_then(|batch| batch.for_vault(&here)).map_err(|_| ()).unwrap().split();
     is_silent(all[0].1.as_ref().unwrap());
-    let puts = BatchPutItemsRequest { context: None, entries: vec![entry.clone(), entry] };
+    let puts = BatchPutItemsRequest { entries: vec![entry.clone(), entry], vault_id: id, ..Default::default() };
     is_silent(&refused(batch::put(puts)));
 }
 

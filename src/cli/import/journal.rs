@@ -26,6 +26,9 @@ const VERSION: u32 = 1;
 struct Head {
     version: u32,
     import: String,
+    /// The vault's id. Journals of the first release do not have it.
+    #[serde(default)]
+    vault: Option<String>,
     file_bytes: u64,
     mapping: String,
     batch_entries: usize,
@@ -75,9 +78,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of an import, or begins one. One process at a time has it.
+    /// Opens the journal of an import into a vault, or begins one. One process at a time has it.
     pub fn open(
         path: &Path,
+        vault: &str,
         file_bytes: u64,
         mapping: &Digest,
         (batch_entries, batch_bytes): (usize, usize),
@@ -93,14 +97,28 @@ impl Journal {
         file.set_len(whole as u64).map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;
         let id: [u8; 16] = rng::make_bytes().map_err(|_| about(path, "the system's random source failed"))?;
-        let mut head =
-            Head { version: VERSION, import: hex(&id), file_bytes, mapping: hex(mapping), batch_entries, batch_bytes };
+        let mut head = Head {
+            version: VERSION,
+            import: hex(&id),
+            vault: Some(vault.to_owned()),
+            file_bytes,
+            mapping: hex(mapping),
+            batch_entries,
+            batch_bytes,
+        };
         let mut lines = text[..whole].lines();
         let is_new = match lines.next() {
             None => true,
             Some(line) => {
                 let known: Head = serde_json::from_str(line).map_err(|_| about(path, "is no journal of an import"))?;
                 head.import = known.import.clone();
+                if known.vault.as_ref().is_some_and(|known| known != vault) {
+                    return Err(about(
+                        path,
+                        "belongs to an import into another vault; name another with --journal to import into this one",
+                    ));
+                }
+                head.vault = known.vault.clone();
                 if known != head {
                     return Err(about(
                         path,
@@ -124,6 +142,8 @@ impl Journal {
         if is_new {
             let head = serde_json::to_string(&journal.head).expect("a head is text and numbers");
             journal.write(&head)?;
+            // Without the import's id nobody would know which keys its batches were sent under. What follows may be lost.
+            journal.file.sync_all().map_err(|error| about(path, error.kind()))?;
         }
         for line in lines {
             journal.take(serde_json::from_str(line).map_err(|_| about(path, "is damaged"))?);
@@ -223,7 +243,7 @@ mod tests {
     const MAPPING: Digest = [7; 32];
 
     fn open(path: &Path) -> Result<Journal, Failure> {
-        Journal::open(path, 100, &MAPPING, (10, 20))
+        Journal::open(path, "vlt_a", 100, &MAPPING, (10, 20))
     }
 
     fn place(row: u64) -> Place {
@@ -271,13 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn another_file_or_mapping_is_another_import() {
+    fn another_file_mapping_or_vault_is_another_import() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.import");
         drop(open(&path));
-        assert!(Journal::open(&path, 101, &MAPPING, (10, 20)).is_err());
-        assert!(Journal::open(&path, 100, &[8; 32], (10, 20)).is_err());
-        assert!(Journal::open(&path, 100, &MAPPING, (10, 20)).is_ok());
+        assert!(Journal::open(&path, "vlt_a", 101, &MAPPING, (10, 20)).is_err());
+        assert!(Journal::open(&path, "vlt_a", 100, &[8; 32], (10, 20)).is_err());
+        assert!(Journal::open(&path, "vlt_b", 100, &MAPPING, (10, 20)).is_err());
+        assert!(open(&path).is_ok());
+        // As the first release wrote it.
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let first = text.replace("\"vault\":\"vlt_a\",", "");
+        assert_ne!(first, text);
+        std::fs::write(&path, first).expect("is written");
+        assert!(open(&path).is_ok());
         std::fs::write(&path, "something else\n").expect("is written");
         assert!(open(&path).is_err());
     }

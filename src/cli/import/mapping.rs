@@ -129,9 +129,14 @@ impl ItemMapping {
         Ok(Self { class, value, fields, fixed, metadata })
     }
 
-    /// The field's column, where it has one.
+    /// The column that a field comes from: its own, that of the only part of it that has one, or that of the whole value.
     pub fn column(&self, field: &str) -> Option<String> {
-        self.fields.iter().find(|(to, _)| to.to_string() == field).map(|(_, column)| column.to_string())
+        let field = field.strip_prefix('.').unwrap_or(field);
+        let own = self.fields.iter().find(|(to, _)| to.to_string() == field);
+        let mut parts = self.fields.iter().filter(|(to, _)| to.is_below(field));
+        let part = parts.next().filter(|_| parts.next().is_none());
+        let column = own.or(part).map(|(_, column)| column).or(self.value.as_ref());
+        column.map(ToString::to_string)
     }
 
     /// The class's value with these fields, wrapped as ItemValue has it.

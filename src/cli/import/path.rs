@@ -39,6 +39,11 @@ impl FieldPath {
         self.text.rsplit_once('.').map(|(part, _)| part)
     }
 
+    /// Whether it leads to a part of what is at another path.
+    pub fn is_below(&self, other: &str) -> bool {
+        self.text.strip_prefix(other).is_some_and(|rest| rest.starts_with(['.', '[']))
+    }
+
     /// What is at the path; the whole text may also be a name, as it is of a CSV column.
     pub fn find<'a>(&self, row: &'a Value) -> Option<&'a Value> {
         if let Some(found) = row.get(&self.text) {

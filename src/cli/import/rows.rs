@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::check;
 use super::mapping::{ItemMapping, Mapping};
 use super::path::FieldPath;
 use crate::api::proto::{
@@ -25,8 +26,11 @@ pub struct Reject {
     pub reason: ErrorReason,
 }
 
+/// An entry, and which item of the mapping it is of.
+pub type Entry = (Option<usize>, PutItemEntry);
+
 /// The entries of a row: one per item, or one for a subject without any.
-pub fn entries(mapping: &Mapping, row: u64, value: Option<&Value>) -> Result<Vec<PutItemEntry>, Vec<Reject>> {
+pub fn entries(mapping: &Mapping, row: u64, value: Option<&Value>) -> Result<Vec<Entry>, Vec<Reject>> {
     let reject = |column: Option<&FieldPath>, field: &str, reason| Reject {
         row,
         column: column.map(ToString::to_string),
@@ -51,14 +55,17 @@ pub fn entries(mapping: &Mapping, row: u64, value: Option<&Value>) -> Result<Vec
         }
     }
     let mut items = Vec::new();
-    for item in &mapping.items {
+    for (at, item) in mapping.items.iter().enumerate() {
         match new_item(item, value) {
-            Ok(new) => items.extend(new),
+            Ok(new) => items.extend(new.map(|new| (Some(at), new))),
             Err(faults) => rejects
                 .extend(faults.into_iter().map(|(column, field)| reject(column, &field, ErrorReason::FieldInvalid))),
         }
     }
     if !rejects.is_empty() {
+        // What else is wrong with it is found here, since the row is not sent.
+        let others = items.into_iter().flat_map(|(at, item)| check::item_faults(mapping, row, (at, item)));
+        rejects.extend(others);
         return Err(rejects);
     }
     let subject = || Some(SubjectRef { r#ref: Some(subject_ref::Ref::ExternalId(external_id.clone())) });
@@ -69,19 +76,21 @@ pub fn entries(mapping: &Mapping, row: u64, value: Option<&Value>) -> Result<Vec
         create_subject: true,
         labels: labels.clone(),
     };
-    Ok(if items.is_empty() { vec![entry(None)] } else { items.into_iter().map(|item| entry(Some(item))).collect() })
+    Ok(match items.is_empty() {
+        true => vec![(None, entry(None))],
+        false => items.into_iter().map(|(at, item)| (at, entry(Some(item)))).collect(),
+    })
 }
 
-/// What the vault found wrong with an entry of a row.
-pub fn refused(mapping: &Mapping, row: u64, class: Option<&str>, error: &EntryError) -> Vec<Reject> {
+/// What the vault found wrong with an entry of a row: that of this item of the mapping.
+pub fn refused(mapping: &Mapping, row: u64, item: Option<usize>, error: &EntryError) -> Vec<Reject> {
     if error.violations.is_empty() {
         return vec![Reject { row, column: None, field: String::new(), reason: error.reason() }];
     }
     let reject = |violation: &crate::api::proto::FieldViolation| {
         let field = violation.field.clone();
-        let within = class.and_then(|class| field.strip_prefix(&format!("item.value.{class}.")));
-        let of_item = |item: &&ItemMapping| Some(item.class.as_str()) == class;
-        let column = within.and_then(|within| mapping.items.iter().find(of_item)?.column(within));
+        let item = item.and_then(|at| mapping.items.get(at));
+        let column = item.and_then(|item| item.column(field.strip_prefix("item.value.")?.strip_prefix(&item.class)?));
         let column = match field.as_str() {
             "subject.external_id" => Some(mapping.external_id.to_string()),
             _ => column,
@@ -170,9 +179,9 @@ mod tests {
         let row = json!({ "id": 7, "region": "eu", "name": "Ada", "mail": "ada@example.com", "born": "1815",
             "card": { "processor": "p", "token": "t" } });
         let entries = entries(&mapping(), 1, Some(&row)).expect("fits");
-        assert_eq!(entries.len(), 2);
-        assert!(entries.iter().all(|entry| entry.create_subject && entry.labels["region"] == "eu"));
-        match entries[0].item.as_ref().and_then(|item| item.value.as_ref()).and_then(|value| value.value.as_ref()) {
+        assert_eq!(entries.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [Some(0), Some(1)]);
+        assert!(entries.iter().all(|(_, entry)| entry.create_subject && entry.labels["region"] == "eu"));
+        match entries[0].1.item.as_ref().and_then(|item| item.value.as_ref()).and_then(|value| value.value.as_ref()) {
             Some(Of::Contact(contact)) => {
                 assert_eq!((contact.full_name.as_str(), contact.emails[0].primary), ("Ada", true));
                 assert_eq!(contact.birth_date.map(|date| date.year), Some(1815));
@@ -180,12 +189,12 @@ mod tests {
             _ => panic!("a contact"),
         }
         let unmailed = super::entries(&mapping(), 2, Some(&json!({ "id": "8", "name": "Ada" }))).expect("fits");
-        match unmailed[0].item.as_ref().and_then(|item| item.value.as_ref()).and_then(|value| value.value.as_ref()) {
+        match unmailed[0].1.item.as_ref().and_then(|item| item.value.as_ref()).and_then(|value| value.value.as_ref()) {
             Some(Of::Contact(contact)) => assert!(contact.emails.is_empty(), "primary goes with an address"),
             _ => panic!("a contact"),
         }
         let bare = super::entries(&mapping(), 2, Some(&json!({ "id": "8", "name": "" }))).expect("fits");
-        assert!(bare.len() == 1 && bare[0].item.is_none());
+        assert!(bare.len() == 1 && bare[0].0.is_none() && bare[0].1.item.is_none());
     }
 
     #[test]
@@ -204,6 +213,16 @@ mod tests {
                     reject("id", "subject.external_id", ErrorReason::FieldRequired),
                     reject("born", "item.value.contact.birth_date.year", ErrorReason::FieldInvalid),
                     reject("card", "item.value.payment", ErrorReason::FieldInvalid),
+                ],
+            ),
+            // What the vault would refuse is named too, where the row is not sent for another fault.
+            (
+                Some(json!({ "id": "", "mail": "nobody", "card": { "token": "4242424242424242" } })),
+                vec![
+                    reject("id", "subject.external_id", ErrorReason::FieldRequired),
+                    reject("mail", "item.value.contact.emails[0].address", ErrorReason::FieldInvalid),
+                    reject("card", "item.value.payment.token", ErrorReason::CardNumberRefused),
+                    reject("card", "item.value.payment.processor", ErrorReason::FieldRequired),
                 ],
             ),
             (

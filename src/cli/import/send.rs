@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status};
 use super::journal::{Counts, Journal};
 use super::mapping::Mapping;
 use super::rejects::Rejects;
-use super::rows::{Reject, entries, refused};
+use super::rows::{Entry, Reject, entries, refused};
 use super::source::{Place, Source};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{
@@ -36,8 +36,8 @@ struct Batch {
     end: Place,
     rows: u64,
     entries: Vec<PutItemEntry>,
-    /// Of each entry, its row.
-    of: Vec<u64>,
+    /// Of each entry, its row, and which item of the mapping it is of.
+    of: Vec<(u64, Option<usize>)>,
     rejects: Vec<Reject>,
 }
 
@@ -53,6 +53,10 @@ pub struct Import<'a> {
     pub rejects: Rejects,
     /// Connection and call options.
     pub session: Session,
+    /// The vault's id: no other takes the batches.
+    pub vault: String,
+    /// More rejected rows than this end the import.
+    pub rejected_max: u64,
     /// For errors.
     pub remote: &'a Remote,
 }
@@ -82,6 +86,9 @@ impl Import<'_> {
             let results = results.map_err(|status| self.remote.refused(&status))?;
             let (end, counts) = (batch.end, self.finish(batch, &results)?);
             progress(end.offset, counts);
+            if self.journal.counts().rejected > self.rejected_max {
+                return Err(too_many_rejected(self.rejected_max));
+            }
         }
     }
 
@@ -102,9 +109,11 @@ impl Import<'_> {
                     batch.rejects.push(Reject { row: row.number, column: None, field: String::new(), reason });
                 }
                 Ok(entries) => {
-                    bytes += entries.iter().map(PutItemEntry::encoded_len).sum::<usize>();
-                    batch.of.extend(entries.iter().map(|_| row.number));
-                    batch.entries.extend(entries);
+                    for (at, entry) in entries {
+                        bytes += entry.encoded_len();
+                        batch.of.push((row.number, at));
+                        batch.entries.push(entry);
+                    }
                 }
             }
         }
@@ -113,8 +122,8 @@ impl Import<'_> {
     }
 
     /// Whether the subject of a row exists: asked only where a batch was sent so long ago that it must not be again.
-    async fn is_there(&self, entries: &[PutItemEntry]) -> Result<bool, Failure> {
-        let subject = entries.first().and_then(|entry| entry.subject.clone());
+    async fn is_there(&self, entries: &[Entry]) -> Result<bool, Failure> {
+        let subject = entries.first().and_then(|(_, entry)| entry.subject.clone());
         let request = GetSubjectRequest { context: self.session.context(), subject };
         match VaultClient::new(self.session.channel.clone()).get_subject(self.session.request(request)).await {
             Ok(_) => Ok(true),
@@ -126,7 +135,8 @@ impl Import<'_> {
     fn sender(&self, mut batch: Batch) -> impl Future<Output = Answered> + use<> {
         let idempotency_key = self.journal.key(batch.number);
         let context = self.session.context().map(|context| CallContext { idempotency_key, ..context });
-        let request = BatchPutItemsRequest { context, entries: std::mem::take(&mut batch.entries) };
+        let (entries, vault_id) = (std::mem::take(&mut batch.entries), self.vault.clone());
+        let request = BatchPutItemsRequest { context, entries, vault_id };
         let (channel, time) = (self.session.channel.clone(), self.remote.patience());
         async move {
             if request.entries.is_empty() {
@@ -143,10 +153,9 @@ impl Import<'_> {
         if results.len() != batch.of.len() {
             return Err(Failure::failed("the vault's answer does not fit the batch; run the same command again"));
         }
-        for (row, result) in batch.of.iter().zip(results) {
+        for ((row, item), result) in batch.of.iter().zip(results) {
             if let Some(put_item_result::Outcome::Error(error)) = &result.outcome {
-                let class = error.violations.iter().find_map(|violation| class_in(&violation.field));
-                rejects.extend(refused(self.mapping, *row, class, error));
+                rejects.extend(refused(self.mapping, *row, *item, error));
             }
         }
         keep_causes(&mut rejects);
@@ -159,9 +168,16 @@ impl Import<'_> {
     }
 }
 
-/// The class in the path of a field of its value.
-fn class_in(field: &str) -> Option<&str> {
-    field.strip_prefix("item.value.")?.split('.').next()
+/// Which vault it is that answers. So it is found out early, too, that the caller may not call at all.
+pub async fn vault_of(session: &Session) -> Result<String, Status> {
+    let request = BatchPutItemsRequest { context: session.context(), ..Default::default() };
+    let answer = VaultClient::new(session.channel.clone()).batch_put_items(session.request(request)).await?;
+    Ok(answer.into_inner().vault_id)
+}
+
+/// That an import ends since hardly anybody can mean it to go on.
+pub fn too_many_rejected(max: u64) -> Failure {
+    Failure::failed(format!("more than {max} rows were rejected; to go on all the same, raise --rejected-max"))
 }
 
 /// Entries that create one subject are refused together: of those, what is really wrong is kept.
