@@ -36,6 +36,7 @@ mod malformed;
 mod old_copies;
 mod oracle;
 mod overload;
+mod parsers;
 mod periods;
 mod program;
 mod published;

@@ -57,8 +57,8 @@ pub struct Counts {
 impl Counts {
     /// Both together.
     pub fn add(&mut self, other: Self) {
-        self.stored += other.stored;
-        self.rejected += other.rejected;
+        self.stored = self.stored.saturating_add(other.stored);
+        self.rejected = self.rejected.saturating_add(other.rejected);
     }
 }
 
@@ -173,7 +173,7 @@ impl Journal {
 
     /// Whether a batch was sent so long ago that its key may be forgotten, and it is not known what became of it.
     pub fn is_in_doubt(&self, batch: u64) -> bool {
-        self.sent.get(&batch).is_some_and(|time| now() - time > KEY_SECONDS)
+        self.sent.get(&batch).is_some_and(|time| now().saturating_sub(*time) > KEY_SECONDS)
     }
 
     /// The idempotency key of a batch.

@@ -84,7 +84,11 @@ impl Mapping {
         Self::parse(&text).map_err(failed)
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// The same from its text.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
         let labels = written.subject.labels.into_iter();
         let labels = labels.map(|(label, column)| Ok((label, FieldPath::parse(&column)?)));

@@ -4,13 +4,13 @@
 //! rows were not stored; neither holds anything of a row.
 
 mod check;
-mod journal;
-mod mapping;
+pub mod journal;
+pub mod mapping;
 mod path;
 mod rejects;
 mod rows;
 mod send;
-mod source;
+pub mod source;
 mod summary;
 
 use std::ffi::OsString;

@@ -14,6 +14,7 @@ use crate::audit::leaf::{self, Leaf};
 use crate::audit::note::{self, VerifierKey};
 use crate::audit::proof::verify_inclusion;
 use crate::audit::tree::leaf_hash;
+use crate::cli::json;
 use crate::crypto::hash::{Digest, sha256};
 use crate::crypto::sign;
 
@@ -74,6 +75,16 @@ pub struct Checked {
     pub sizes: [u64; 2],
     /// Whether the checkpoints' signatures were checked.
     pub log_signed: bool,
+}
+
+/// Reads a receipt, as JSON or as the encoded message, which must be exactly what its fields give.
+pub fn parse(bytes: &[u8]) -> Result<Receipt, Wrong> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let text = std::str::from_utf8(bytes).ok();
+        return text.and_then(json::of_text).ok_or(Wrong::Malformed);
+    }
+    let receipt = Receipt::decode(bytes).ok().filter(|receipt| receipt.encode_to_vec() == bytes);
+    receipt.ok_or(Wrong::Malformed)
 }
 
 /// Checks a receipt; the checkpoints' signatures only if keys of the log are given.
@@ -225,5 +236,5 @@ fn read_checkpoint(shown: &Shown, body: &ReceiptBody, log_keys: &[VerifierKey]) 
 }
 
 fn millis(time: Option<&well_known::Timestamp>) -> Option<i64> {
-    time.map(|time| time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000)
+    time.and_then(|time| time.seconds.checked_mul(1_000)?.checked_add(i64::from(time.nanos) / 1_000_000))
 }

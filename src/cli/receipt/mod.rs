@@ -1,6 +1,6 @@
 //! `lacuna receipt`: the evidence of erasures.
 
-mod check;
+pub mod check;
 mod verify;
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
 use serde_json::json;
 
-use super::check::{Checked, Wrong, check};
+use super::check::{Checked, Wrong, check, parse};
 use crate::api::proto::Receipt;
 use crate::audit::note::VerifierKey;
 use crate::cli::failure::Failure;
+use crate::cli::files;
 use crate::cli::show::{Format, out, table};
-use crate::cli::{files, json as messages};
 
 /// What `receipt verify` is told.
 #[derive(clap::Args)]
@@ -42,16 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The receipt in a file, whichever form it has. The encoded message must be exactly what its fields give.
+/// The receipt in a file.
 fn read(path: &Path) -> Result<Result<Receipt, Wrong>, Failure> {
-    let bytes = files::read(path)?;
-    let bytes = bytes.expose(); // a receipt is no secret
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        let text = std::str::from_utf8(bytes).ok();
-        return Ok(text.and_then(messages::of_text).ok_or(Wrong::Malformed));
-    }
-    let receipt = Receipt::decode(bytes).ok().filter(|receipt| receipt.encode_to_vec() == bytes);
-    Ok(receipt.ok_or(Wrong::Malformed))
+    Ok(parse(files::read(path)?.expose())) // a receipt is no secret
 }
 
 fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
