@@ -88,6 +88,8 @@ pub const EVENT_STREAMS_MAX: usize = 32;
 pub const VALUE_BYTES_MAX: usize = 288 * 1024;
 /// Items one subject may have at a time.
 pub const ITEMS_PER_SUBJECT_MAX: u64 = 100_000;
+/// Rows of items that are read at a time.
+pub const ITEM_SCAN_ROWS: usize = 64;
 
 // --- Passwords --------------------------------------------------------------------------------------------------
 
@@ -171,6 +173,10 @@ pub const REINDEX_SUBJECTS: usize = 64;
 pub const REINDEX_PAUSE: Duration = Duration::from_millis(2);
 /// How often it is looked whether an index key is to be replaced.
 pub const REINDEX_LOOK: Duration = Duration::from_millis(500);
+/// Rotations that are followed at a time.
+pub const ROTATION_WATCHES_MAX: usize = 64;
+/// Between two looks of a call that follows a rotation.
+pub const ROTATION_WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Index rows of one identifier that one call follows.
 pub const FIND_ROWS_MAX: usize = 1_000;
 /// Of these, as many as it follows before other calls of its thread have a turn.

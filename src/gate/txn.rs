@@ -255,7 +255,7 @@ impl Reads for Txn<'_> {
 
     fn rows(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Fault> {
         debug_assert!(
-            [&self.earlier.batch, &self.batch].iter().all(|batch| batch.emptied().all(|(of, _)| of != space)),
+            [&self.earlier.batch, &self.batch].iter().all(|batch| !batch.empties(space, prefix)),
             "rows that are removed unread are not listed in the same group"
         );
         let mut changed = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use crate::audit::detail::DetailKeys;
 use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::base::limits::ITEM_SCAN_ROWS;
 use crate::catalog::class::ClassId;
 use crate::catalog::text::Text;
 use crate::catalog::view::View;
@@ -70,12 +71,10 @@ fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<(SubjectView, 
 /// A subject as far as the caller may know of it.
 pub fn view_of(reads: &dyn Reads, call: &Call, subject: &OpenSubject) -> Result<SubjectView, Fault> {
     let mut counts: Vec<(ClassId, u64)> = Vec::new();
-    for item in items_of(reads, &subject.id)? {
-        match counts.iter_mut().find(|(class, _)| *class == item.head.class) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((item.head.class, 1)),
-        }
-    }
+    each_item(reads, &subject.id, |item| match counts.iter_mut().find(|(class, _)| *class == item.head.class) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((item.head.class, 1)),
+    })?;
     // Whatever the call is for: what it is shown of a subject is what GetSubject shows.
     let may_know = |class| call.permit_to(Action::GetSubject, subject.data(call.purpose(), class)).is_ok();
     counts.retain(|(class, _)| may_know(*class));
@@ -97,11 +96,24 @@ pub fn view_of(reads: &dyn Reads, call: &Call, subject: &OpenSubject) -> Result<
 /// A subject's live items, in the order of their ids.
 pub fn items_of(reads: &dyn Reads, subject: &SubjectId) -> Result<Vec<StoredItem>, Fault> {
     let mut items = Vec::new();
-    for (key, row) in reads.rows(Space::Item, subject.as_bytes(), &[], usize::MAX)? {
-        let id: [u8; 16] = key[16..].try_into().map_err(|_| Fault::Torn)?;
-        if let ItemRow::Live(item) = decode_item(ItemId::from_bytes(id), &row)? {
-            items.push(*item);
+    each_item(reads, subject, |item| items.push(item))?;
+    Ok(items)
+}
+
+/// Shows `each` of a subject's live items in turn.
+pub fn each_item(reads: &dyn Reads, subject: &SubjectId, mut each: impl FnMut(StoredItem)) -> Result<(), Fault> {
+    let mut from = Vec::new();
+    loop {
+        let rows = reads.rows(Space::Item, subject.as_bytes(), &from, ITEM_SCAN_ROWS)?;
+        for (key, row) in &rows {
+            let id: [u8; 16] = key[16..].try_into().map_err(|_| Fault::Torn)?;
+            if let ItemRow::Live(item) = decode_item(ItemId::from_bytes(id), row)? {
+                each(*item);
+            }
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == ITEM_SCAN_ROWS => from = [&last[..], &[0]].concat(),
+            Some(_) | None => return Ok(()),
         }
     }
-    Ok(items)
 }

@@ -20,7 +20,7 @@ use crate::gate::readings::Reading;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Denied, Refusal, State, Told, Unavailable};
-use crate::gate::txn::{Reads as _, Txn};
+use crate::gate::txn::{Fault, Reads, Txn};
 use crate::gate::vault::Vault;
 use crate::store::keyspace::Space;
 
@@ -31,7 +31,7 @@ use super::record::{ItemHead, ItemRow, StoredItem, Target, decode_item, item_key
 use super::recorded::refuse;
 use super::secret::{cost, hash, make};
 use super::show::find;
-use super::subject::items_of;
+use super::subject::each_item;
 
 /// Tests a password: when it was set, if it is right.
 ///
@@ -122,7 +122,7 @@ fn look(vault: &Vault, call: &Call, target: &Target, item: Option<ItemId>) -> Re
         let absent = || Refusal::from(State::NotFound);
         let item = match item {
             Some(item) => find(reads, &subject, item, 0)?,
-            None => newest(items_of(reads, &subject.id)?).ok_or_else(absent)?,
+            None => newest(reads, &subject.id)?.ok_or_else(absent)?,
         };
         if item.head.class != password::ID {
             return Err(absent().into());
@@ -144,10 +144,16 @@ fn look(vault: &Vault, call: &Call, target: &Target, item: Option<ItemId>) -> Re
     })
 }
 
-/// The password that was created last.
-fn newest(items: Vec<StoredItem>) -> Option<StoredItem> {
-    let passwords = items.into_iter().filter(|item| item.head.class == password::ID);
-    passwords.max_by_key(|item| (item.head.created, item.head.order, item.id))
+/// The password that was created last. However many items a person has, few are held at a time.
+fn newest(reads: &dyn Reads, subject: &SubjectId) -> Result<Option<StoredItem>, Fault> {
+    let mut newest: Option<StoredItem> = None;
+    let age = |item: &StoredItem| (item.head.created, item.head.order, item.id);
+    each_item(reads, subject, |item| {
+        if item.head.class == password::ID && newest.as_ref().is_none_or(|known| age(known) < age(&item)) {
+            newest = Some(item);
+        }
+    })?;
+    Ok(newest)
 }
 
 /// Computes one hash, whatever was found. Whether the secret is the one that was set, and the secret as it is hashed.

@@ -61,6 +61,11 @@ impl Batch {
         self.emptied.iter().map(|(space, prefix)| (*space, &prefix[..]))
     }
 
+    /// Whether some record below a prefix may be removed unread.
+    pub fn empties(&self, space: Space, prefix: &[u8]) -> bool {
+        self.emptied().any(|(of, below)| of == space && (below.starts_with(prefix) || prefix.starts_with(below)))
+    }
+
     /// The changes below a prefix of one space, in key order.
     pub fn changes_below<'a>(
         &'a self,

@@ -433,7 +433,8 @@ impl Runner {
     fn delete_ahead(&self, intents: &[(u64, Intent)]) -> Result<(), Halt> {
         let trees = intents.iter().filter_map(|(_, intent)| intent.gone_tree());
         let pages = trees.map(|tree| (Space::Page, tree.row_prefix()));
-        let rows = intents.iter().flat_map(|(_, intent)| &intent.rows).filter(|row| row.prefix);
+        let rows = intents.iter().flat_map(|(_, intent)| &intent.rows);
+        let rows = rows.filter(|row| row.prefix && !is_removed_unread(row.space));
         let below: Vec<_> = rows.map(|row| (row.space, row.key.clone())).chain(pages).collect();
         for (space, prefix) in below {
             let scan = || self.work.engine.scan(space, &prefix, &[], SWEEP_ROWS_MAX);
@@ -498,16 +499,33 @@ fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
 }
 
 fn delete_below(txn: &mut Txn<'_>, space: Space, prefix: &[u8]) -> Result<(), Refusal> {
-    if space == Space::Chunk {
-        // Large rows, which nobody looks at again.
-        txn.delete_below(space, prefix);
-        return Ok(());
+    let is_day = space == Space::EventSegment && prefix.len() > SUBJECT_KEY_LEN;
+    let listed_max = match is_removed_unread(space) {
+        false => usize::MAX,
+        // Most days have few segments. A range that is removed costs later reads more than some keys do.
+        true if is_day => SEGMENTS_LISTED_MAX,
+        true => 0,
+    };
+    if listed_max > 0 {
+        let rows = txn.rows(space, prefix, &[], listed_max.saturating_add(1))?;
+        if rows.len() <= listed_max {
+            rows.into_iter().for_each(|(key, _)| txn.delete(space, key));
+            return Ok(());
+        }
     }
-    for (key, _) in txn.rows(space, prefix, &[], usize::MAX)? {
-        txn.delete(space, key);
-    }
+    txn.delete_below(space, prefix);
     Ok(())
 }
+
+/// Large rows, which nobody looks at again: not read by who removes them.
+fn is_removed_unread(space: Space) -> bool {
+    matches!(space, Space::Chunk | Space::EventSegment)
+}
+
+/// Bytes of a subject's id, with which the keys of its rows begin.
+const SUBJECT_KEY_LEN: usize = 16;
+/// Segments of a day that are removed one by one; more go as a range.
+const SEGMENTS_LISTED_MAX: usize = 8;
 
 /// Deletes the pages of a tree that is gone, and what is known of its positions. The pages, so that open copies go too.
 fn delete_tree(txn: &mut Txn<'_>, tree: Tree) -> Result<Vec<(PageId, u64)>, Refusal> {

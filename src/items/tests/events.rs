@@ -331,6 +331,36 @@ async fn a_day_is_deleted_whole_and_never_corrected() {
     assert_eq!(days(&bench, subject).await.len(), 2);
 }
 
+/// A long day goes as a range of rows, a short one row by row: neither takes a row of another.
+#[tokio::test]
+async fn of_days_long_and_short_no_segment_is_left_and_no_other_is_touched() {
+    let bench = Bench::new();
+    let ((ann, _), (ben, _)) = (bench.person(&[]).await, bench.person(&[]).await);
+    let segments =
+        |bench: &Bench, of: &[u8]| bench.rows(Space::EventSegment).iter().filter(|(key, _)| contains(key, of)).count();
+    for n in 0..20 {
+        let mut events = vec![visit(ann, NOON, &format!("/long/{n}")), visit(ben, NOON, &format!("/ben/{n}"))];
+        if n < 3 {
+            events.push(visit(ann, NOON - DAY, &format!("/short/{n}")));
+        }
+        if n < 9 {
+            events.push(visit(ann, NOON - 2 * DAY, &format!("/nine/{n}")));
+        }
+        store(&bench, events).await;
+    }
+    let mut left = 20 + 9 + 3;
+    for day in days(&bench, ann).await {
+        let own = segments(&bench, day.item.as_bytes());
+        assert!([3, 9, 20].contains(&own));
+        forget(&bench, ann, day.item).await;
+        left -= own;
+        assert_eq!(segments(&bench, day.item.as_bytes()), 0);
+        assert_eq!((segments(&bench, ann.as_bytes()), segments(&bench, ben.as_bytes())), (left, 20));
+    }
+    assert_eq!(names(&bench, all_of(ann)).await.expect("reads").len(), 0);
+    assert_eq!(names(&bench, all_of(ben)).await.expect("reads").len(), 20);
+}
+
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }

@@ -125,6 +125,81 @@ async fn nobody_reads_a_password() {
 }
 
 #[tokio::test]
+async fn no_role_reads_a_password_for_any_purpose_under_any_view() {
+    let bench = Bench::new();
+    let (subject, stamp) = bench.member("canary-52b8").await;
+    let mut answered = 0;
+    for role in RoleId::ALL.iter().copied().filter(|role| *role != RoleId::Subject) {
+        for purpose in ["service_delivery", "security", "improvement", "legal_compliance"] {
+            for action in [Action::GetItem, Action::ListItems] {
+                let Ok(call) = bench.vault.open_call(bench.request("all", role, purpose, action, "", "")).await else {
+                    continue;
+                };
+                for view in [None].into_iter().chain(View::ALL.map(Some)) {
+                    let shown = match action {
+                        Action::GetItem => {
+                            let wanted = ItemQuery { view, ..query(subject, stamp.item) };
+                            get::get(&bench.vault, &call, wanted).await.into_iter().collect()
+                        }
+                        _ => {
+                            let wanted = model::ListQuery {
+                                subject: SubjectRef::Id(subject),
+                                classes: vec!["password".into()],
+                                view,
+                                fields: vec![],
+                                page_size: 0,
+                                page_token: String::new(),
+                            };
+                            list::list(&bench.vault, &call, wanted).await.map(|page| page.items).unwrap_or_default()
+                        }
+                    };
+                    answered += shown.len();
+                    let told = |item: &model::ItemView| item.value.is_some() || item.view > View::Exists;
+                    assert!(!shown.iter().any(told), "{role:?} for {purpose} under {view:?}");
+                }
+            }
+        }
+    }
+    assert!(answered > 0, "some may know that it is there");
+}
+
+#[tokio::test]
+async fn the_newest_password_is_found_among_any_number_of_items() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let call = bench.call(Action::PutItem).await;
+    for n in 0..150 {
+        bench.at(n); // one after another
+        let item = match n {
+            20 => password("the first"),
+            90 => password("the second"),
+            _ => contact("Ana"),
+        };
+        bench.put(&call, subject, item).await.expect("is put");
+    }
+    assert_eq!(bench.verify(subject, "the second").await, Ok(true));
+    assert_eq!(bench.verify(subject, "the first").await, Ok(false));
+}
+
+#[tokio::test]
+async fn tries_are_counted_where_nobody_is_too() {
+    let bench = Bench::new();
+    let nobody = SubjectId::from_bytes([9; 16]);
+    for _ in 0..PASSWORD_TRIES_AT_ONCE {
+        assert_eq!(bench.verify(nobody, "x").await, Ok(false));
+    }
+    assert!(matches!(bench.verify(nobody, "x").await, Err(Refusal::RateLimited { .. })));
+    let external = |name: &str| {
+        let subject = SubjectRef::External(name.into());
+        PasswordTest { subject, item: None, secret: "x".into() }
+    };
+    for _ in 0..PASSWORD_TRIES_AT_ONCE {
+        assert_eq!(bench.verify_as("checkout", external("nobody")).await, Ok(false));
+    }
+    assert!(matches!(bench.verify_as("checkout", external("nobody")).await, Err(Refusal::RateLimited { .. })));
+}
+
+#[tokio::test]
 async fn tries_are_limited_per_caller_and_person() {
     let bench = Bench::new();
     let (subject, _) = bench.member("x").await;
