@@ -10,3 +10,4 @@ mod payment;
 mod people;
 mod registry;
 mod samples;
+mod texts;

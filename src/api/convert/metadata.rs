@@ -3,8 +3,10 @@
 use super::super::proto;
 use super::{At, Faults, moved, time};
 use crate::base::limits::{
-    COUNTRY_BYTES_MAX, LOGIC_BYTES_MAX, RECIPIENT_BYTES_MAX, RECIPIENTS_MAX, REGISTRY_ID_BYTES_MAX, SOURCE_BYTES_MAX,
+    LOGIC_BYTES_MAX, RECIPIENT_BYTES_MAX, RECIPIENTS_MAX, REGISTRY_ID_BYTES_MAX, SOURCE_BYTES_MAX,
 };
+use crate::catalog::fields::country;
+use crate::catalog::text::Text;
 use crate::gate::refusal::FaultReason;
 use crate::items::model::{Metadata, NewMetadata, Notes, Recipient};
 
@@ -37,9 +39,14 @@ fn recipients(faults: &mut Faults, at: At<'_>, recipients: Vec<proto::Recipient>
         if recipient.name.is_empty() {
             faults.add(at.then("name"), FaultReason::Required);
         }
+        let country = Text::new(recipient.country_code);
+        let is_code = || country::canonical(country.expose()).is_ok_and(|code| code.expose() == country.expose());
+        if !country.is_empty() && !is_code() {
+            faults.add(at.then("country_code"), FaultReason::Malformed);
+        }
         Recipient {
             name: faults.text(at.then("name"), recipient.name, RECIPIENT_BYTES_MAX),
-            country_code: faults.text(at.then("country_code"), recipient.country_code, COUNTRY_BYTES_MAX),
+            country_code: country,
             safeguard: faults.text(at.then("safeguard"), recipient.safeguard, RECIPIENT_BYTES_MAX),
         }
     };
