@@ -48,7 +48,7 @@ pub fn routes<H: Health>(vault: &Arc<Vault>, health: HealthServer<H>) -> Routes 
     let routes = Routes::new(bounded!(VaultServer, VaultService::new(vault.clone())))
         .add_service(bounded!(PrivacyServer, PrivacyService(vault.clone())))
         .add_service(bounded!(HoldsServer, HoldsService(vault.clone())))
-        .add_service(bounded!(KeysServer, KeysService(vault.clone())))
+        .add_service(bounded!(KeysServer, KeysService::new(vault.clone())))
         .add_service(bounded!(AuditServer, AuditService::new(vault.clone())))
         .add_service(bounded!(ApprovalsServer, ApprovalsService(vault.clone())))
         .add_service(bounded!(SystemServer, SystemService(vault.clone())))

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::intents::{Intent, What};
 use super::refusal::{Refusal, State, Unavailable};
 use super::service_keys::{self, Name};
 use super::txn::{Fault, Reads, Txn};
@@ -21,7 +20,8 @@ use crate::crypto::hash::sha256;
 use crate::keys::index::{Holder, IndexKey, Lead};
 use crate::store::keyspace::Space;
 
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The blind index of a vault.
 pub struct Index {
@@ -54,6 +54,8 @@ pub struct Progress {
     pub done: u64,
     /// When the last rotation began, and when it last got further.
     pub times: (Timestamp, Timestamp),
+    /// Whether a rotation stands still until somebody resumes it.
+    pub paused: bool,
 }
 
 /// A key in use.
@@ -78,6 +80,7 @@ impl Progress {
         cursor: None,
         done: 0,
         times: (Timestamp::from_millis(0), Timestamp::from_millis(0)),
+        paused: false,
     };
 
     fn encode(&self) -> Vec<u8> {
@@ -90,12 +93,14 @@ impl Progress {
             .u64(self.done)
             .i64(self.times.0.as_millis())
             .i64(self.times.1.as_millis())
+            .u8(self.paused.into())
             .finish()
     }
 
     fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(Malformed);
         }
         let progress = Self {
@@ -105,9 +110,15 @@ impl Progress {
             cursor: r.option(|r| r.array().map(SubjectId::from_bytes))?,
             done: r.u64()?,
             times: (Timestamp::from_millis(r.i64()?), Timestamp::from_millis(r.i64()?)),
+            paused: version != VERSION_1 && r.u8()? == 1,
         };
         r.finish()?;
         Ok(progress)
+    }
+
+    /// Whether a rotation is under way, paused or not.
+    pub fn is_rotating(&self) -> bool {
+        self.next.is_some() || self.retiring.is_some()
     }
 
     /// Names the rotation in which a key is the old one.
@@ -309,7 +320,7 @@ pub fn keys(reads: &dyn Reads) -> Result<Vec<KnownKey>, Fault> {
 /// [`State::RotationRunning`]; [`State::NotFound`] if the key named is not the current one.
 pub fn begin(txn: &mut Txn<'_>, field: IdentifierField, of: Option<u32>) -> Result<Progress, Refusal> {
     let known = progress(txn, field)?;
-    if known.next.is_some() || known.retiring.is_some() {
+    if known.is_rotating() {
         return Err(State::RotationRunning.into());
     }
     if of.is_some_and(|of| of != known.current) {
@@ -319,7 +330,7 @@ pub fn begin(txn: &mut Txn<'_>, field: IdentifierField, of: Option<u32>) -> Resu
     service_keys::find_or_make(txn, Name::Index(field, next))?;
     let times = (txn.now(), txn.now());
     let begun = Progress { next: Some(next), cursor: None, done: 0, times, ..known };
-    txn.put(Space::IndexState, [field.code()], begun.encode());
+    put_progress(txn, field, &begun);
     Ok(begun)
 }
 
@@ -336,33 +347,24 @@ pub fn advance(
     let times = (known.times.0, txn.now());
     let (cursor, done) = (through.or(known.cursor), known.done + people);
     let further = if is_built {
-        Progress { current: next, next: None, retiring: Some(known.current), cursor: None, done, times }
+        Progress { current: next, next: None, retiring: Some(known.current), cursor: None, done, times, ..known }
     } else {
         Progress { cursor, done, times, ..known }
     };
-    txn.put(Space::IndexState, [field.code()], further.encode());
+    put_progress(txn, field, &further);
     Ok(())
 }
 
-/// Deletes rows of the key that was replaced; once none is left, has the key forgotten. Whether that is lodged.
-pub fn retire(txn: &mut Txn<'_>, field: IdentifierField, rows_max: usize) -> Result<bool, Refusal> {
-    let known = progress(txn, field)?;
-    let Some(old) = known.retiring else { return Ok(false) };
-    let rows = txn.rows(Space::Index, &IndexKey::prefix(field, old), &[], rows_max)?;
-    let is_last = rows.is_empty();
-    for (row, _) in rows {
-        txn.delete(Space::Index, row);
-    }
-    if !is_last {
-        return Ok(false);
-    }
-    if let Some(doomed) = service_keys::doomed(txn, Name::Index(field, old))? {
-        let mut intent = Intent::of_own(What::IndexKey)?;
-        intent.targets.push(doomed.target);
-        intent.rows.push(doomed.row);
-        intent.lodge(txn)?;
-    }
-    let times = (known.times.0, txn.now());
-    txn.put(Space::IndexState, [field.code()], Progress { retiring: None, times, ..known }.encode());
-    Ok(true)
+/// Stores how far a rotation is.
+pub(super) fn put_progress(txn: &mut Txn<'_>, field: IdentifierField, progress: &Progress) {
+    txn.put(Space::IndexState, [field.code()], progress.encode());
 }
+
+/// The key of the row of a key that was replaced.
+pub(super) fn past_key(field: IdentifierField, old: u32) -> [u8; PAST_KEY_LEN] {
+    let [a, b, c, d] = old.to_be_bytes();
+    [field.code(), a, b, c, d]
+}
+
+/// Bytes of that key.
+pub(super) const PAST_KEY_LEN: usize = 5;

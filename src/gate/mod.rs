@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod record;
 pub mod refusal;
 pub mod room;
+pub mod rotations;
 pub mod service_keys;
 pub mod signing;
 pub mod slot_changes;

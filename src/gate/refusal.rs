@@ -30,7 +30,7 @@ pub enum Refusal {
     #[error(transparent)]
     Slots(#[from] Slots),
     /// The caller asked for more than a minute allows.
-    #[error("too many different identifiers in a minute")]
+    #[error("too many tries in a short time")]
     RateLimited {
         /// When there is room for one more.
         retry_after: Duration,
@@ -198,6 +198,9 @@ pub enum State {
     /// Another replacement of the key is under way.
     #[error("a rotation of this key is under way")]
     RotationRunning,
+    /// The rotation has ended, or cannot stand still.
+    #[error("the rotation is not under way")]
+    RotationNotRunning,
     /// This vault does not offer what a field asks for.
     #[error("not offered")]
     NotOffered {
@@ -471,6 +474,7 @@ impl State {
             Self::MatterHasHolds => Reason::MatterHasHolds,
             Self::ClockImplausible => Reason::ClockImplausible,
             Self::RotationRunning => Reason::RotationRunning,
+            Self::RotationNotRunning => Reason::RotationNotRunning,
             Self::NotOffered { .. } => Reason::NotImplemented,
         }
     }

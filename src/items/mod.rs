@@ -31,6 +31,7 @@ pub mod reindex;
 pub mod repeat;
 pub mod restrict;
 pub mod rights;
+pub mod rotate;
 pub mod rows;
 pub mod secret;
 pub mod seek;

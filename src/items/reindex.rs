@@ -11,44 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use crate::base::fault;
 use crate::base::id::{ItemId, SubjectId};
 use crate::base::limits::{INDEX_ROTATION_DAYS, REINDEX_LOOK, REINDEX_PAUSE, REINDEX_SUBJECTS, SWEEP_ROWS_MAX};
 use crate::catalog::class::{Identifier, IdentifierField};
 use crate::catalog::classes::class_of;
-use crate::gate::call::Call;
-use crate::gate::index::{self, KnownKey, Progress};
-use crate::gate::record::{Ended, Touched, Whom};
+use crate::gate::index::{self, Progress};
 use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::rotations;
 use crate::gate::txn::{Fault, Reads as _, Txn};
 use crate::gate::vault::Vault;
 use crate::store::keyspace::Space;
 
 use super::record::{ItemRow, OpenSubject, decode_item, open_subject};
 use super::rows;
-
-/// Starts the rotation of an index key.
-///
-/// # Durability
-/// On `Ok` the start and the call's entry survive power loss, and the rotation finishes by itself.
-///
-/// # Errors
-/// `State::NotFound` for a key that was replaced meanwhile; `State::RotationRunning`.
-pub async fn start(vault: &Vault, call: &Call, known: KnownKey) -> Result<KnownKey, Refusal> {
-    let (field, number, recorder) = (known.field, known.number, call.recorder().clone());
-    let begun = vault.committer().commit(move |txn| {
-        let progress = index::begin(txn, field, Some(number))?;
-        let touched = Touched { count: 1, fields: vec![format!("index.{field}")], ..Touched::default() };
-        txn.record(recorder.entry(Whom::Nobody, touched, Ended::Done, (txn.now(), txn.epoch()))?);
-        Ok(progress)
-    });
-    match begun.await {
-        Ok(progress) => {
-            vault.reload_index().await?;
-            Ok(KnownKey { progress, ..known })
-        }
-        Err(refusal) => Err(vault.refuse(call, refusal).await),
-    }
-}
 
 /// The thread that carries rotations out, and begins those that are due. Ends with its owner.
 pub struct Reindexer {
@@ -91,15 +67,19 @@ impl Drop for Reindexer {
     }
 }
 
-/// One step of the rotation that is under way; else begins one that is due. Whether there is more to do. For a plain
-/// thread.
+/// One step of a rotation that is under way and not paused; else begins one that is due. Whether there is more to do. For a
+/// plain thread.
 ///
 /// # Errors
 /// Why the step could not be made; it is made again.
 pub fn work(vault: &Vault) -> Result<bool, Refusal> {
+    for key in vault.read(rotations::forgotten)? {
+        vault.committer().commit_blocking(move |txn| rotations::note_forgotten(txn, key), false)?;
+    }
     for field in IdentifierField::ALL {
         let progress = vault.read(|reads| index::progress(reads, *field))?;
         match progress {
+            Progress { paused: true, .. } => {}
             Progress { retiring: Some(_), .. } => return forget(vault, *field),
             Progress { next: Some(_), .. } => return build(vault, *field),
             Progress { .. } => {}
@@ -107,7 +87,7 @@ pub fn work(vault: &Vault) -> Result<bool, Refusal> {
     }
     for key in vault.read(index::keys)? {
         let age_days = i64::from(vault.now().day()) - i64::from(key.made.day());
-        if age_days >= INDEX_ROTATION_DAYS {
+        if age_days >= INDEX_ROTATION_DAYS && !key.progress.is_rotating() {
             vault.committer().commit_blocking(move |txn| index::begin(txn, key.field, None), false)?;
             vault.reload_index_blocking()?;
             return Ok(true);
@@ -119,8 +99,11 @@ pub fn work(vault: &Vault) -> Result<bool, Refusal> {
 /// Steps 2 and 3.
 fn build(vault: &Vault, field: IdentifierField) -> Result<bool, Refusal> {
     keep_up(vault, field)?;
+    fault::point("rotation_begin");
     let is_built = vault.committer().commit_blocking(move |txn| build_some(txn, field), false)?;
+    fault::point("rotation_step");
     if is_built {
+        fault::point("rotation_turned");
         vault.reload_index_blocking()?;
     }
     Ok(true)
@@ -129,7 +112,7 @@ fn build(vault: &Vault, field: IdentifierField) -> Result<bool, Refusal> {
 /// Writes rows of some people under the next key. Whether all have theirs; then the next key is the current one.
 fn build_some(txn: &mut Txn<'_>, field: IdentifierField) -> Result<bool, Refusal> {
     let progress = index::progress(txn, field)?;
-    if !txn.index().live().is_as(field, &progress) {
+    if !txn.index().live().is_as(field, &progress) || progress.paused {
         return Err(Unavailable::Overloaded.into()); // changed meanwhile: the next look sees it
     }
     let from = progress.cursor.map_or(Vec::new(), |last| [&last.as_bytes()[..], &[0]].concat());
@@ -195,8 +178,11 @@ fn keep_up(vault: &Vault, field: IdentifierField) -> Result<(), Refusal> {
 /// Step 4.
 fn forget(vault: &Vault, field: IdentifierField) -> Result<bool, Refusal> {
     keep_up(vault, field)?;
-    let is_lodged = vault.committer().commit_blocking(move |txn| index::retire(txn, field, SWEEP_ROWS_MAX), false)?;
+    fault::point("rotation_retired");
+    let is_lodged =
+        vault.committer().commit_blocking(move |txn| rotations::retire(txn, field, SWEEP_ROWS_MAX), false)?;
     if is_lodged {
+        fault::point("rotation_lodged");
         vault.forget_soon();
         tracing::info!(field = field.as_str(), "an index key is replaced; the old one is being forgotten");
     }

@@ -168,6 +168,8 @@ const NO_SLOT: &str = "slt_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// A matter and a hold that do not exist.
 const NO_MATTER: &str = "mat_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_HOLD: &str = "hld_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A rotation that there is not.
+const NO_ROTATION: &str = "rot_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A method that is asked about something absent: whoever may call it is told so.
 const fn absent(method: &'static str, allowed: &'static [Grant], request: fn(&Fixture, &str) -> Vec<u8>) -> Row {
@@ -321,9 +323,15 @@ const TABLE: &[Row] = &[
     row("Keys/StartRotation", Classless, KEY_ADMINS, |f, _| {
         StartRotationRequest { key_id: f.log_key.clone(), ..Default::default() }.encode_to_vec()
     }),
-    closed("Keys/WatchRotation"),
-    closed("Keys/PauseRotation"),
-    closed("Keys/ResumeRotation"),
+    absent("Keys/WatchRotation", KEY_ADMINS, |_, _| {
+        WatchRotationRequest { rotation_id: NO_ROTATION.into(), ..Default::default() }.encode_to_vec()
+    }),
+    absent("Keys/PauseRotation", KEY_ADMINS, |_, _| {
+        PauseRotationRequest { rotation_id: NO_ROTATION.into(), ..Default::default() }.encode_to_vec()
+    }),
+    absent("Keys/ResumeRotation", KEY_ADMINS, |_, _| {
+        ResumeRotationRequest { rotation_id: NO_ROTATION.into(), ..Default::default() }.encode_to_vec()
+    }),
     closed("Keys/MarkCompromised"),
     closed("Keys/DestroyKey"),
     row("Audit/GetCheckpoint", Classless, REVIEWERS, |_, _| Vec::new()),

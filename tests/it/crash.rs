@@ -62,6 +62,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("slot_retired", "approvals"),
     ("slot_destroyed", "approvals"),
     ("slot_attested", "approvals"),
+    ("rotation_begin", "rotation"),
+    ("rotation_step", "rotation"),
+    ("rotation_turned", "rotation"),
+    ("rotation_retired", "rotation"),
+    ("rotation_lodged", "rotation"),
 ];
 
 /// How far the deletion is when the program dies.

@@ -47,6 +47,7 @@ mod reload;
 mod residue;
 mod rights;
 mod rollback;
+mod rotation;
 mod samples;
 mod start_up;
 mod strangers;

@@ -300,7 +300,7 @@ fn of_operators() -> Vec<Parser> {
         }),
         parser("journals of an import", 10, vec![journal()], |bytes| {
             std::fs::write(journal_file(), bytes).expect("is written");
-            let _ = Journal::open(journal_file(), 100, &[7; 32], (10, 20));
+            let _ = Journal::open(journal_file(), "vlt_a", 100, &[7; 32], (10, 20));
         }),
         parser("parameters of a passphrase", 1, vec![[&[1][..], &[7; 28]].concat()], |bytes| {
             let _ = Kdf::decode(bytes);
@@ -466,7 +466,7 @@ fn journal_file() -> &'static Path {
 }
 
 fn journal() -> Vec<u8> {
-    let mut journal = Journal::open(journal_file(), 100, &[7; 32], (10, 20)).ok().expect("begins");
+    let mut journal = Journal::open(journal_file(), "vlt_a", 100, &[7; 32], (10, 20)).ok().expect("begins");
     let place = lacuna::cli::import::source::Place { offset: 10, line: 1, row: 1 };
     for batch in [0, 1] {
         journal.sending(batch).ok().expect("notes");

@@ -4,11 +4,11 @@ use super::audit::checkpoint;
 use super::{At, Faults, time};
 use crate::api::proto;
 use crate::audit::tree::leaf_hash;
-use crate::base::id::{KeyId, VaultId};
+use crate::base::id::{KeyId, RotationId, SlotId};
 use crate::base::limits::{INDEX_ROTATION_DAYS, NAMES_MAX};
 use crate::base::time::Timestamp;
-use crate::gate::index::{KnownKey, Progress, key_id};
 use crate::gate::refusal::{FaultReason, Refusal};
+use crate::gate::rotations::{ListedKey, Rotation, Stage, Standing};
 use crate::gate::signing::{Proven, Replaced, SigningKey, Signs};
 
 /// Which keys are wanted.
@@ -45,6 +45,32 @@ pub fn start(request: proto::StartRotationRequest) -> Result<KeyId, Refusal> {
     }
 }
 
+/// Which rotation is to be followed.
+pub fn watch(request: proto::WatchRotationRequest) -> Result<RotationId, Refusal> {
+    rotation_id(Faults::default(), &request.rotation_id)
+}
+
+/// Which rotation is to be paused.
+pub fn pause(request: proto::PauseRotationRequest) -> Result<RotationId, Refusal> {
+    rotation_id(Faults::default(), &request.rotation_id)
+}
+
+/// Which rotation is to go on. None of those that there are waits for a backup.
+pub fn resume(request: proto::ResumeRotationRequest) -> Result<RotationId, Refusal> {
+    let mut faults = Faults::default();
+    if request.waive_backup {
+        faults.add(At::field("waive_backup"), FaultReason::Conflict);
+    }
+    rotation_id(faults, &request.rotation_id)
+}
+
+fn rotation_id(mut faults: Faults, text: &str) -> Result<RotationId, Refusal> {
+    match faults.id(At::field("rotation_id"), text) {
+        Some(id) => faults.finish(id),
+        None => Err(faults.into_refusal()),
+    }
+}
+
 fn kind(signs: Signs) -> proto::KeyKind {
     match signs {
         Signs::Log => proto::KeyKind::LogSigning,
@@ -54,16 +80,17 @@ fn kind(signs: Signs) -> proto::KeyKind {
 
 /// The keys that were asked for.
 pub fn listed(
-    vault: &VaultId,
     keys: Vec<SigningKey>,
-    index: Vec<KnownKey>,
+    (index, rotations): (Vec<ListedKey>, Vec<Rotation>),
     wanted: &Wanted,
 ) -> proto::GetKeyStatusResponse {
     let any = [proto::KeyKind::Unspecified, proto::KeyKind::Index].map(i32::from);
     let of_index = wanted.kinds.is_empty() || wanted.kinds.iter().any(|kind| any.contains(kind));
-    let index: Vec<KnownKey> = if of_index { index } else { Vec::new() };
-    let rotations = index.iter().filter_map(|known| rotation(vault, known)).collect();
-    let index = index.into_iter().map(index_key);
+    let is_listed =
+        |key: &ListedKey| of_index && (wanted.destroyed || !matches!(key.standing, Standing::Destroyed { .. }));
+    let index = index.into_iter().filter(is_listed).map(index_key);
+    let is_open = |rotation: &Rotation| of_index && !matches!(rotation.stage, Stage::Done { .. });
+    let rotations = rotations.into_iter().filter(is_open).map(|it| rotation(it, &[])).collect();
     let is_wanted = |key: &SigningKey| {
         let any = [proto::KeyKind::Unspecified, kind(key.signs)].map(i32::from);
         let of_kind = wanted.kinds.is_empty() || wanted.kinds.iter().any(|kind| any.contains(kind));
@@ -86,40 +113,69 @@ pub fn listed(
     proto::GetKeyStatusResponse { keys: keys.chain(index).collect(), rotations, ..Default::default() }
 }
 
-fn index_key(known: KnownKey) -> proto::Key {
-    let due = Timestamp::from_millis(known.made.as_millis() + INDEX_ROTATION_DAYS * 24 * 3600 * 1000);
-    proto::Key {
-        key_id: known.id.to_string(),
+fn index_key(key: ListedKey) -> proto::Key {
+    let due = Timestamp::from_millis(key.made.as_millis() + INDEX_ROTATION_DAYS * 24 * 3600 * 1000);
+    let listed = proto::Key {
+        key_id: key.id.to_string(),
         kind: proto::KeyKind::Index.into(),
-        scope: known.field.as_str().to_owned(),
-        state: proto::KeyState::Active.into(),
-        create_time: Some(time(known.made)),
-        activate_time: Some(time(known.made)),
-        rotation_due_time: Some(time(due)),
+        scope: key.field.as_str().to_owned(),
+        create_time: Some(time(key.made)),
         ..Default::default()
+    };
+    match key.standing {
+        Standing::Coming => proto::Key { state: proto::KeyState::Pending.into(), ..listed },
+        Standing::Current => {
+            let activate_time = Some(time(key.made));
+            let rotation_due_time = Some(time(due));
+            proto::Key { state: proto::KeyState::Active.into(), activate_time, rotation_due_time, ..listed }
+        }
+        Standing::Retired(at) => {
+            proto::Key { state: proto::KeyState::Retired.into(), retire_time: at.map(time), ..listed }
+        }
+        Standing::Destroyed { retired, at, epoch } => proto::Key {
+            state: proto::KeyState::Destroyed.into(),
+            retire_time: Some(time(retired)),
+            destroy_time: Some(time(at)),
+            destroy_epoch: epoch,
+            ..listed
+        },
     }
 }
 
-/// The rotation of an index key that is under way: while rows are written it is the old one, while the old one's rows
-/// go it is the new one.
-pub fn rotation(vault: &VaultId, known: &KnownKey) -> Option<proto::Rotation> {
-    let progress = &known.progress;
-    let (old, new) = match (progress.retiring, progress.next) {
-        (Some(old), _) => (old, progress.current),
-        (None, Some(next)) => (progress.current, next),
-        (None, None) => return None,
+/// The rotation of an index key, and the slots that the end of its old key waits for.
+pub fn rotation(it: Rotation, waiting: &[SlotId]) -> proto::Rotation {
+    let state = match it.stage {
+        Stage::Running => proto::RotationState::Running,
+        Stage::Paused => proto::RotationState::Paused,
+        Stage::Forgetting if waiting.is_empty() => proto::RotationState::Verifying,
+        Stage::Forgetting => proto::RotationState::WaitingForSlot,
+        Stage::Done { .. } => proto::RotationState::Done,
     };
-    Some(proto::Rotation {
-        rotation_id: Progress::rotation(vault, known.field, old).to_string(),
-        kind: proto::KeyKind::Index.into(),
-        old_key_id: key_id(vault, known.field, old).to_string(),
-        new_key_id: key_id(vault, known.field, new).to_string(),
-        state: proto::RotationState::Running.into(),
-        done_count: progress.done,
-        start_time: Some(time(progress.times.0)),
-        update_time: Some(time(progress.times.1)),
+    let ended = match it.stage {
+        Stage::Done { at, epoch } => Some((at, epoch)),
+        Stage::Running | Stage::Paused | Stage::Forgetting => None,
+    };
+    // When no row was left is when the rotation last got further.
+    let proof = ended.map(|(_, epoch)| proto::RotationProof {
+        check_time: Some(time(it.times.1)),
+        epoch,
+        old_key_destroyed: true,
         ..Default::default()
-    })
+    });
+    proto::Rotation {
+        rotation_id: it.id.to_string(),
+        kind: proto::KeyKind::Index.into(),
+        old_key_id: it.old.to_string(),
+        new_key_id: it.new.to_string(),
+        state: state.into(),
+        done_count: it.done,
+        start_time: Some(time(it.times.0)),
+        update_time: Some(time(it.times.1)),
+        end_time: ended.map(|(at, _)| time(at)),
+        waiting_slot_ids: waiting.iter().map(SlotId::to_string).collect(),
+        proof,
+        ..Default::default()
+    }
 }
 
 /// A replacement that is done.

@@ -5,9 +5,10 @@ use super::*;
 use crate::catalog::class::{Identifier, IdentifierField};
 use crate::gate::index::{self, Progress};
 use crate::gate::refusal::State;
+use crate::gate::rotations::{self, Rotation, Stage};
 use crate::gate::service_keys::{self, Name};
 use crate::items::model::{Delete, FindQuery, Wait};
-use crate::items::{delete, find, reindex};
+use crate::items::{delete, find, reindex, rotate};
 use crate::keys::index::IndexKey;
 
 impl Bench {
@@ -33,11 +34,16 @@ impl Bench {
         self.rows(Space::Index).iter().filter(|(key, _)| key.starts_with(&prefix)).count()
     }
 
+    fn rotation(&self, field: IdentifierField) -> Rotation {
+        let id = Progress::rotation(self.vault.id(), field, 1);
+        self.vault.read(|reads| rotations::find(reads, id)).expect("reads").expect("was begun")
+    }
+
     async fn rotate(&self, field: IdentifierField) {
         let known = self.vault.read(index::keys).expect("reads");
         let known = known.into_iter().find(|known| known.field == field).expect("a key");
         let call = self.call_as("admin", RoleId::KeyAdmin, "security", Action::StartRotation, "", "").await;
-        reindex::start(&self.vault, &call, known).await.expect("starts");
+        rotate::start(&self.vault, &call, known).await.expect("starts");
     }
 }
 
@@ -59,7 +65,7 @@ async fn everybody_is_found_throughout_a_rotation_and_afterwards_the_old_key_and
     let known = bench.vault.read(index::keys).expect("reads");
     let known = known.into_iter().find(|known| known.field == field).expect("a key");
     let call = bench.call_as("admin", RoleId::KeyAdmin, "security", Action::StartRotation, "", "").await;
-    let again = reindex::start(&bench.vault, &call, known).await.err();
+    let again = rotate::start(&bench.vault, &call, known).await.err();
     assert_eq!(again, Some(State::RotationRunning.into()));
     let mut steps = 0;
     while bench.step().await {
@@ -124,4 +130,53 @@ async fn a_key_is_replaced_when_it_is_thirty_days_old() {
     }
     assert_eq!(bench.who(email(1)).await, [subject]);
     assert!(!bench.step().await, "once");
+}
+
+#[tokio::test]
+async fn what_is_being_erased_gets_no_row_under_the_next_key() {
+    let bench = Bench::new();
+    let (gone, items) = bench.indexed("", vec![reachable(&["person-1@example.com"], PHONE)]).await;
+    let (kept, _) = bench.indexed("", vec![reachable(&["person-2@example.com"], PHONE)]).await;
+    // With a slot away the item stays pending: its row is a tombstone.
+    let slot = bench.dir.path().join("b");
+    let away = bench.dir.path().join("away");
+    std::fs::rename(&slot, &away).expect("moved");
+    let call = bench.call(Action::DeleteItem).await;
+    let wanted =
+        Delete { subject: SubjectRef::Id(gone), item: items[0].item, etag: String::new(), wait: Wait::Logical };
+    delete::delete(&bench.vault, &call, wanted).await.expect("is noted");
+    bench.rotate(IdentifierField::Email).await;
+    while bench.step().await {}
+    assert_eq!(bench.under(IdentifierField::Email, 2), 1, "the other person's alone");
+    assert_eq!(bench.who(email(2)).await, [kept]);
+    let rotation = bench.rotation(IdentifierField::Email);
+    assert_eq!(rotation.stage, Stage::Forgetting, "the old key waits for the slot too");
+    std::fs::rename(&away, &slot).expect("moved");
+    bench.settle().await;
+    bench.step().await;
+    assert!(matches!(bench.rotation(IdentifierField::Email).stage, Stage::Done { epoch, .. } if epoch > 0));
+}
+
+#[tokio::test]
+async fn a_paused_rotation_takes_no_step_and_other_keys_are_replaced_when_they_are_due() {
+    let bench = Bench::new();
+    bench.indexed("user-1", vec![reachable(&["person-1@example.com"], PHONE)]).await;
+    let field = IdentifierField::Email;
+    bench.rotate(field).await;
+    let id = bench.rotation(field).id;
+    let call = bench.call_as("admin", RoleId::KeyAdmin, "security", Action::PauseRotation, "", "").await;
+    rotate::pause(&bench.vault, &call, id, true).await.expect("pauses");
+    assert!(!bench.step().await);
+    bench.at(31 * 24 * HOUR);
+    while bench.step().await {}
+    bench.settle().await;
+    assert_eq!((bench.progress(field).current, bench.progress(field).next), (1, Some(2)));
+    assert_eq!(bench.progress(IdentifierField::Phone).current, 2);
+    let call = bench.call_as("admin", RoleId::KeyAdmin, "security", Action::ResumeRotation, "", "").await;
+    rotate::pause(&bench.vault, &call, id, false).await.expect("goes on");
+    while bench.step().await {}
+    // The key that came in was made 31 days ago: it is replaced too.
+    assert_eq!((bench.progress(field).current, [1, 2, 3].map(|key| bench.under(field, key))), (3, [0, 0, 1]));
+    let call = bench.call_as("admin", RoleId::KeyAdmin, "security", Action::PauseRotation, "", "").await;
+    assert_eq!(rotate::pause(&bench.vault, &call, id, true).await.err(), Some(State::RotationNotRunning.into()));
 }
