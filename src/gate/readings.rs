@@ -41,12 +41,13 @@ enum What {
 }
 
 impl What {
-    /// Whether forgetting one item of the subject, or all of it, concerns this.
-    fn concerns(self, forgotten: Option<ItemId>) -> bool {
+    /// Whether forgetting items of the subject, or all of it, concerns this.
+    fn concerns(self, forgotten: Forgotten) -> bool {
         match (forgotten, self) {
-            (None, _) | (Some(_), What::Anything) => true,
-            (Some(forgotten), What::Item(item)) => forgotten == item,
-            (Some(_), What::Presence) => false,
+            (Forgotten::Everything, _) | (Forgotten::Items | Forgotten::Item(_), What::Anything) => true,
+            (Forgotten::Items, What::Item(_)) => true,
+            (Forgotten::Item(forgotten), What::Item(item)) => forgotten == item,
+            (Forgotten::Items | Forgotten::Item(_), What::Presence) => false,
         }
     }
 }
@@ -58,8 +59,19 @@ pub struct Reading {
     state: Arc<State>,
 }
 
-/// What is to be forgotten of a subject: one item, or everything.
-pub type Scope = (SubjectId, Option<ItemId>);
+/// What is to be forgotten of a subject.
+pub type Scope = (SubjectId, Forgotten);
+
+/// What is to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// The subject.
+    Everything,
+    /// Some items, or what hangs on them; which is not known here.
+    Items,
+    /// One item.
+    Item(ItemId),
+}
 
 impl Readings {
     /// Registers a reader of one item, or of any. Must come before it reads any row of the subject.
@@ -98,7 +110,7 @@ impl Readings {
             let of_subject = active.get(subject).into_iter().flatten();
             let concerned = of_subject.filter(|state| state.reads.concerns(*item));
             let concerned = concerned.inspect(|state| {
-                state.whole.fetch_or(item.is_none(), Ordering::AcqRel);
+                state.whole.fetch_or(*item == Forgotten::Everything, Ordering::AcqRel);
             });
             concerned.map(|state| (*subject, state.clone())).collect::<Vec<_>>()
         };
@@ -171,7 +183,7 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, None)], Duration::from_secs(60))
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_secs(60))
         });
         std::thread::sleep(Duration::from_millis(50));
         assert!(!waiter.is_finished());
@@ -185,7 +197,7 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, None)], Duration::from_millis(20))
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_millis(20))
         });
         assert!(reader.unless_cut(std::future::pending::<()>()).await.is_none());
         assert!(!waiter.is_finished(), "the epoch goes on only once the reader is gone");
@@ -198,11 +210,11 @@ mod tests {
         let readings = Arc::new(Readings::default());
         let (kept, forgotten) = (ItemId::from_bytes([3; 16]), ItemId::from_bytes([4; 16]));
         let _other = readings.begin(SUBJECT, Some(kept));
-        readings.drain(&[(SUBJECT, Some(forgotten))], Duration::from_secs(60));
+        readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::from_secs(60));
         let reader = readings.begin(SUBJECT, Some(forgotten));
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Some(forgotten))], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::ZERO)
         });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!waiter.is_finished());
@@ -214,11 +226,11 @@ mod tests {
     fn a_reader_of_the_log_is_concerned_by_the_end_of_the_subject_only() {
         let readings = Arc::new(Readings::default());
         let reader = readings.begin_log(SUBJECT);
-        readings.drain(&[(SUBJECT, Some(ItemId::from_bytes([4; 16])))], Duration::from_secs(60));
+        readings.drain(&[(SUBJECT, Forgotten::Item(ItemId::from_bytes([4; 16])))], Duration::from_secs(60));
         assert!(!reader.is_cut());
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, None)], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO)
         });
         while !reader.is_cut() {
             std::thread::yield_now();
@@ -233,7 +245,7 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, None)], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO)
         });
         while !reader.state.cut.load(Ordering::Acquire) {
             std::thread::yield_now();

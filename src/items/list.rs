@@ -4,7 +4,7 @@ use crate::audit::detail::DetailKeys;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::gate::call::Call;
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Refusal, State};
+use crate::gate::refusal::{Access, Refusal};
 use crate::gate::vault::Vault;
 use crate::policy::action::Action;
 use crate::policy::question::Resource;
@@ -41,7 +41,7 @@ async fn try_list(vault: &Vault, call: &Call, query: &ListQuery) -> Result<ListP
         ..Touched::default()
     };
     let entry = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
-    reading.unless_cut(vault.record(vec![entry])).await.ok_or(State::SubjectErased)??;
+    reading.unless_cut(vault.record(vec![entry])).await.ok_or_else(|| reading.ended_by())??;
     let next_page_token = match last.filter(|_| more) {
         None => String::new(),
         Some(last) => make_token(call, query, last, vault.now())?,

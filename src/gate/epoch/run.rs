@@ -19,7 +19,7 @@ use crate::gate::former::{self, FormerSlot};
 use crate::gate::held;
 use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::periods;
-use crate::gate::readings::Scope;
+use crate::gate::readings::{Forgotten, Scope};
 use crate::gate::receipts::{Carried, Signed};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
@@ -285,7 +285,12 @@ impl Runner {
         let Some((through, _)) = intents.last() else { return Ok(None) };
         let through = *through;
         self.phase(Phase::Draining);
-        let scope = |intent: &Intent| intent.subject.map(|subject| (subject, intent.item));
+        let forgotten = |intent: &Intent| match (intent.what, intent.item) {
+            (What::Subject, _) => Forgotten::Everything,
+            (_, Some(item)) => Forgotten::Item(item),
+            (_, None) => Forgotten::Items,
+        };
+        let scope = |intent: &Intent| intent.subject.map(|subject| (subject, forgotten(intent)));
         let scopes: Vec<Scope> = intents.iter().filter_map(|(_, intent)| scope(intent)).collect();
         self.work.readings.drain(&scopes, self.work.patience.drain);
 

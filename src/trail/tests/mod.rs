@@ -253,7 +253,9 @@ async fn the_end_of_a_subject_cuts_the_list_of_its_entries() {
     let (subject, _) = bench.person(&["Ada"]).await;
     let mut list = opened(&bench, all(about(Some(subject)))).await.expect("opens");
     let readings = bench.vault.readings().clone();
-    let erasing = std::thread::spawn(move || readings.drain(&[(subject, None)], std::time::Duration::ZERO));
+    let erasing = std::thread::spawn(move || {
+        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], std::time::Duration::ZERO)
+    });
     while list.unless_cut(tokio::task::yield_now()).await.is_ok() {}
     assert_eq!(list.next().await.map(|_| ()), Err(State::SubjectErased.into()));
     assert!(!erasing.is_finished(), "its keys are still held");

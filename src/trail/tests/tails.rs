@@ -74,7 +74,9 @@ async fn a_tail_ends_with_its_subject_and_with_the_vault() {
     let (subject, _) = bench.person(&["Ada"]).await;
     let mut tail = follow(&bench, about(Some(subject)), None).await.expect("opens");
     let readings = bench.vault.readings().clone();
-    let erasing = std::thread::spawn(move || readings.drain(&[(subject, None)], Duration::ZERO));
+    let erasing = std::thread::spawn(move || {
+        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO)
+    });
     let ended = loop {
         match tail.next().await {
             Ok(_) => {}
