@@ -331,6 +331,19 @@ pub const COMMIT_STALL_MAX: Duration = Duration::from_secs(5);
 /// Rows without a key that one commit deletes.
 pub const SWEEP_ROWS_MAX: usize = 1000;
 
+/// Bytes of tables that one step of a purge rewrites: at most one table more, and what lies above them.
+pub const PURGE_STEP_BYTES: u64 = 32 << 20;
+/// Time after which it is noted how far a purge is, once the step under way is over.
+pub const PURGE_STEP_TIME: Duration = Duration::from_millis(200);
+/// How much longer than its work a purge rests, so that most of the medium's time is the callers'.
+pub const PURGE_REST: u32 = 3;
+/// How often it is looked whether a purge is asked for or due.
+pub const PURGE_LOOK: Duration = Duration::from_millis(500);
+/// Days after which what is unreadable is purged, unless configured.
+pub const PURGE_EVERY_DAYS: u64 = 7;
+/// Most days that can be configured: a pass and a vault that is off for a while must fit into what receipts state.
+pub const PURGE_EVERY_DAYS_MAX: u64 = 21;
+
 // --- Room on the store's volume ---------------------------------------------------------------------------------
 
 /// Free bytes that no call may use: a compaction of the engine needs them for a while.
@@ -432,6 +445,8 @@ pub const LISTEN_BACKLOG: i32 = 1024;
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Calls in progress over all connections; one more is refused as `OVERLOADED`, but for health.
 pub const CALLS_MAX: usize = 4096;
+/// Calls beyond those that end or protect data: a flood of others does not keep erasures out.
+pub const CALLS_FOR_DUTIES: usize = 512;
 /// Open connections of the operations listener.
 pub const OPS_CONNECTIONS_MAX: usize = 128;
 /// TLS handshakes in progress on one thread; for one more, the oldest ends.

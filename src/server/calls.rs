@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -22,7 +23,7 @@ use tower::{Layer, Service};
 use crate::api::proto::ErrorReason;
 use crate::api::reasons::code_name;
 use crate::api::status;
-use crate::policy::action::Action;
+use crate::policy::action::{Action, Draw};
 
 /// Counts of calls. Cheap to clone; all clones count together.
 ///
@@ -37,14 +38,16 @@ impl Default for CallMetrics {
         let mut methods = vec![Method::new("other", "other")];
         for action in Action::ALL {
             places.insert(format!("/lacuna.v1.{}/{action}", action.service()), methods.len());
-            methods.push(Method::new(action.service(), action.as_str()));
+            let right = if action.draw() == Draw::Duty { Right::Duty } else { Right::Ordinary };
+            methods.push(Method { right, ..Method::new(action.service(), action.as_str()) });
         }
         for method in ["Check", "Watch"] {
             places.insert(format!("/grpc.health.v1.Health/{method}"), methods.len());
-            methods.push(Method { is_health: true, ..Method::new("Health", method) });
+            methods.push(Method { right: Right::Health, ..Method::new("Health", method) });
         }
         let seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self(Arc::new(Calls { places, methods, in_progress: Gauge::default(), answered: Family::default(), seconds }))
+        let (in_progress, answered) = (Gauge::default(), Family::default());
+        Self(Arc::new(Calls { places, methods, in_progress, places_taken: AtomicUsize::new(0), answered, seconds }))
     }
 }
 
@@ -69,10 +72,11 @@ impl CallMetrics {
         self.0.in_progress.get()
     }
 
-    fn begin(&self, path: &str) -> Began {
-        let before = self.0.in_progress.inc();
+    fn begin(&self, path: &str, bounds: Bounds) -> Began {
+        self.0.in_progress.inc();
         let place = self.0.place(path);
-        Began { metrics: self.clone(), place, at: Instant::now(), code: Code::Cancelled, before }
+        let admission = self.0.admit(self.0.methods[place].right, bounds);
+        Began { metrics: self.clone(), place, at: Instant::now(), code: Code::Cancelled, admission }
     }
 }
 
@@ -82,6 +86,8 @@ struct Calls {
     /// Every method, after `other`.
     methods: Vec<Method>,
     in_progress: Gauge,
+    /// Those of them that were not refused.
+    places_taken: AtomicUsize,
     answered: Family<OutcomeLabels, Counter>,
     seconds: Family<MethodLabels, Histogram>,
 }
@@ -89,7 +95,7 @@ struct Calls {
 /// A method, with its two usual series at hand once they exist.
 struct Method {
     labels: MethodLabels,
-    is_health: bool,
+    right: Right,
     ok: OnceLock<Counter>,
     seconds: OnceLock<Histogram>,
 }
@@ -110,8 +116,37 @@ struct OutcomeLabels {
 impl Method {
     const fn new(service: &'static str, method: &'static str) -> Self {
         let labels = MethodLabels { service, method };
-        Self { labels, is_health: false, ok: OnceLock::new(), seconds: OnceLock::new() }
+        Self { labels, right: Right::Ordinary, ok: OnceLock::new(), seconds: OnceLock::new() }
     }
+}
+
+/// What a call may do when there are many.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// It is refused when the places are taken.
+    Ordinary,
+    /// It has places of its own beyond those: erasures, and what else people and courts are owed.
+    Duty,
+    /// It always gets an answer: it is asked whether to go on sending calls here.
+    Health,
+}
+
+/// How many calls there may be at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Of any kind.
+    pub(super) calls: usize,
+    /// Beyond them, of those that have places of their own.
+    pub(super) duties: usize,
+}
+
+/// Whether a call goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// It has taken a place, and gives it back.
+    Place,
+    /// There is none for it.
+    Refused,
 }
 
 impl MethodLabels {
@@ -124,6 +159,20 @@ impl MethodLabels {
 impl Calls {
     fn place(&self, path: &str) -> usize {
         self.places.get(path).copied().unwrap_or(OTHER)
+    }
+
+    fn admit(&self, right: Right, bounds: Bounds) -> Admission {
+        let max = match right {
+            Right::Health => usize::MAX,
+            Right::Ordinary => bounds.calls,
+            Right::Duty => bounds.calls + bounds.duties,
+        };
+        // A refused call never counts, so that a crowd of them cannot keep out who has places of their own.
+        let take = |taken| (taken < max).then_some(taken + 1);
+        match self.places_taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Admission::Place,
+            Err(_) => Admission::Refused,
+        }
     }
 
     fn count(&self, place: usize, code: Code, began: Instant) {
@@ -143,8 +192,7 @@ impl Calls {
 #[derive(Clone)]
 pub(super) struct CallsLayer {
     pub(super) metrics: Option<CallMetrics>,
-    /// Calls in progress at a time.
-    pub(super) max: usize,
+    pub(super) bounds: Bounds,
 }
 
 impl<S> Layer<S> for CallsLayer {
@@ -175,8 +223,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Counted<S::Future> {
-        let began = self.layer.metrics.as_ref().map(|metrics| metrics.begin(request.uri().path()));
-        let is_refused = began.as_ref().is_some_and(|began| began.is_beyond(self.layer.max));
+        let began = self.layer.metrics.as_ref().map(|metrics| metrics.begin(request.uri().path(), self.layer.bounds));
+        let is_refused = began.as_ref().is_some_and(|began| began.admission == Admission::Refused);
         Counted { inner: (!is_refused).then(|| self.inner.call(request)), began }
     }
 }
@@ -214,20 +262,15 @@ struct Began {
     place: usize,
     at: Instant,
     code: Code,
-    /// Calls that were in progress when this one came.
-    before: i64,
-}
-
-impl Began {
-    /// Health answers also under overload: it is asked whether to go on sending calls here.
-    fn is_beyond(&self, max: usize) -> bool {
-        !self.metrics.0.methods[self.place].is_health && usize::try_from(self.before).is_ok_and(|before| before >= max)
-    }
+    admission: Admission,
 }
 
 impl Drop for Began {
     fn drop(&mut self) {
         self.metrics.0.in_progress.dec();
+        if self.admission == Admission::Place {
+            self.metrics.0.places_taken.fetch_sub(1, Ordering::Relaxed);
+        }
         self.metrics.0.count(self.place, self.code, self.at);
     }
 }
@@ -281,6 +324,28 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_calls_leaves_places_for_erasures_alone() {
+        let metrics = CallMetrics::default();
+        let bounds = Bounds { calls: 2, duties: 1 };
+        let begin = |path| Some(metrics.begin(path, bounds)).filter(|began| began.admission == Admission::Place);
+        let (get, erase) = ("/lacuna.v1.Vault/GetItem", "/lacuna.v1.Privacy/EraseSubject");
+        let (first, second) = (begin(get), begin(get));
+        assert!(first.is_some() && second.is_some() && begin(get).is_none());
+        let crowd: Vec<Began> = (0..100).map(|_| metrics.begin(get, bounds)).collect();
+        let third = begin(erase);
+        assert!(third.is_some(), "however many were refused");
+        assert!(begin(erase).is_none(), "there is an end to these too");
+        assert!(begin("/grpc.health.v1.Health/Check").is_some());
+        drop((crowd, first));
+        assert!(begin(get).is_none(), "what the erasure took is not theirs");
+        drop(third);
+        assert!(begin(get).is_some());
+        drop(second);
+        assert_eq!(metrics.0.places_taken.load(Ordering::Relaxed), 0);
+        assert_eq!(metrics.in_progress(), 0);
     }
 
     #[test]

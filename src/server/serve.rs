@@ -22,7 +22,7 @@ use tower::layer::util::{Identity, Stack};
 
 use super::accept::{Acceptor, ConnectionMetrics, Security};
 use super::arrival::ArrivalLayer;
-use super::calls::{CallMetrics, CallsLayer};
+use super::calls::{Bounds, CallMetrics, CallsLayer};
 use super::connection::Times;
 use super::deadline::DeadlineLayer;
 use super::listen;
@@ -270,8 +270,9 @@ type Layers = Stack<DeadlineLayer, Stack<ArrivalLayer, Stack<CallsLayer, Identit
 
 /// INVARIANT: calls are counted outside of the deadline, so that those which it ends are counted too.
 fn server(listener: &Listener, arrival: ArrivalLayer) -> Server<Layers> {
+    let bounds = Bounds { calls: listener.calls_max, duties: limits::CALLS_FOR_DUTIES };
     Server::builder()
-        .layer(CallsLayer { metrics: listener.calls.clone(), max: listener.calls_max })
+        .layer(CallsLayer { metrics: listener.calls.clone(), bounds })
         .layer(arrival)
         .layer(DeadlineLayer { time_max: listener.call_time_max })
         .accept_http1(!matches!(listener.security, Security::Api(..)))
