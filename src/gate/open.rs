@@ -219,7 +219,7 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
     if let Some(kdf) = kdf {
         batch.put(Space::Meta, OUTER_KDF, kdf.encode());
     }
-    for (key, row) in set.seal_root(first.current, &planted.key)? {
+    for (key, row) in set.seal_root(&set.read_staged(first.current)?, &planted.key)? {
         batch.put(Space::Root, key, row);
     }
     batch.put(Space::Page, page.id.row_key(page.generation), page.bytes);

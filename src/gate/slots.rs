@@ -15,7 +15,7 @@ use crate::keys::epoch::{self, Standing, State};
 use crate::keys::root;
 use crate::keys::slot::file::{FileSlot, Place};
 use crate::keys::slot::grade::Grade;
-use crate::keys::slot::{RootSlot, SlotError};
+use crate::keys::slot::{Description, RootSlot, SlotError};
 use crate::keys::tree::Root;
 use crate::store::keyspace::Space;
 use crate::store::{self, Engine, Record};
@@ -100,6 +100,12 @@ pub enum Unfit {
     /// What it opens is not the root.
     #[error("the vault's root does not open through the slot")]
     DoesNotOpen,
+}
+
+/// A keyed function of each slot's secret of an epoch: what seals the root of that epoch.
+pub struct Staged {
+    epoch: u64,
+    secrets: Vec<(SlotId, Key)>,
 }
 
 /// Every slot of the vault.
@@ -246,9 +252,29 @@ impl SlotSet {
 
     /// Looks at every slot again; a slot that no longer answers, or answers wrongly, is let go of.
     pub fn check(&self, state: &State) {
-        for seat in self.seats.lock().iter_mut() {
-            seat.check(state);
-        }
+        self.on_each(|seat| seat.check(state, |slot| Ok((slot.describe()?, ()))));
+    }
+
+    /// The same, and with the same look takes what seals the root of an epoch that is staged; none if some slot does not
+    /// hold its secret.
+    pub fn check_staged(&self, state: &State, epoch: u64) -> Option<Staged> {
+        let look = |seat: &mut SlotSeat| {
+            let prf = seat.check(state, |slot| self.look(slot, epoch)).flatten();
+            Some((seat.slot, prf?))
+        };
+        let secrets: Option<Vec<(SlotId, Key)>> = self.on_each(look).into_iter().collect();
+        secrets.map(|secrets| Staged { epoch, secrets })
+    }
+
+    /// What seals the root of an epoch, read from every slot. Every slot must hold its secret.
+    pub fn read_staged(&self, epoch: u64) -> Result<Staged, SeatError> {
+        let read = |seat: &mut SlotSeat| {
+            let slot = seat.claimed.as_ref().ok_or(SlotError::Missing);
+            let prf = slot.and_then(|slot| self.prf(slot, epoch)).map_err(|error| seat.error(error))?;
+            Ok((seat.slot, prf))
+        };
+        let secrets = self.on_each(read).into_iter().collect::<Result<_, SeatError>>()?;
+        Ok(Staged { epoch, secrets })
     }
 
     /// What was last seen of every slot.
@@ -269,22 +295,22 @@ impl SlotSet {
 
     /// Opens R_e through every slot in reach; all must agree. `None` if no slot is in reach.
     pub fn open_root(&self, engine: &dyn Engine, epoch: u64) -> Result<Option<Key>, SeatError> {
-        let mut opened: Option<Key> = None;
-        for seat in self.seats.lock().iter() {
-            let Some(slot) = &seat.claimed else { continue };
-            let sealed = engine
-                .get(Space::Root, &root::row_key(epoch, &seat.slot))
-                .ok()
-                .flatten()
-                .ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
+        let open = |seat: &mut SlotSeat| -> Result<Option<Key>, SeatError> {
+            let Some(slot) = &seat.claimed else { return Ok(None) };
+            let sealed = engine.get(Space::Root, &root::row_key(epoch, &seat.slot)).ok().flatten();
+            let sealed = sealed.ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
             let prf = self.prf(slot, epoch).map_err(|error| seat.error(error))?;
-            let key = root::open(&self.outer, &prf, &self.vault, &seat.slot, epoch, &sealed)
-                .map_err(|_| seat.error(Unfit::DoesNotOpen))?;
-            match &opened {
-                Some(first) if !crate::crypto::mac::equal(first.expose(), key.expose()) => {
-                    return Err(seat.error(Unfit::DoesNotOpen));
+            let key = root::open(&self.outer, &prf, &self.vault, &seat.slot, epoch, &sealed);
+            key.map(Some).map_err(|_| seat.error(Unfit::DoesNotOpen))
+        };
+        let mut opened: Option<Key> = None;
+        for (at, key) in self.on_each(open).into_iter().enumerate() {
+            match (&opened, key?) {
+                (_, None) => {}
+                (Some(first), Some(key)) if !crate::crypto::mac::equal(first.expose(), key.expose()) => {
+                    return Err(self.seats.lock()[at].error(Unfit::DoesNotOpen));
                 }
-                _ => opened = Some(key),
+                (_, Some(key)) => opened = Some(key),
             }
         }
         Ok(opened)
@@ -303,17 +329,13 @@ impl SlotSet {
         Ok(())
     }
 
-    /// R_e sealed for every slot, as rows. Every slot must hold the secret of `epoch`.
-    pub fn seal_root(&self, epoch: u64, root_key: &Key) -> Result<Vec<Record>, SeatError> {
-        let seats = self.seats.lock();
-        let seal = |seat: &SlotSeat| {
-            let slot = seat.claimed.as_ref().ok_or(Unfit::Slot(SlotError::Missing))?;
-            let prf = self.prf(slot, epoch)?;
-            let row = root::seal(&self.outer, &prf, &self.vault, &seat.slot, epoch, root_key)
-                .map_err(|_| Unfit::Slot(SlotError::Io))?;
-            Ok((root::row_key(epoch, &seat.slot), row))
+    /// R_e sealed for every slot, as rows. Touches no slot.
+    pub fn seal_root(&self, staged: &Staged, root_key: &Key) -> Result<Vec<Record>, RandomFailed> {
+        let seal = |(slot, prf): &(SlotId, Key)| {
+            let row = root::seal(&self.outer, prf, &self.vault, slot, staged.epoch, root_key)?;
+            Ok((root::row_key(staged.epoch, slot), row))
         };
-        seats.iter().map(|seat| seal(seat).map_err(|error: Unfit| seat.error(error))).collect()
+        staged.secrets.iter().map(seal).collect()
     }
 
     /// Destroys every secret but that of `keep` in every slot, and reads back that they are gone.
@@ -333,18 +355,17 @@ impl SlotSet {
     /// # Errors
     /// A slot does not answer, holds anything but the secret of `epoch`, or still answers for the old one.
     pub fn prove(&self, epoch: u64, old: u64, now: Timestamp) -> Result<Vec<SlotProof>, SeatError> {
-        let seats = self.seats.lock();
-        all_claimed(&seats)?;
-        let prove = |seat: &SlotSeat| {
-            let slot = seat.claimed.as_ref().ok_or(Unfit::Slot(SlotError::Missing))?;
-            let seen = slot.describe()?;
-            let old_failed = matches!(self.prf(slot, old).map(drop), Err(SlotError::NoSuchEpoch));
+        let prove = |seat: &mut SlotSeat| {
+            let slot = seat.claimed.as_ref().ok_or_else(|| seat.error(SlotError::Missing))?;
+            let seen = slot.describe().map_err(|error| seat.error(error))?;
+            // As asking for it would: it is in no block, and no block is damaged that may hold it.
+            let old_failed = !seen.epochs.contains(&old) && !seen.damaged;
             if seen.epochs != [epoch] || !old_failed {
-                return Err(Unfit::Slot(SlotError::StillThere));
+                return Err(seat.error(SlotError::StillThere));
             }
             Ok(SlotProof { slot: seat.slot, grade: seen.grade, epoch, old_failed, at: now })
         };
-        seats.iter().map(|seat| prove(seat).map_err(|error: Unfit| seat.error(error))).collect()
+        self.on_each(prove).into_iter().collect()
     }
 
     /// The epochs that each slot in reach holds a secret of, read now.
@@ -359,28 +380,41 @@ impl SlotSet {
         slot.read(epoch, &[&vault, &number])
     }
 
-    /// Does the same to every slot at once: each waits for its own medium.
+    /// What a slot shows, and its part in sealing the root of an epoch, from one look; none if it does not hold that.
+    fn look(&self, slot: &FileSlot, epoch: u64) -> Result<(Description, Option<Key>), SlotError> {
+        let [vault, number] = root::prf_context(&self.vault, epoch);
+        slot.describe_and_read(epoch, &[&vault, &number])
+    }
+
+    /// Does the same to every slot, each of which must be in reach.
     fn on_all(&self, act: impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync) -> Result<(), SeatError> {
-        let mut seats = self.seats.lock();
-        all_claimed(&seats)?;
-        let results: Vec<Result<(), SlotError>> = std::thread::scope(|scope| {
-            let act = &act;
-            let (first, others) = seats.split_first_mut().map_or((None, Default::default()), |(f, o)| (Some(f), o));
-            let running: Vec<_> = others.iter_mut().map(|seat| scope.spawn(move || seat.act(act))).collect();
-            let first = first.map(|seat| seat.act(act));
-            let joined = running.into_iter().map(|thread| thread.join().unwrap_or(Err(SlotError::Io)));
-            first.into_iter().chain(joined).collect()
-        });
-        let mut outcome = Ok(());
-        for (seat, result) in seats.iter_mut().zip(results) {
-            if let Err(error) = result {
+        self.require_all()?;
+        let act = |seat: &mut SlotSeat| {
+            let acted = seat.claimed.as_mut().map_or(Err(SlotError::Missing), &act);
+            acted.map_err(|error| {
                 // What reached the medium is unknown: claim it again before it is trusted.
                 seat.claimed = None;
                 seat.last.state = SlotState::Unreachable;
-                outcome = Err(seat.error(error));
-            }
-        }
-        outcome
+                seat.error(error)
+            })
+        };
+        self.on_each(act).into_iter().collect()
+    }
+
+    /// Does something with every slot at once, since each waits for its own medium. In the order of the slots.
+    fn on_each<T: Send>(&self, act: impl Fn(&mut SlotSeat) -> T + Sync) -> Vec<T> {
+        let mut seats = self.seats.lock();
+        let Some((first, others)) = seats.split_first_mut() else { return Vec::new() };
+        std::thread::scope(|scope| {
+            let act = &act;
+            let running: Vec<_> = others.iter_mut().map(|seat| scope.spawn(move || act(seat))).collect();
+            let first = act(first);
+            let joined = running.into_iter().map(|thread| match thread.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            std::iter::once(first).chain(joined).collect()
+        })
     }
 }
 
@@ -428,22 +462,32 @@ impl SlotSeat {
             Err(SlotError::Missing | SlotError::Io) => return Ok(()),
             Err(error) => return Err(self.error(error)),
         };
-        self.judge(&slot, state)?;
+        let seen = slot.describe().map_err(|error| self.error(error))?;
+        self.judge(&seen, state)?;
         self.claimed = Some(slot);
         Ok(())
     }
 
-    fn check(&mut self, state: &State) {
-        let Some(slot) = self.claimed.take() else { return };
-        match self.judge(&slot, state) {
-            Ok(()) => self.claimed = Some(slot),
+    /// Lets go of a slot that does not answer as it must. What the look at it gave besides, if it is kept.
+    fn check<T>(
+        &mut self,
+        state: &State,
+        look: impl FnOnce(&FileSlot) -> Result<(Description, T), SlotError>,
+    ) -> Option<T> {
+        let slot = self.claimed.take()?;
+        let seen = look(&slot).map_err(|error| self.error(error));
+        match seen.and_then(|(seen, more)| self.judge(&seen, state).map(|()| more)) {
+            Ok(more) => {
+                self.claimed = Some(slot);
+                return Some(more);
+            }
             Err(_) if self.last.state == SlotState::Stale => {}
             Err(_) => self.last.state = SlotState::Unreachable,
         }
+        None
     }
 
-    fn judge(&mut self, slot: &FileSlot, state: &State) -> Result<(), SeatError> {
-        let seen = slot.describe().map_err(|error| self.error(error))?;
+    fn judge(&mut self, seen: &Description, state: &State) -> Result<(), SeatError> {
         if seen.slot != self.slot {
             return Err(self.error(Unfit::Unknown));
         }
@@ -462,10 +506,6 @@ impl SlotSeat {
             Standing::Ahead => Err(self.error(Unfit::Ahead)),
             Standing::Damaged => Err(self.error(Unfit::Damaged)),
         }
-    }
-
-    fn act(&mut self, act: &(impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync)) -> Result<(), SlotError> {
-        self.claimed.as_mut().map_or(Err(SlotError::Missing), act)
     }
 
     fn error(&self, error: impl Into<Unfit>) -> SeatError {

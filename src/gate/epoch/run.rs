@@ -23,7 +23,7 @@ use crate::gate::readings::{Forgotten, Scope};
 use crate::gate::receipts::{Carried, Signed};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
-use crate::gate::slots::SeatError;
+use crate::gate::slots::{SeatError, Staged};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::uploads::{self, Expired};
 use crate::keys::epoch::{Prepared, State};
@@ -250,12 +250,12 @@ impl Runner {
     /// One epoch, if there is anything to do.
     fn run_epoch(&self) -> Result<Option<Done>, Halt> {
         let state = self.state()?;
-        self.work.slots.check(&state);
+        let staged = self.check_slots(&state);
         self.work.slots.claim(&state)?;
         self.work.slots.require_all()?;
         let prepared = match state.prepared {
             Some(prepared) => prepared,
-            None => match self.prepare(state)? {
+            None => match self.prepare(state, staged)? {
                 Some(prepared) => prepared,
                 None => {
                     self.nothing_is_left();
@@ -280,9 +280,13 @@ impl Runner {
     }
 
     /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.
-    fn prepare(&self, state: State) -> Result<Option<Prepared>, Halt> {
+    fn prepare(&self, state: State, staged: Option<Staged>) -> Result<Option<Prepared>, Halt> {
         let intents = self.intents(u64::MAX)?;
-        let Some((through, _)) = intents.last() else { return Ok(None) };
+        let Some((through, _)) = intents.last() else {
+            // What is staged is good for the next.
+            *self.ahead.lock() = staged.map(|_| Ahead { epoch: state.reserved, staged: true });
+            return Ok(None);
+        };
         let through = *through;
         self.phase(Phase::Draining);
         let forgotten = |intent: &Intent| match (intent.what, intent.item) {
@@ -295,7 +299,7 @@ impl Runner {
         self.work.readings.drain(&scopes, self.work.patience.drain);
 
         self.phase(Phase::Staging);
-        let reserved = self.reserve(state)?;
+        let (reserved, staged) = self.reserve(state, staged)?;
         let epoch = reserved.reserved;
 
         let prepared = Prepared { epoch, intents_through: through };
@@ -303,7 +307,7 @@ impl Runner {
         let slots = self.work.slots.clone();
         let replaced = self.commit(move |txn| {
             let forgotten = txn.forget(epoch, &targets)?;
-            for (key, row) in slots.seal_root(epoch, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
+            for (key, row) in slots.seal_root(&staged, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
                 txn.put(Space::Root, key, row);
             }
             for (number, (id, generation)) in forgotten.replaced.iter().enumerate() {
@@ -319,16 +323,22 @@ impl Runner {
         Ok(Some(prepared))
     }
 
-    /// A number that no slot has heard of, or that every slot heard of from this process alone, staged in every slot.
-    fn reserve(&self, state: State) -> Result<State, Halt> {
-        match self.ahead.lock().take() {
-            Some(ahead) if ahead.epoch == state.reserved => {
-                if !ahead.staged {
-                    self.work.slots.stage(state.current, ahead.epoch)?;
-                }
-                return Ok(state);
+    /// Looks at every slot; where a secret is staged ahead, with the same look takes what seals the next root.
+    fn check_slots(&self, state: &State) -> Option<Staged> {
+        let ahead = self.ahead.lock().take().filter(|ahead| ahead.staged && ahead.epoch == state.reserved);
+        match ahead {
+            Some(ahead) if state.prepared.is_none() => self.work.slots.check_staged(state, ahead.epoch),
+            _ => {
+                self.work.slots.check(state);
+                None
             }
-            _ => {}
+        }
+    }
+
+    /// A number that no slot has heard of, or that every slot heard of from this process alone, staged in every slot.
+    fn reserve(&self, state: State, staged: Option<Staged>) -> Result<(State, Staged), Halt> {
+        if let Some(staged) = staged {
+            return Ok((state, staged));
         }
         let reserved = State { reserved: state.reserved + 1, ..state };
         self.commit(move |txn| {
@@ -337,7 +347,7 @@ impl Runner {
         })?;
         self.work.slots.destroy_except(state.current)?;
         self.work.slots.stage(state.current, reserved.reserved)?;
-        Ok(reserved)
+        Ok((reserved, self.work.slots.read_staged(reserved.reserved)?))
     }
 
     /// Between epochs: stages the next secrets, so that the next erasure need not wait for it, and deletes rows that

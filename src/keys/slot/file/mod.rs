@@ -127,6 +127,19 @@ impl FileSlot {
         if after.header == header && after.header_settled { Ok(claimed) } else { Err(SlotError::Damaged) }
     }
 
+    /// [`RootSlot::describe`] and [`RootSlot::read`] with one look at the medium; none where it does not hold the secret.
+    ///
+    /// # Errors
+    /// As for both.
+    pub fn describe_and_read(
+        &self,
+        epoch: u64,
+        context: &[&[u8]],
+    ) -> Result<(Description, Option<Secret<32>>), SlotError> {
+        let contents = self.contents()?;
+        Ok((contents.describe(self.view.grading), contents.prf(epoch, context).ok()))
+    }
+
     /// The slot as read now, if it is still the one that was claimed and no write has failed.
     fn contents(&self) -> Result<Contents, SlotError> {
         if self.failed {
