@@ -34,8 +34,8 @@ pub struct Pick<'a> {
 }
 
 impl Stored {
-    /// Creates so many subjects; says how far it is.
-    pub fn create(runtime: &Runtime, server: &Server, subjects: usize) -> Result<Arc<Self>, Error> {
+    /// Creates so many subjects of so many items each; says how far it is.
+    pub fn create(runtime: &Runtime, server: &Server, subjects: usize, items: usize) -> Result<Arc<Self>, Error> {
         let first = CREATED.fetch_add(subjects, Ordering::Relaxed);
         let next = Arc::new(AtomicUsize::new(first));
         let end = first + subjects;
@@ -43,14 +43,14 @@ impl Stored {
         let mut stored = Vec::with_capacity(subjects);
         runtime.block_on(async {
             let callers: Vec<_> = (0..CALLERS)
-                .map(|number| tokio::spawn(create(server.client(number), next.clone(), end, start)))
+                .map(|number| tokio::spawn(create(server.client(number), next.clone(), (end, items), start)))
                 .collect();
             for caller in callers {
                 stored.extend(caller.await??);
             }
             Ok::<_, Error>(())
         })?;
-        eprintln!("stored {subjects} subjects of {ITEMS} items in {:.0} s", start.elapsed().as_secs_f64());
+        eprintln!("stored {subjects} subjects of {items} items in {:.0} s", start.elapsed().as_secs_f64());
         Ok(Arc::new(Self(stored)))
     }
 
@@ -145,7 +145,7 @@ pub fn event(subject_id: &str, now: Timestamp, random: &mut Random) -> NewEvent 
 async fn create(
     mut client: vault_client::VaultClient<tonic::transport::Channel>,
     next: Arc<AtomicUsize>,
-    subjects: usize,
+    (subjects, items): (usize, usize),
     start: Instant,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
     let mut stored = Vec::new();
@@ -162,7 +162,7 @@ async fn create(
         let request = CreateSubjectRequest {
             context: context(),
             external_id: format!("customer-{number}"),
-            items: (0..ITEMS).map(|_| item(&mut random)).collect(),
+            items: (0..items).map(|_| item(&mut random)).collect(),
             ..Default::default()
         };
         let created = client.create_subject(request).await?.into_inner();

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use super::Error;
-use super::data::{self, Pick, Random, Stored};
+use super::data::{self, ITEMS, Pick, Random, Stored};
 use super::servers::Server;
 
 /// What callers do.
@@ -120,7 +120,7 @@ pub fn drive(
 ) -> Result<Run, Error> {
     let doomed = match load.call {
         Call::EraseSubject => {
-            Some((Stored::create(runtime, server, doomed(load, warm_up + time))?, AtomicUsize::new(0)))
+            Some((Stored::create(runtime, server, doomed(load, warm_up + time), ITEMS)?, AtomicUsize::new(0)))
         }
         _ => None,
     };

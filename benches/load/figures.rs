@@ -19,6 +19,8 @@ pub struct Figure {
     pub aim: Option<f64>,
     /// How it is measured, in one line.
     pub method: &'static str,
+    /// Whether it takes a small and a large vault of its own.
+    pub needs_crowds: bool,
     /// Its value in one round. A load that several figures ask for is driven once in a round.
     pub measure: fn(&mut Round<'_>) -> Result<f64, Error>,
 }
@@ -56,6 +58,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.50),
         aim: Some(0.65),
         method: "GetItem calls/s over those of the echo, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ECHO_64)?.rate().recip() * round.drive(GET_64)?.rate()),
     },
     Figure {
@@ -65,6 +68,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.50),
         aim: Some(0.65),
         method: "server CPU time per call of the echo over that of GetItem, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ECHO_64)?.cpu_us() / round.drive(GET_64)?.cpu_us()),
     },
     Figure {
@@ -74,6 +78,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.50),
         aim: Some(0.65),
         method: "GetItem calls/s over those of the echo, 256 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ECHO_256)?.rate().recip() * round.drive(GET_256)?.rate()),
     },
     Figure {
@@ -83,6 +88,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.50),
         aim: Some(0.65),
         method: "server CPU time per call of the echo over that of GetItem, 256 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ECHO_256)?.cpu_us() / round.drive(GET_256)?.cpu_us()),
     },
     Figure {
@@ -92,6 +98,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.75),
         aim: Some(0.90),
         method: "GetItem calls/s over those of a server that leaves reads out of its log, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(GET_64)?.rate() / round.drive(UNRECORDED_64)?.rate()),
     },
     Figure {
@@ -101,6 +108,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.75),
         aim: Some(0.90),
         method: "server CPU time per GetItem without the log over that with it, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(UNRECORDED_64)?.cpu_us() / round.drive(GET_64)?.cpu_us()),
     },
     Figure {
@@ -110,6 +118,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.5),
         aim: Some(0.1),
         method: "putting a question about access together and finding the decision made before, in process",
+        needs_crowds: false,
         measure: |_| Ok(decision::cached()?.as_secs_f64() * 1e6),
     },
     Figure {
@@ -119,6 +128,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(2.0),
         aim: Some(1.5),
         method: "99th percentile of the time of a GetItem over that of an echo, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(GET_64)?.percentile_ms(99) / round.drive(ECHO_64)?.percentile_ms(99)),
     },
     Figure {
@@ -128,6 +138,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(4.0),
         aim: Some(8.0),
         method: "items/s of BatchGetItems with 100 items of any subjects, 16 callers, over GetItem calls/s, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(BATCH_16)?.items_rate() / round.drive(GET_64)?.rate()),
     },
     Figure {
@@ -137,6 +148,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(0.5),
         aim: Some(0.8),
         method: "PutItem calls/s (durable) over GetItem calls/s, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(PUT_64)?.rate() / round.drive(GET_64)?.rate()),
     },
     Figure {
@@ -146,6 +158,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(4.0),
         aim: Some(2.5),
         method: "median time of EraseSubject, two file slots, receipt included, over that of a durable PutItem, one caller",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ERASE_1)?.percentile_ms(50) / round.drive(PUT_1)?.percentile_ms(50)),
     },
     Figure {
@@ -155,7 +168,18 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(10.0),
         aim: Some(30.0),
         method: "EraseSubject calls/s, 64 callers over one",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(ERASE_64)?.rate() / round.drive(ERASE_1)?.rate()),
+    },
+    Figure {
+        name: "erase_1m_over_10k",
+        unit: "ratio",
+        better: Better::Lower,
+        floor: Some(1.5),
+        aim: Some(1.2),
+        method: "median time of EraseSubject in a vault of 1,000,000 people over that in one of 10,000, one caller",
+        needs_crowds: true,
+        measure: |round| round.erase_among_many(),
     },
     Figure {
         name: "events_over_put",
@@ -164,6 +188,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "events/s of RecordEvents in batches of 1,000 of 100 subjects, 4 callers, over PutItem calls/s, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(EVENTS_4)?.items_rate() / round.drive(PUT_64)?.rate()),
     },
     Figure {
@@ -173,6 +198,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(3.0),
         aim: Some(8.0),
         method: "rows/s of lacuna import, a new subject with a contact each, over PutItem calls/s, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.import()? / round.drive(PUT_64)?.rate()),
     },
     Figure {
@@ -182,6 +208,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "calls/s of the least server over those of the echo, 64 callers: what bounds get_over_echo_64",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(LEAST_64)?.rate() / round.drive(ECHO_64)?.rate()),
     },
     Figure {
@@ -191,6 +218,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "the same of the 99th percentile: what bounds get_p99_over_echo_64",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(LEAST_64)?.percentile_ms(99) / round.drive(ECHO_64)?.percentile_ms(99)),
     },
     Figure {
@@ -200,6 +228,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "calls/s of the least server with its log over those without: what bounds audit_on_over_off",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(LEAST_64)?.rate() / round.drive(LEAST_UNRECORDED_64)?.rate()),
     },
     Figure {
@@ -209,6 +238,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "items/s of the least server in batches of 100 over its single calls/s: what bounds batch100_over_single",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(LEAST_BATCH_16)?.items_rate() / round.drive(LEAST_64)?.rate()),
     },
     Figure {
@@ -218,6 +248,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "server CPU time per call of the least server over that of GetItem, 64 callers",
+        needs_crowds: false,
         measure: |round| Ok(round.drive(LEAST_64)?.cpu_us() / round.drive(GET_64)?.cpu_us()),
     },
 ];

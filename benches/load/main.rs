@@ -3,6 +3,7 @@
 //! `load figures` is what `scripts/bench` calls. `load echo` is the server to compare with. Without arguments every
 //! figure is measured once on a very small vault, so that CI sees that all of it still works.
 
+mod crowd;
 mod data;
 mod decision;
 mod drive;
@@ -112,6 +113,7 @@ fn run(command: Option<Command>) -> Result<(), Error> {
                 time: Duration::from_millis(100),
                 pinned: false,
                 unrecorded: false,
+                crowds: Some((10, 30)),
             };
             let measured = rounds::measure(&server, &std::env::temp_dir(), &plan, "")?;
             println!("{} figures can be measured", measured.figures.len());

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::Error;
-use super::data::Stored;
+use super::crowd::Crowds;
+use super::data::{ITEMS, Stored};
 use super::drive::{Call, Load, Run, drive};
 use super::figures::{FIGURES, Figure};
 use super::import;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub pinned: bool,
     /// Whether the server can leave reads out of its log; else it records them in every load.
     pub unrecorded: bool,
+    /// People in a small and in a large vault; without, what needs them is not measured.
+    pub crowds: Option<(usize, usize)>,
 }
 
 impl Plan {
@@ -38,12 +41,14 @@ impl Plan {
         time: Duration::from_secs(3),
         pinned: true,
         unrecorded: true,
+        crowds: None,
     };
     /// A direction.
     pub const QUICK: Self =
         Self { subjects: 5_000, warm_up: Duration::from_millis(300), time: Duration::from_secs(1), ..Self::FULL };
     /// Less noise.
-    pub const LONG: Self = Self { rounds: 9, time: Duration::from_secs(10), ..Self::FULL };
+    pub const LONG: Self =
+        Self { rounds: 9, time: Duration::from_secs(10), crowds: Some((10_000, 1_000_000)), ..Self::FULL };
 }
 
 /// What was measured.
@@ -63,15 +68,20 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
     let vault = Server::vault(&runtime, program, dir.path(), plan.pinned)?;
     let echo = Server::echo(&runtime, dir.path(), plan.pinned)?;
     let least = Server::least(&runtime, dir.path(), plan.pinned, plan.subjects)?;
-    let stored = Stored::create(&runtime, &vault, plan.subjects)?;
+    let stored = Stored::create(&runtime, &vault, plan.subjects, ITEMS)?;
     let wanted = FIGURES.iter().filter(|figure| only.split(',').any(|part| figure.name.contains(part)));
+    let wanted = wanted.filter(|figure| plan.crowds.is_some() || !figure.needs_crowds);
     let mut figures: Vec<(&Figure, Vec<f64>)> = wanted.map(|figure| (figure, Vec::new())).collect();
     let mut loads: Vec<(Load, Vec<Run>)> = Vec::new();
+    let needs_crowds = figures.iter().any(|(figure, _)| figure.needs_crowds);
+    let crowds = plan.crowds.filter(|_| needs_crowds);
+    let crowds = crowds.map(|people| Crowds::create(&runtime, program, dir.path(), plan.pinned, people)).transpose()?;
     for number in 1..=plan.rounds {
         eprintln!("round {number} of {}", plan.rounds);
         let servers = Servers { vault: &vault, echo: &echo, least: &least };
         let (runs, place) = (Vec::new(), (program, dir.path()));
-        let mut round = Round { runtime: &runtime, servers, stored: &stored, plan, place, runs };
+        let mut round =
+            Round { runtime: &runtime, servers, stored: &stored, plan, place, runs, crowds: crowds.as_ref() };
         for (figure, values) in &mut figures {
             values.push((figure.measure)(&mut round)?);
         }
@@ -101,9 +111,15 @@ pub struct Round<'a> {
     /// The program, and the folder of its vault.
     place: (&'a Path, &'a Path),
     runs: Vec<(Load, Run)>,
+    crowds: Option<&'a Crowds>,
 }
 
 impl Round<'_> {
+    /// The median time of an erasure in a large vault over that in a small one.
+    pub fn erase_among_many(&self) -> Result<f64, Error> {
+        self.crowds.ok_or("no crowds")?.erase(self.runtime)
+    }
+
     /// Rows a second of a bulk load.
     pub fn import(&self) -> Result<f64, Error> {
         let (program, dir) = self.place;
