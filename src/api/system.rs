@@ -1,4 +1,4 @@
-//! The vault as a machine to be operated. Of its methods, those about its state, its slots and what is due are built.
+//! The vault as a machine to be operated. Of its methods, those about its state, its slots, its files and what is due are built.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::convert;
 use super::enter::{NoAnswers, enter, not_built, refuse};
 use super::proto::system_server::System;
 use super::proto::*;
+use crate::gate::purge;
 use crate::gate::status::report;
 use crate::gate::vault::Vault;
 use crate::retention::confirm::confirm;
@@ -91,5 +92,11 @@ impl System for SystemService {
         let (slot, released) = self.0.attest_slot(&call, said).await.map_err(refuse(&call))?;
         let slot = Some(convert::system::former_slot(&slot));
         Ok(Response::new(AttestSlotDestroyedResponse { slot, released_erasure_count: released }))
+    }
+
+    async fn start_purge(&self, request: Request<StartPurgeRequest>) -> Result<Response<StartPurgeResponse>, Status> {
+        let call = enter(&self.0, request).await?.call;
+        let progress = purge::start(&self.0, &call).await.map_err(refuse(&call))?;
+        Ok(Response::new(StartPurgeResponse { purge: Some(convert::system::purge(&progress)) }))
     }
 }

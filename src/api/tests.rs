@@ -4,5 +4,6 @@ mod converting;
 mod erasing;
 mod limits;
 mod messages;
+mod purging;
 mod refusals;
 mod wire;

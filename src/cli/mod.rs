@@ -22,6 +22,7 @@ mod json;
 mod key;
 mod matter;
 mod policy;
+mod purge;
 pub mod receipt;
 mod remote;
 mod serve;
@@ -84,6 +85,8 @@ enum Command {
     /// List the keys that sign, and replace the one that signs the log.
     #[command(subcommand)]
     Key(key::Command),
+    /// Have unreadable ciphertext leave the live files now, instead of when it is due.
+    Purge(purge::Arguments),
     /// List, give and refuse approvals: what needs two people.
     #[command(subcommand)]
     Approval(approval::Command),
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Due(arguments) => due::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Audit(command) => audit::run(&command),
+        Command::Purge(arguments) => purge::run(&arguments),
         Command::Approval(command) => approval::run(&command),
         Command::Key(command) => key::run(&command),
         Command::Slot(command) => slot::run(&command),

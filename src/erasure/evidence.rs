@@ -8,6 +8,8 @@ use crate::base::id::ReceiptId;
 use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS};
 use crate::crypto::hash::sha256;
 use crate::gate::call::Call;
+use crate::gate::intents::What;
+use crate::gate::purge;
 use crate::gate::receipts::{self, Progress, Record, Signed};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
@@ -28,13 +30,15 @@ pub struct Receipt {
     pub proofs: Option<Proofs>,
     /// What opens its commitments to keep reasons; none for who may not know.
     pub openings: Vec<Opening>,
+    /// What became of it later.
+    pub later: Later,
     /// Of what was kept and has gone since, oldest first; theirs have none.
     pub supplements: Vec<Receipt>,
 }
 
 impl Receipt {
     fn bare(id: ReceiptId, signed: Signed, proofs: Option<Proofs>) -> Self {
-        Self { id, signed, proofs, openings: Vec::new(), supplements: Vec::new() }
+        Self { id, signed, proofs, openings: Vec::new(), later: Later::default(), supplements: Vec::new() }
     }
 
     /// With its proofs, if they are of this very statement: the log's entry has its hash. Whoever can write the store
@@ -62,6 +66,17 @@ pub struct Proofs {
     pub erased: Proven,
 }
 
+/// Entries that came after the end of an act of forgetting.
+#[derive(Default)]
+pub struct Later {
+    /// That its unreadable ciphertext has left the live files.
+    pub purged: Option<Proven>,
+    /// That index keys which its statement names are gone, in the order in which they went.
+    pub rotated: Vec<Proven>,
+    /// Whether there are others that are not.
+    pub awaits_rotation: bool,
+}
+
 /// Gets a receipt, and records that.
 ///
 /// # Errors
@@ -71,7 +86,9 @@ pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receip
         Ok(permit) => permit,
         Err(denied) => return Err(vault.refuse(call, denied.into()).await),
     };
-    let signed = match vault.read(|reads| receipts::look_up(reads, &id))? {
+    let record = vault.read(|reads| receipts::look_up(reads, &id))?;
+    let later = later_of(vault, record.as_ref()).await?;
+    let signed = match record {
         Some(Record { signed: Some(signed), .. }) => signed,
         Some(Record { progress: Progress::Pending { .. }, matter: Some(_), .. }) => {
             return Err(refuse(vault, call, None, Touched::default(), State::NotFromHere.into()).await);
@@ -84,7 +101,7 @@ pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receip
     vault.record(vec![entry]).await?;
     let proven = Receipt::proven(id, signed, proofs(vault, id).await?)?;
     let (openings, supplements) = (openings(vault, call, &id)?, supplements(vault, &id).await?);
-    Ok(Receipt { openings, supplements, ..proven })
+    Ok(Receipt { openings, later, supplements, ..proven })
 }
 
 /// What opens the commitments on a receipt, for who may ask why a person's data is kept.
@@ -100,8 +117,9 @@ async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refu
     let mut supplements = Vec::new();
     for id in vault.read(|reads| kept::supplements(reads, id))? {
         let record = vault.read(|reads| receipts::look_up(reads, &id))?;
+        let later = later_of(vault, record.as_ref()).await?;
         if let Some(signed) = record.and_then(|record| record.signed) {
-            supplements.push(Receipt::proven(id, signed, proofs(vault, id).await?)?);
+            supplements.push(Receipt { later, ..Receipt::proven(id, signed, proofs(vault, id).await?)? });
         }
     }
     Ok(supplements)
@@ -111,17 +129,18 @@ async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refu
 /// proofs, which can be had later.
 pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Option<Receipt>, Refusal> {
     let record = vault.read(|reads| receipts::look_up(reads, &id))?;
-    let Some(signed) = record.and_then(|record| record.signed) else { return Ok(None) };
-    let proofs = proofs(vault, id);
-    let proofs = match call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN)) {
-        None => proofs.await.ok(),
-        Some(until) => tokio::time::timeout_at(Instant::into(until), proofs).await.ok().and_then(Result::ok),
+    let later = later_of(vault, record.as_ref());
+    let proven = async { Ok::<_, Refusal>((proofs(vault, id).await?, later.await?)) };
+    let Some(signed) = record.as_ref().and_then(|record| record.signed.clone()) else { return Ok(None) };
+    let proven = match call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN)) {
+        None => proven.await.ok(),
+        Some(until) => tokio::time::timeout_at(Instant::into(until), proven).await.ok().and_then(Result::ok),
     };
-    let shown = match proofs {
-        Some(proofs) => Receipt::proven(id, signed, proofs)?,
-        None => Receipt::bare(id, signed, None),
+    let (shown, later) = match proven {
+        Some((proofs, later)) => (Receipt::proven(id, signed, proofs)?, later),
+        None => (Receipt::bare(id, signed, None), Later::default()),
     };
-    Ok(Some(Receipt { openings: openings(vault, call, &id)?, ..shown }))
+    Ok(Some(Receipt { openings: openings(vault, call, &id)?, later, ..shown }))
 }
 
 /// Finds both entries and proves them under a checkpoint that covers all that is durable now.
@@ -160,6 +179,53 @@ fn places(vault: &Vault, id: ReceiptId) -> Result<Option<(u64, u64)>, Refusal> {
         match indices.last() {
             Some(last) if indices.len() == LOG_INDEX_ROWS => from = last + 1,
             Some(_) | None => return Ok(None),
+        }
+    }
+}
+
+/// The entries that came after the end of an act, under a checkpoint that covers them.
+pub(super) async fn later_of(vault: &Vault, record: Option<&Record>) -> Result<Later, Refusal> {
+    let Some(Record { progress: Progress::Done { epoch }, index_keys, .. }) = record else {
+        return Ok(Later::default());
+    };
+    let purged = match vault.read(|reads| purge::covering(reads, *epoch))? {
+        Some(id) => Some(end_of(vault, id, (purge::DONE, *epoch)).await?),
+        None => None,
+    };
+    let mut rotated = Vec::new();
+    for key in index_keys {
+        let id = ReceiptId::from_bytes(*key.as_bytes());
+        if let Some(Progress::Done { .. }) = vault.read(|reads| receipts::find(reads, &id))? {
+            rotated.push(end_of(vault, id, (What::IndexKey.done().as_str(), 0)).await?);
+        }
+    }
+    rotated.sort_by_key(|proven| proven.index);
+    let awaits_rotation = rotated.len() < index_keys.len();
+    Ok(Later { purged, rotated, awaits_rotation })
+}
+
+/// The entry by which the vault ended something of its own, not before an epoch. That is asked of the log: whoever can
+/// write the store could have exchanged the row that names the entry.
+async fn end_of(vault: &Vault, id: ReceiptId, (operation, epoch): (&str, u64)) -> Result<Proven, Refusal> {
+    let look = || -> Result<Option<u64>, Refusal> {
+        let log = vault.log().stored();
+        for index in log.with_token(id.as_bytes(), 0, LOG_INDEX_ROWS)? {
+            let (_, (bytes, _)) = log.entries(index)?.next().ok_or(Unavailable::Damaged)??;
+            let leaf = leaf::decode(&bytes).map_err(|_| Unavailable::Damaged)?;
+            let is_it = leaf.about == About::Erasure(id) && leaf.outcome == Outcome::Done;
+            if is_it && leaf.operation == operation && leaf.epoch >= epoch {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    };
+    let newest = vault.log().known().borrow().newest.clone();
+    match (newest, look()?) {
+        (Some(newest), Some(index)) if newest.checkpoint.size > index => prove(vault, index, newest),
+        _ => {
+            // It is durable, so it is indexed then.
+            let checkpoint = vault.log().checkpoint(vault.committer().log_size()).await?;
+            prove(vault, look()?.ok_or(Unavailable::Damaged)?, checkpoint)
         }
     }
 }

@@ -55,6 +55,10 @@ pub struct Finding {
     pub waiting: Vec<SlotId>,
     /// Item versions that are still kept.
     pub kept: u64,
+    /// Whether its unreadable ciphertext has left the live files, with an entry of the log.
+    pub purged: bool,
+    /// Whether the index keys that it names are gone, each with an entry of the log; false if it names none.
+    pub rotated: bool,
     /// When this was looked up.
     pub at: Timestamp,
 }
@@ -87,6 +91,8 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
         current: vault.epoch(),
         waiting: Vec::new(),
         kept: 0,
+        purged: false,
+        rotated: false,
         at: vault.now(),
     };
     let receipt = match which {
@@ -107,9 +113,9 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     {
         return Ok(nothing(Verdict::Unknown));
     }
-    let Some(Record { progress, matter: Some(matter), signed }) =
-        vault.read(|reads| receipts::look_up(reads, &receipt))?
-    else {
+    let record = vault.read(|reads| receipts::look_up(reads, &receipt))?;
+    let later = evidence::later_of(vault, record.as_ref()).await?;
+    let Some(Record { progress, matter: Some(matter), signed, .. }) = record else {
         return Ok(nothing(Verdict::Unknown));
     };
     let kept = vault.read(|reads| kept::list(reads, Under::Receipt(receipt), None, usize::MAX))?.len() as u64;
@@ -128,7 +134,9 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
             (verdict, epoch, behind)
         }
     };
-    Ok(Finding { verdict, receipt: Some(receipt), epoch, waiting, kept, ..nothing(Verdict::Unknown) })
+    let (purged, rotated) = (later.purged.is_some(), !later.rotated.is_empty() && !later.awaits_rotation);
+    let receipt = Some(receipt);
+    Ok(Finding { verdict, receipt, epoch, waiting, kept, purged, rotated, ..nothing(Verdict::Unknown) })
 }
 
 /// Nothing of an erased person is in the store but the tombstone.

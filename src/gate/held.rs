@@ -150,7 +150,7 @@ fn done(
         }
     };
     if let Some((statement, signed)) = signed {
-        receipts::put_signed(txn, &held.receipt, held.epoch, statement.matter, signed);
+        receipts::put_signed(txn, &held.receipt, held.epoch, statement.matter, (signed, &statement.case.index_keys));
     }
     let signed = signed.map(|(_, signed)| signed);
     txn.record(Intent::done_event(held.what, &held.class, (held.receipt, signed), held.count, event));

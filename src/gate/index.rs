@@ -132,6 +132,18 @@ pub fn key_id(vault: &VaultId, field: IdentifierField, number: u32) -> KeyId {
     KeyId::from_bytes(named(b"index key", vault, field, number))
 }
 
+/// The index keys that rows are under, the newest of each field.
+pub fn newest_keys<'r>(vault: &VaultId, rows: impl Iterator<Item = &'r [u8]>) -> Vec<KeyId> {
+    let mut newest = [0; IdentifierField::ALL.len()];
+    for (field, number) in rows.filter_map(IndexKey::of_row) {
+        for (known, _) in newest.iter_mut().zip(IdentifierField::ALL).filter(|(_, of)| **of == field) {
+            *known = number.max(*known);
+        }
+    }
+    let keys = IdentifierField::ALL.iter().zip(newest).filter(|(_, number)| *number > 0);
+    keys.map(|(field, number)| key_id(vault, *field, number)).collect()
+}
+
 fn named(what: &[u8], vault: &VaultId, field: IdentifierField, number: u32) -> [u8; 16] {
     let mut id = [0; 16];
     let digest = sha256(&[what, vault.as_bytes(), &[field.code()], &number.to_be_bytes()]);

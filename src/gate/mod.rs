@@ -26,6 +26,7 @@ mod periods;
 pub mod persons;
 mod places;
 pub mod publication;
+pub mod purge;
 pub mod rates;
 pub mod readings;
 pub mod receipts;

@@ -201,7 +201,9 @@ pub fn retire(txn: &mut Txn<'_>, field: IdentifierField, rows_max: usize) -> Res
     let made = service_keys::made(txn, Name::Index(field, old))?.unwrap_or(known.times.0);
     let mut receipt = None;
     if let Some(doomed) = service_keys::doomed(txn, Name::Index(field, old))? {
-        let mut intent = Intent::of_own(What::IndexKey)?;
+        // By the key's id: receipts of who was indexed under it name it.
+        let named = ReceiptId::from_bytes(*key_id(txn.index().vault(), field, old).as_bytes());
+        let mut intent = Intent { receipt: named, ..Intent::of_own(What::IndexKey)? };
         intent.targets.push(doomed.target);
         intent.rows.push(doomed.row);
         intent.lodge(txn)?;

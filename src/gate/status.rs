@@ -1,6 +1,7 @@
 //! How the vault is, for those who operate it.
 
 use super::call::Call;
+use super::purge::{self, Progress};
 use super::refusal::Refusal;
 use super::room::Level;
 use super::vault::Vault;
@@ -68,6 +69,12 @@ pub struct VaultStatus {
     pub free_bytes: u64,
     /// Below this many, nothing new is taken.
     pub free_bytes_min: u64,
+    /// How far the purge of the live files is; none in the first moments of a new vault.
+    pub purge: Option<Progress>,
+    /// Since when something unreadable may be in live files.
+    pub unpurged_since: Option<Timestamp>,
+    /// Whether that is past the date on receipts.
+    pub purge_overdue: bool,
     /// When it started.
     pub started: Timestamp,
     /// The release.
@@ -102,7 +109,13 @@ impl Vault {
             (_, Level::Open) if degraded => VaultState::Degraded,
             (_, Level::Open) => VaultState::Serving,
         };
+        // What does not read is told by the purge itself.
+        let purge = self.read(purge::progress).ok().flatten();
+        let unpurged_since = purge.as_ref().and_then(|purge| purge.unpurged_since(self.epoch()));
         VaultStatus {
+            purge_overdue: purge.as_ref().is_some_and(|purge| purge.is_overdue(self.epoch(), self.now())),
+            unpurged_since,
+            purge,
             vault: self.id,
             format: FORMAT,
             state,

@@ -5,9 +5,10 @@
 //! Which reasons keep an item version is asked here too, version by version, when the intent is lodged: its key is copied
 //! to each of them and its row is put aside in the same batch. The receipt lists it as kept, and not among the keys that go.
 
-use crate::base::id::{ReceiptId, SubjectId};
+use crate::base::id::{KeyId, ReceiptId, SubjectId};
 use crate::catalog::registry::Registry;
 use crate::catalog::statutory::Times;
+use crate::gate::index::newest_keys;
 use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::receipts::{Case, ForgottenKeys, Ground, KeptVersion, Scope};
 use crate::gate::refusal::{Refusal, State, Unavailable};
@@ -75,7 +76,7 @@ pub fn with_subject(
     keeping.finish(txn, &receipt)?;
     forget_ends_of_uploads(txn, &subject.id)?;
     case.keys = ForgottenKeys::of(names);
-    case.indexed = !index.is_empty();
+    case = case.indexed_under(keys_of(txn, &index));
     let mut rows = below_subject(&subject.id);
     rows.extend(index);
     Ok(Intent {
@@ -106,6 +107,12 @@ pub fn index_rows(txn: &Txn<'_>, subject: &OpenSubject) -> Result<Vec<DoomedRow>
 /// The kinds of rows whose keys begin with the subject.
 pub const BELOW_SUBJECT: [Space; 5] = [Space::Item, Space::EventDay, Space::EventSegment, Space::Chunk, Space::Upload];
 
+/// The index keys that these rows are under, as far as they are rows of the index.
+fn keys_of(txn: &Txn<'_>, rows: &[DoomedRow]) -> Vec<KeyId> {
+    let index = rows.iter().filter(|row| row.space == Space::Index);
+    newest_keys(txn.index().vault(), index.map(|row| &row.key[..]))
+}
+
 fn below_subject(subject: &SubjectId) -> Vec<DoomedRow> {
     let below = |space: Space| DoomedRow { space, key: subject.as_bytes().to_vec(), prefix: true };
     BELOW_SUBJECT.into_iter().map(below).collect()
@@ -121,7 +128,7 @@ fn version(
 ) -> Result<Intent, Refusal> {
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
-    case.indexed = rows.iter().any(|row| row.space == Space::Index);
+    case = case.indexed_under(keys_of(txn, &rows));
     match keep(txn, Keeping::of(txn, subject.id, registry)?, leaving(item, &entry, &rows), receipt, &case)? {
         Some(kept) => {
             case.kept.push(kept);

@@ -60,6 +60,14 @@ impl IndexKey {
         }
     }
 
+    /// Under which key a row is: its field, and its number among the keys of that.
+    pub fn of_row(row: &[u8]) -> Option<(IdentifierField, u32)> {
+        let (first, rest) = row.split_first()?;
+        let field = IdentifierField::ALL.iter().find(|field| field.code() == first & !NUMBERED)?;
+        let number = if first & NUMBERED == 0 { Some(1) } else { rest.first_chunk().copied().map(u32::from_be_bytes) };
+        Some((*field, number?))
+    }
+
     /// The start of the keys of all rows of an identifier.
     pub fn rows(&self, identifier: &Identifier) -> Vec<u8> {
         let field = self.field.as_str().as_bytes();

@@ -45,7 +45,7 @@ actions! {
     Approvals { ListApprovals, Approve, Reject }
     System {
         GetStatus, Unseal, Seal, StartBackup, WatchBackup, ListDue, ConfirmSweep, ReplaceSlot, RemoveSlot,
-        AttestSlotDestroyed,
+        AttestSlotDestroyed, StartPurge,
     }
 }
 
@@ -71,7 +71,7 @@ impl Action {
             DeleteItem | EraseSubject | RestrictSubject | SetObjection => Draw::Duty,
             OpenMatter | CloseMatter | PlaceHold | ReleaseHold => Draw::Duty,
             MarkCompromised | DestroyKey | ConfirmSweep | Approve | Reject => Draw::Duty,
-            Unseal | Seal | ReplaceSlot | RemoveSlot | AttestSlotDestroyed => Draw::Duty,
+            Unseal | Seal | ReplaceSlot | RemoveSlot | AttestSlotDestroyed | StartPurge => Draw::Duty,
             GetSubject | FindSubjects | GetItem | BatchGetItems | ListItems | ReadEvents | DownloadDocument => {
                 Draw::Entry
             }

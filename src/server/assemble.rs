@@ -28,6 +28,7 @@ use crate::base::id::InstanceId;
 use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
 use crate::gate::open::{OpenError, Parts, open};
+use crate::gate::purge::Purger;
 use crate::gate::room::{Marks, Room};
 use crate::gate::throw_away;
 use crate::gate::vault::{Patience, Vault};
@@ -63,6 +64,7 @@ pub struct Service {
     outlets: Outlets,
     reindexer: Reindexer,
     sweeper: Sweeper,
+    purger: Purger,
     numbers: VaultMetrics,
     _watcher: Watcher,
 }
@@ -217,6 +219,8 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     let reindexer = Reindexer::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let bounds = Bounds { percent_max: config.limits.due_percent_max, items_free: config.limits.due_items_free };
     let sweeper = Sweeper::start(&vault, bounds).map_err(|error| ServeError::Thread(error.kind()))?;
+    let purge_every = Duration::from_secs(config.store.purge_days * 24 * 3600);
+    let purger = Purger::start(&vault, purge_every).map_err(|error| ServeError::Thread(error.kind()))?;
     let (watched, looking) = (vault.clone(), numbers.clone());
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
     let files = config.files.clone();
@@ -233,6 +237,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         outlets,
         reindexer,
         sweeper,
+        purger,
         _watcher: watcher,
     })
 }
@@ -260,6 +265,7 @@ impl Service {
         self.ops.stop();
         drop(self.reindexer);
         drop(self.sweeper);
+        drop(self.purger);
         self.vault.stop();
         self.outlets.stop();
     }

@@ -62,6 +62,8 @@ spaces! {
     Held = 33, "held";
     /// Which index keys a field has, and how far the replacement of one is.
     IndexState = 47, "index_state";
+    /// The entries by which everything up to an epoch has left the live files, by that epoch.
+    Purge = 48, "purge";
     /// Which item holds a day of a subject's events of a class.
     EventDay = 40, "event_day";
     /// Sealed segments of days of events.

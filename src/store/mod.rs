@@ -10,10 +10,12 @@ pub mod conformance;
 pub mod format;
 pub mod keyspace;
 pub mod memory;
+pub mod purge;
 pub mod rocks;
 
 use batch::Batch;
 use keyspace::Space;
+use purge::Purge;
 
 /// One record: its key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
@@ -62,4 +64,14 @@ pub trait Engine: Send + Sync + 'static {
     /// # Durability
     /// When this returns `Ok`, the batch survives `kill -9` and power loss.
     fn commit(&self, batch: Batch) -> Result<(), Error>;
+
+    /// Takes one step of a purge, and says how far it is then; unchanged where it has to be tried again later.
+    ///
+    /// Once it is done, no value that was deleted or written over before its first step is in any file of the store.
+    /// Keys may be, and bytes of files that were deleted. A step takes no longer than it takes to rewrite some megabytes;
+    /// reads and commits go on meanwhile.
+    ///
+    /// # Durability
+    /// What a step has removed stays so: a purge is taken up where it was, by another engine on the same store too.
+    fn purge(&self, purge: &Purge) -> Result<Purge, Error>;
 }

@@ -64,6 +64,11 @@ impl Hoard {
         self.home.path()
     }
 
+    /// Every file, as it is now.
+    pub fn contents(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.seen.values().map(|path| std::fs::read(path).expect("a file"))
+    }
+
     /// Every record that was ever written to the store, from its logs of writes.
     pub fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut records = BTreeSet::new();
@@ -210,6 +215,14 @@ impl Attacker {
         let row = records.iter().find(|(key, _)| key == b"vault").expect("the row that names the vault");
         let vault = VaultId::from_bytes(row.1[1..17].try_into().expect("an id"));
         Self { outer, records, vault }
+    }
+
+    /// Every key that can be had, from the secrets of the slot files in a directory on.
+    pub fn keys(&self, slots: &Path) -> Vec<[u8; 32]> {
+        let mut known = self.roots(slots);
+        self.walk(&mut known);
+        let keys: BTreeSet<[u8; 32]> = known.into_iter().map(|(key, _)| key).collect();
+        keys.into_iter().collect()
     }
 
     /// Opens what opens, from the secrets of the slot files in a directory on.

@@ -95,6 +95,7 @@ const WATCHERS: &[Grant] = &[
     ("auditor", "security", ""),
     ("auditor", "legal_compliance", ""),
 ];
+const OPERATORS: &[Grant] = &[("operator", "security", "")];
 const KEY_ADMINS: &[Grant] = &[("key-admin", "security", "")];
 const COUNSEL: &[Grant] = &[("legal", "legal_compliance", "")];
 const EXPLAINERS: &[Grant] = &[("legal", "legal_compliance", ""), ("privacy-officer", "legal_compliance", "")];
@@ -355,6 +356,7 @@ const TABLE: &[Row] = &[
         RejectRequest { approval_id: NO_APPROVAL.into(), ..Default::default() }.encode_to_vec()
     }),
     row("System/GetStatus", Classless, WATCHERS, |_, _| Vec::new()),
+    row("System/StartPurge", Classless, OPERATORS, |_, _| Vec::new()),
     closed("System/Unseal"),
     closed("System/Seal"),
     closed("System/StartBackup"),

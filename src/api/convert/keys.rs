@@ -203,7 +203,7 @@ pub fn replaced(done: Replaced) -> proto::StartRotationResponse {
 }
 
 /// An entry with its inclusion.
-pub(super) fn proven(proven: Proven) -> proto::ProvenLeaf {
+pub fn proven(proven: Proven) -> proto::ProvenLeaf {
     let signed = &proven.checkpoint;
     let inclusion = proto::InclusionProof {
         leaf_index: proven.index,

@@ -6,7 +6,7 @@ use super::keys::proven;
 use super::privacy::answered;
 use super::{At, Faults, subject, time};
 use crate::base::id::ReceiptId;
-use crate::erasure::evidence::Receipt;
+use crate::erasure::evidence::{Later, Receipt};
 use crate::erasure::subject::EraseSubject;
 use crate::erasure::verify::{Finding, Verdict, Which};
 use crate::gate::receipts::{Ground, Signed};
@@ -61,6 +61,8 @@ pub fn verify(request: proto::VerifyErasureRequest) -> Result<Which, Refusal> {
 pub fn receipt(receipt: Receipt) -> proto::Receipt {
     let Signed { body, key_name, key_hash, signature } = receipt.signed;
     let signature = proto::Signature { key_name, key_hash: key_hash.to_vec(), signature: signature.to_vec() };
+    let Later { purged, mut rotated, awaits_rotation } = receipt.later;
+    let last = if awaits_rotation { None } else { rotated.pop() };
     let (requested, erased) = receipt.proofs.map(|proofs| (proofs.requested, proofs.erased)).unzip();
     proto::Receipt {
         receipt_id: receipt.id.to_string(),
@@ -70,7 +72,9 @@ pub fn receipt(receipt: Receipt) -> proto::Receipt {
         erased: erased.map(proven),
         keep_reason_openings: receipt.openings.into_iter().map(opening).collect(),
         supplementary: receipt.supplements.into_iter().map(self::receipt).collect(),
-        ..Default::default()
+        purged: purged.map(proven),
+        index_rotated: last.map(proven),
+        index_rotated_before: rotated.into_iter().map(proven).collect(),
     }
 }
 
@@ -95,6 +99,7 @@ pub fn finding(found: Finding) -> proto::VerifyErasureResponse {
         waiting_slot_ids: found.waiting.iter().map(ToString::to_string).collect(),
         kept_item_count: found.kept,
         verify_time: Some(time(found.at)),
-        ..Default::default()
+        purged: found.purged,
+        index_rotated: found.rotated,
     }
 }

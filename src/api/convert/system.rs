@@ -5,6 +5,7 @@ use super::{At, Faults, time};
 use crate::base::id::SlotId;
 use crate::base::limits::{EVIDENCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::gate::former::{Attestation, Method};
+use crate::gate::purge::Progress;
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::gate::slot_changes::Testimony;
 use crate::gate::slots::SlotView;
@@ -35,11 +36,27 @@ pub fn status(status: VaultStatus, halted: Option<Sweep>) -> proto::GetStatusRes
             size_bytes: status.store_bytes,
             free_bytes: status.free_bytes,
             free_bytes_min: status.free_bytes_min,
+            unpurged_since_time: status.unpurged_since.map(time),
+            purge: status.purge.as_ref().map(purge),
             ..Default::default()
         }),
         halted_sweep: halted.as_ref().map(super::due::sweep),
         slots: status.slots.into_iter().map(slot).chain(status.former.iter().map(former_slot)).collect(),
         ..Default::default()
+    }
+}
+
+/// How far the purge of the live files is.
+pub fn purge(progress: &Progress) -> proto::Purge {
+    let bytes = progress.running.as_ref().map(|running| running.purge.bytes());
+    let (done_bytes, total_bytes) = bytes.unwrap_or_default();
+    proto::Purge {
+        through_epoch: progress.through,
+        running: progress.running.is_some(),
+        running_through_epoch: progress.running.as_ref().map_or(0, |running| running.through),
+        start_time: progress.running.as_ref().map(|running| time(running.began)),
+        done_bytes,
+        total_bytes,
     }
 }
 
@@ -56,6 +73,9 @@ fn causes(status: &VaultStatus, halted: Option<&Sweep>) -> Vec<String> {
             SlotState::Unreachable => causes.push(format!("slot {} does not answer", slot.slot)),
             SlotState::Stale => causes.push(format!("slot {} is at an epoch it should have left", slot.slot)),
         }
+    }
+    if status.purge_overdue {
+        causes.push("unreadable ciphertext is in live files past the date on its receipts".to_owned());
     }
     for slot in status.former.iter().filter(|slot| slot.is_lost()) {
         let id = slot.slot;

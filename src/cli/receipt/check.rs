@@ -25,6 +25,10 @@ const KEEP_REASON: &[u8] = b"lacuna-keep-reason-v1\0";
 const FORMAT: u32 = 1;
 /// The kind of actor that the vault itself is.
 const VAULT: u8 = 3;
+/// What the entry says by which unreadable ciphertext has left the live files.
+const PURGED: &str = "CiphertextPurged";
+/// What the entry says by which an index key is gone.
+const INDEX_KEY_ERASED: &str = "IndexKeyErased";
 
 /// Why a receipt is not to be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +77,10 @@ pub struct Checked {
     pub entries: [u64; 2],
     /// The sizes of the trees in which they are proven.
     pub sizes: [u64; 2],
+    /// The entry that unreadable ciphertext has left the live files, and the size of its tree.
+    pub purged: Option<[u64; 2]>,
+    /// The entries that index keys of the statement are gone, and the sizes of their trees.
+    pub rotated: Vec<[u64; 2]>,
     /// Whether the checkpoints' signatures were checked.
     pub log_signed: bool,
 }
@@ -90,9 +98,6 @@ pub fn parse(bytes: &[u8]) -> Result<Receipt, Wrong> {
 /// Checks a receipt; the checkpoints' signatures only if keys of the log are given.
 pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> Result<Checked, Wrong> {
     let body = statement(receipt, key)?;
-    if receipt.purged.is_some() || receipt.index_rotated.is_some() {
-        return Err(Wrong::Malformed); // of a later release
-    }
     openings(receipt, &body)?;
     supplements(receipt, &body, key, log_keys)?;
     let requested = proven(receipt.requested.as_ref(), "request's entry", &body, log_keys)?;
@@ -115,12 +120,67 @@ pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> 
     if erased.leaf.receipt_hash != Some(sha256(&[&receipt.body])) {
         return Err(Wrong::Hash);
     }
+    let purged = purged(receipt, &body, &erased, log_keys)?;
+    let rotated = rotated(receipt, &body, &requested, log_keys)?;
     Ok(Checked {
+        purged,
+        rotated,
         body,
         entries: [requested.index, erased.index],
         sizes: [requested.size, erased.size],
         log_signed: !log_keys.is_empty(),
     })
+}
+
+/// The entry that everything up to the statement's epoch, or a later one, has left the live files.
+fn purged(
+    receipt: &Receipt,
+    body: &ReceiptBody,
+    erased: &Proven,
+    log_keys: &[VerifierKey],
+) -> Result<Option<[u64; 2]>, Wrong> {
+    const WHAT: &str = "purge's entry";
+    if receipt.purged.is_none() {
+        return Ok(None);
+    }
+    let purged = proven(receipt.purged.as_ref(), WHAT, body, log_keys)?;
+    let covers = is_end_of(&purged.leaf, PURGED) && purged.leaf.epoch >= body.epoch && purged.index > erased.index;
+    if covers { Ok(Some([purged.index, purged.size])) } else { Err(Wrong::Entry(WHAT)) }
+}
+
+/// The entries that index keys are gone: each of one that the statement names, in their order, and the last apart if
+/// none is missing.
+fn rotated(
+    receipt: &Receipt,
+    body: &ReceiptBody,
+    requested: &Proven,
+    log_keys: &[VerifierKey],
+) -> Result<Vec<[u64; 2]>, Wrong> {
+    const WHAT: &str = "index key's entry";
+    let mut named: Vec<&[u8]> = body.index_key_ids.iter().map(|id| &id[..]).collect();
+    let mut entries = Vec::new();
+    let mut after = requested.index;
+    for shown in receipt.index_rotated_before.iter().chain(&receipt.index_rotated) {
+        let Proven { leaf, index, size } = proven(Some(shown), WHAT, body, log_keys)?;
+        let About::Erasure(id) = leaf.about else { return Err(Wrong::Entry(WHAT)) };
+        let at = named.iter().position(|named| *named == &id.as_bytes()[..]).ok_or(Wrong::Entry(WHAT))?;
+        named.swap_remove(at);
+        if !is_end_of(&leaf, INDEX_KEY_ERASED) || index <= after {
+            return Err(Wrong::Entry(WHAT));
+        }
+        after = index;
+        entries.push([index, size]);
+    }
+    let is_whole = named.is_empty() && !entries.is_empty();
+    if is_whole == receipt.index_rotated.is_some() { Ok(entries) } else { Err(Wrong::Entry(WHAT)) }
+}
+
+/// Whether an entry says that the vault ended something of its own.
+fn is_end_of(leaf: &Leaf, operation: &str) -> bool {
+    leaf.actor_kind == VAULT
+        && leaf.outcome == Outcome::Done
+        && leaf.operation == operation
+        && matches!(leaf.about, About::Erasure(_))
 }
 
 /// Each opening is of one of the statement's commitments, and none is there twice.

@@ -80,7 +80,9 @@ pub(super) fn rows(receipt: &Receipt) -> Result<Vec<[String; 2]>, Failure> {
     let body = ReceiptBody::decode(&receipt.body[..]);
     let body = body.map_err(|_| Failure::failed("the receipt's statement does not read"))?;
     let mut rows: Vec<[String; 2]> = json::fields(&body)?.into_iter().map(|(name, text)| [name, text]).collect();
-    for (name, proven) in [("requested", &receipt.requested), ("erased", &receipt.erased)] {
+    let Receipt { requested, erased, purged, index_rotated, .. } = receipt;
+    let entries = [("requested", requested), ("erased", erased), ("purged", purged), ("index_rotated", index_rotated)];
+    for (name, proven) in entries {
         if let Some(inclusion) = proven.as_ref().and_then(|proven| proven.inclusion.as_ref()) {
             rows.push([format!("log.{name}"), format!("entry {} of {}", inclusion.leaf_index, inclusion.tree_size)]);
         }

@@ -1,26 +1,70 @@
+use std::time::Duration;
+
 use prost::Message as _;
 
 use super::check::{Wrong, check};
+use crate::api::convert::keys::proven;
 use crate::api::convert::receipts::receipt as message;
 use crate::api::proto::Receipt;
 use crate::audit::note::VerifierKey;
+use crate::base::id::ReceiptId;
+use crate::catalog::class::IdentifierField;
 use crate::cli::json;
+use crate::erasure::evidence;
 use crate::erasure::subject::{EraseSubject, erase};
+use crate::erasure::verify::{Which, verify};
 use crate::gate::receipts::Ground;
+use crate::gate::signing::prove;
 use crate::items::model::{SubjectRef, Wait};
-use crate::items::tests::Bench;
+use crate::items::tests::indexed::{PHONE, reachable};
+use crate::items::tests::{Bench, HOUR};
 use crate::policy::action::Action;
 use crate::policy::caller::RoleId;
 
-async fn made() -> (Receipt, VerifierKey, VerifierKey) {
+/// What outsiders are given: a receipt, its key, and the log's.
+type Made = (Receipt, VerifierKey, VerifierKey);
+
+async fn made() -> Made {
+    let (bench, id) = erased().await;
+    (shown(&bench, id).await, key(&bench.vault.verifiers().receipt), key(&bench.vault.verifiers().audit))
+}
+
+fn key(text: &str) -> VerifierKey {
+    text.parse().expect("a key")
+}
+
+/// Somebody who could be found by three identifiers, and is erased.
+async fn erased() -> (Bench, ReceiptId) {
     let bench = Bench::new();
-    let (ann, _) = bench.person(&["Ann"]).await;
+    let (ann, _) = bench.indexed("ann", vec![reachable(&["ann@example.com"], PHONE)]).await;
     let call = bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::EraseSubject, "", "").await;
     let wanted = EraseSubject { subject: SubjectRef::Id(ann), ground: Ground::Request, wait: Wait::Erased };
-    let (_, receipt) = erase(&bench.vault, &call, wanted).await.expect("erases");
-    let keys = bench.vault.verifiers();
-    let [key, log_key] = [keys.receipt, keys.audit].map(|key| key.parse().expect("a key"));
-    (message(receipt.expect("a receipt")), key, log_key)
+    let (erasure, receipt) = erase(&bench.vault, &call, wanted).await.expect("erases");
+    assert!(receipt.is_some());
+    (bench, erasure.receipt)
+}
+
+async fn shown(bench: &Bench, id: ReceiptId) -> Receipt {
+    let call = bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::GetReceipt, "", "").await;
+    message(evidence::receipt(&bench.vault, &call, id).await.expect("is there"))
+}
+
+/// The same once everything that comes later has come.
+async fn made_later() -> (Bench, Made) {
+    let (bench, id) = erased().await;
+    bench.purge(Duration::ZERO).await;
+    bench.at(30 * 24 * HOUR);
+    while bench.step().await {}
+    bench.settle().await;
+    let keys = (key(&bench.vault.verifiers().receipt), key(&bench.vault.verifiers().audit));
+    let receipt = shown(&bench, id).await;
+    (bench, (receipt, keys.0, keys.1))
+}
+
+async fn rotate(bench: &Bench, field: IdentifierField) {
+    bench.rotate(field).await;
+    while bench.step().await {}
+    bench.settle().await;
 }
 
 #[tokio::test]
@@ -30,22 +74,35 @@ async fn a_receipt_holds_and_no_bit_of_it_can_be_changed() {
     let checked = check(&receipt, &key, &keys).expect("holds");
     assert!(checked.log_signed && checked.entries[0] < checked.entries[1]);
     assert!(!check(&receipt, &key, &[]).expect("holds").log_signed);
+    no_bit_can_be_changed(&receipt, &key, &keys, 1);
+}
 
+#[tokio::test]
+async fn nor_can_one_of_what_comes_later() {
+    let (_bench, (receipt, key, log_key)) = made_later().await;
+    let keys = [log_key];
+    assert!(check(&receipt, &key, &keys).is_ok_and(|checked| checked.purged.is_some() && checked.rotated.len() == 3));
+    // It is three times as long, and most of it as above.
+    no_bit_can_be_changed(&receipt, &key, &keys, 29);
+}
+
+/// Tries every so many bits.
+fn no_bit_can_be_changed(receipt: &Receipt, key: &VerifierKey, keys: &[VerifierKey], step: usize) {
     let encoded = receipt.encode_to_vec();
-    for bit in 0..encoded.len() * 8 {
+    for bit in (0..encoded.len() * 8).step_by(step) {
         let mut changed = encoded.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         let read = Receipt::decode(&changed[..]).ok().filter(|read| read.encode_to_vec() == changed);
-        assert!(read.is_none_or(|read| check(&read, &key, &keys).is_err()), "bit {bit} of {}", encoded.len() * 8);
+        assert!(read.is_none_or(|read| check(&read, key, keys).is_err()), "bit {bit} of {}", encoded.len() * 8);
     }
-    let text = json::text(&receipt).ok().expect("JSON");
-    for bit in 0..text.len() * 8 {
+    let text = json::text(receipt).ok().expect("JSON");
+    for bit in (0..text.len() * 8).step_by(step) {
         let mut changed = text.clone().into_bytes();
         changed[bit / 8] ^= 1 << (bit % 8);
         let read = std::str::from_utf8(&changed).ok().and_then(json::of_text::<Receipt>);
         // The last bits of a base64 text may mean nothing; then it is the same receipt in another spelling.
-        let read = read.filter(|read| *read != receipt);
-        assert!(read.is_none_or(|read| check(&read, &key, &keys).is_err()), "bit {bit} of the JSON form");
+        let read = read.filter(|read| read != receipt);
+        assert!(read.is_none_or(|read| check(&read, key, keys).is_err()), "bit {bit} of the JSON form");
     }
 }
 
@@ -67,4 +124,89 @@ async fn parts_of_two_receipts_make_none() {
     let bare = Receipt { requested: None, ..one.clone() };
     assert_eq!(check(&bare, &key, &keys).err(), Some(Wrong::NoProof));
     assert_eq!(check(&other, &key, &keys).err(), Some(Wrong::OtherKey));
+}
+
+#[tokio::test]
+async fn later_entries_are_those_of_this_receipt_and_come_when_it_is_true() {
+    let (bench, id) = erased().await;
+    let (key, log_key) = (key(&bench.vault.verifiers().receipt), key(&bench.vault.verifiers().audit));
+    let keys = [log_key];
+    let checked = |receipt: &Receipt| check(receipt, &key, &keys);
+    let counts = |receipt: &Receipt| {
+        let checked = checked(receipt).expect("holds");
+        (checked.purged.is_some(), checked.rotated.len(), checked.body.index_key_ids.len())
+    };
+    let first = shown(&bench, id).await;
+    assert_eq!(counts(&first), (false, 0, 3));
+    bench.purge(Duration::ZERO).await;
+    assert_eq!(counts(&shown(&bench, id).await), (true, 0, 3));
+    rotate(&bench, IdentifierField::DocumentNumber).await;
+    assert_eq!(counts(&shown(&bench, id).await), (true, 0, 3), "nothing of hers was under that one");
+    rotate(&bench, IdentifierField::Email).await;
+    let half = shown(&bench, id).await;
+    assert_eq!(counts(&half), (true, 1, 3));
+    assert!(half.index_rotated.is_none());
+    let finding = async || {
+        let call =
+            bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::VerifyErasure, "", "").await;
+        let found = verify(&bench.vault, &call, Which::Receipt(id)).await.expect("looks");
+        (found.purged, found.rotated)
+    };
+    assert_eq!(finding().await, (true, false));
+    rotate(&bench, IdentifierField::Phone).await;
+    rotate(&bench, IdentifierField::ExternalId).await;
+    let whole = shown(&bench, id).await;
+    assert_eq!(counts(&whole), (true, 3, 3));
+    assert_eq!(finding().await, (true, true));
+    assert_eq!((&whole.body, &whole.signature), (&first.body, &first.signature), "the statement never changes");
+
+    // Entries of something else, or in another place, are found out.
+    let (before, last) = (whole.index_rotated_before.clone(), whole.index_rotated.clone());
+    let all = bench.leaves().into_iter().filter(|leaf| leaf.operation == "IndexKeyErased").collect::<Vec<_>>();
+    let checkpoint = bench.vault.log().checkpoint(bench.vault.committer().log_size()).await.expect("signed");
+    let other = proven(prove(&bench.vault, all[0].sequence, checkpoint).expect("is in the log"));
+    let wrong = [
+        Receipt { purged: whole.erased.clone(), ..whole.clone() },
+        Receipt { purged: last.clone(), ..whole.clone() },
+        Receipt { index_rotated: whole.purged.clone(), ..whole.clone() },
+        Receipt { index_rotated: Some(other.clone()), ..whole.clone() },
+        Receipt { index_rotated_before: vec![other.clone()], ..whole.clone() },
+        Receipt {
+            index_rotated: before.first().cloned(),
+            index_rotated_before: last.iter().cloned().collect(),
+            ..whole.clone()
+        },
+        Receipt { index_rotated_before: Vec::new(), ..whole.clone() },
+        Receipt { index_rotated_before: vec![other, before[1].clone()], ..whole.clone() },
+        Receipt {
+            index_rotated: None,
+            index_rotated_before: before.iter().chain(&last).cloned().collect(),
+            ..whole.clone()
+        },
+        Receipt { index_rotated_before: vec![before[0].clone(), before[0].clone()], ..whole.clone() },
+    ];
+    for (at, receipt) in wrong.iter().enumerate() {
+        assert!(checked(receipt).is_err(), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_of_what_was_forgotten_before_is_none_of_this() {
+    let (bench, _) = erased().await;
+    // It begins before the erasure and ends after it.
+    bench.hold_purge(true);
+    bench.purge(Duration::ZERO).await;
+    let call = bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::EraseSubject, "", "").await;
+    let (ben, _) = bench.person(&["Ben"]).await;
+    let wanted = EraseSubject { subject: SubjectRef::Id(ben), ground: Ground::Request, wait: Wait::Erased };
+    let (later, _) = erase(&bench.vault, &call, wanted).await.expect("erases");
+    bench.hold_purge(false);
+    bench.purge(Duration::ZERO).await;
+    let receipt = shown(&bench, later.receipt).await;
+    let purge = bench.leaves().into_iter().find(|leaf| leaf.operation == "CiphertextPurged").expect("an entry");
+    let checkpoint = bench.vault.log().checkpoint(purge.sequence + 1).await.expect("signed");
+    let purged = Some(proven(prove(&bench.vault, purge.sequence, checkpoint).expect("is in the log")));
+    let key = key(&bench.vault.verifiers().receipt);
+    assert!(check(&receipt, &key, &[]).is_ok());
+    assert_eq!(check(&Receipt { purged, ..receipt }, &key, &[]).err(), Some(Wrong::Entry("purge's entry")));
 }

@@ -47,7 +47,7 @@ fn read(path: &Path) -> Result<Result<Receipt, Wrong>, Failure> {
 }
 
 fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
-    let Checked { body, entries, sizes, log_signed } = checked;
+    let Checked { body, entries, sizes, purged, rotated, log_signed } = checked;
     let kept = body.kept_items.len();
     let verdict = if kept == 0 { "ERASED" } else { "PARTLY_KEPT" };
     let short = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
@@ -64,6 +64,9 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
             "kept_items": kept,
             "grade": grade,
             "entries": entries,
+            "purge_entry": purged.map(|[index, _]| index),
+            "index_keys": body.index_key_ids.len(),
+            "index_key_entries": rotated.iter().map(|[index, _]| index).collect::<Vec<_>>(),
             "checkpoint_signatures": if *log_signed { "verified" } else { "not checked" },
         });
         return out(&result.to_string());
@@ -75,6 +78,16 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
     let time = |time: &Option<crate::api::proto::well_known::Timestamp>| {
         let time = time.as_ref().map(|time| jiff::Timestamp::new(time.seconds, time.nanos));
         time.and_then(Result::ok).map_or_else(|| "?".to_owned(), |time| time.to_string())
+    };
+    let ciphertext = match purged {
+        Some([index, size]) => format!("has left the live files, entry {index} of {size}"),
+        None => format!("may be in live files until {}", time(&body.purge_due_time)),
+    };
+    let keys = body.index_key_ids.len();
+    let index = match (rotated.last(), &body.index_rotation_due_time) {
+        (_, None) => "no identifier was indexed".to_owned(),
+        (Some([index, size]), _) if rotated.len() == keys => format!("keys are gone, entry {index} of {size}"),
+        (_, due) => format!("{} of {keys} keys are gone, the others until {}", rotated.len(), time(due)),
     };
     let rows = [
         ["verdict", &format!("{verdict}: {scope}")],
@@ -90,6 +103,8 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
         ["slots", &format!("{} showed that their old secret is gone", body.slots.len() - body.attestations.len())],
         ["attestations", &body.attestations.len().to_string()],
         ["grade", &grade],
+        ["ciphertext", &ciphertext],
+        ["index", &index],
     ];
     out(&table(["VERIFIED", ""], rows.map(|row| row.map(str::to_owned))))
 }

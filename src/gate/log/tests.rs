@@ -13,6 +13,7 @@ use crate::gate::open::{Parts, open};
 use crate::gate::vault::Vault;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
+use crate::store::purge::Purge;
 use crate::store::{self, Record};
 
 fn start(bench: &Bench, change: impl FnOnce(&mut Parts) + Send + 'static) -> Result<Arc<Vault>, OpenError> {
@@ -48,6 +49,10 @@ impl Engine for Moody {
     fn commit(&self, batch: Batch) -> Result<(), store::Error> {
         std::thread::sleep(self.pause);
         if self.fails.load(Ordering::SeqCst) { Err(store::Error::Failed) } else { self.inner.commit(batch) }
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, store::Error> {
+        self.inner.purge(purge)
     }
 }
 

@@ -106,7 +106,8 @@ pub(super) fn encode(
         .messages(18, attested.iter().map(|(former, said)| attestation(former, said)))
         .message(19, after(PURGE_DAYS));
     let message = if case.indexed { message.message(20, after(INDEX_ROTATION_DAYS)) } else { message };
-    message.text(21, ALGORITHMS).text(22, env!("CARGO_PKG_VERSION")).finish()
+    let message = message.text(21, ALGORITHMS).text(22, env!("CARGO_PKG_VERSION"));
+    case.index_keys.iter().fold(message, |message, key| message.bytes(23, key.as_bytes())).finish()
 }
 
 /// The weakest of the slots, and no more than any word that it relies on is good for.

@@ -1,7 +1,7 @@
 //! What is known of an act of forgetting when it is asked for, for its receipt to state.
 
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ItemId, PseudonymId, ReceiptId};
+use crate::base::id::{ItemId, KeyId, PseudonymId, ReceiptId};
 use crate::base::limits::RECEIPT_KEY_NAMES_MAX;
 use crate::base::time::Timestamp;
 use crate::crypto::hash::{Digest, sha256};
@@ -136,19 +136,37 @@ pub struct Case {
     pub kept: Vec<KeptVersion>,
     /// Whether identifiers of it are in the blind index.
     pub indexed: bool,
+    /// The newest index key of each field that they are under; of acts of earlier releases none.
+    pub index_keys: Vec<KeyId>,
     /// The receipt that this one supplements: of what was kept then, and goes now.
     pub supplements: Option<ReceiptId>,
 }
 
 const VERSION_1: u8 = 1;
-const VERSION: u8 = 2;
+const VERSION_2: u8 = 2;
+const VERSION: u8 = 3;
 
 impl Case {
     /// Of an erasure that is asked for now, with a fresh pseudonym.
     pub fn new(scope: Scope, ground: Ground, requested: Timestamp, keys: Vec<KeyName>) -> Result<Self, Refusal> {
         let pseudonym = PseudonymId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
         let keys = ForgottenKeys::of(keys);
-        Ok(Self { scope, ground, pseudonym, requested, keys, kept: Vec::new(), indexed: false, supplements: None })
+        Ok(Self {
+            scope,
+            ground,
+            pseudonym,
+            requested,
+            keys,
+            kept: Vec::new(),
+            indexed: false,
+            index_keys: Vec::new(),
+            supplements: None,
+        })
+    }
+
+    /// The same, where identifiers of what goes are under these index keys.
+    pub fn indexed_under(self, index_keys: Vec<KeyId>) -> Self {
+        Self { indexed: !index_keys.is_empty(), index_keys, ..self }
     }
 
     /// As part of a row.
@@ -168,6 +186,7 @@ impl Case {
             })
             .u8(self.indexed.into())
             .option(self.supplements, |w, receipt| w.raw(receipt.as_bytes()))
+            .list(self.index_keys.iter(), |w, key| w.raw(key.as_bytes()))
             .finish()
     }
 
@@ -194,6 +213,7 @@ impl Case {
             })?,
             indexed: r.u8()? == 1,
             supplements: if version == VERSION_1 { None } else { r.option(|r| r.array().map(ReceiptId::from_bytes))? },
+            index_keys: if version <= VERSION_2 { Vec::new() } else { r.list(|r| r.array().map(KeyId::from_bytes))? },
         };
         r.finish()?;
         Ok(case)
@@ -218,6 +238,7 @@ pub(in crate::gate) mod tests {
                 reasons: vec![[6; 32], [7; 32]],
             }],
             indexed: true,
+            index_keys: vec![KeyId::from_bytes([9; 16])],
             supplements: Some(ReceiptId::from_bytes([8; 16])),
         }
     }
@@ -225,6 +246,12 @@ pub(in crate::gate) mod tests {
     #[test]
     fn a_case_reads_back() {
         assert_eq!(Case::decode(&sample().encode()), Ok(sample()));
+        // As the release before wrote it.
+        let before = Case { index_keys: Vec::new(), ..sample() };
+        let mut row = before.encode();
+        row.truncate(row.len() - 4);
+        row[0] = 2;
+        assert_eq!(Case::decode(&row), Ok(before));
     }
 
     #[test]

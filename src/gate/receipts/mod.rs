@@ -6,7 +6,7 @@
 //! Row, after its version: 1 with the intent while it is pending; 2 with the epoch, or 3 with the epoch and attestations,
 //! for acts without a statement, such as those of earlier releases. Version 2 has the scope, and of a person's erasure
 //! the person's id, before the same; then, once it is done, the statement, the signing key's name and id, and the
-//! signature.
+//! signature. Version 3 is version 2 of what is done, and after it the index keys that the statement names.
 
 mod body;
 mod case;
@@ -21,7 +21,7 @@ pub(in crate::gate) use case::tests::sample as sample_case;
 
 use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{AttestationId, ReceiptId, SubjectId};
+use crate::base::id::{AttestationId, KeyId, ReceiptId, SubjectId};
 use crate::store::keyspace::Space;
 
 /// Where an act of forgetting stands.
@@ -57,10 +57,13 @@ pub struct Record {
     pub matter: Option<Matter>,
     /// The statement, once it is final.
     pub signed: Option<Signed>,
+    /// The index keys that the statement names.
+    pub index_keys: Vec<KeyId>,
 }
 
 const VERSION_1: u8 = 1;
 const VERSION_2: u8 = 2;
+const VERSION_3: u8 = 3;
 const PENDING: u8 = 1;
 const DONE: u8 = 2;
 const DONE_ATTESTED: u8 = 3;
@@ -96,13 +99,20 @@ pub(super) fn put_done(txn: &mut Txn<'_>, receipt: &ReceiptId, epoch: u64, attes
 }
 
 /// Notes that an act is carried out, with its statement.
-pub(super) fn put_signed(txn: &mut Txn<'_>, receipt: &ReceiptId, epoch: u64, matter: Matter, signed: &Signed) {
-    let row = write_matter(Writer::with_capacity(256 + signed.body.len()).u8(VERSION_2).u8(DONE), matter)
+pub(super) fn put_signed(
+    txn: &mut Txn<'_>,
+    receipt: &ReceiptId,
+    epoch: u64,
+    matter: Matter,
+    (signed, index_keys): (&Signed, &[KeyId]),
+) {
+    let row = write_matter(Writer::with_capacity(256 + signed.body.len()).u8(VERSION_3).u8(DONE), matter)
         .u64(epoch)
         .bytes(&signed.body)
         .text(&signed.key_name)
         .raw(&signed.key_hash)
-        .raw(&signed.signature);
+        .raw(&signed.signature)
+        .list(index_keys.iter(), |w, key| w.raw(key.as_bytes()));
     txn.put(Space::Receipt, *receipt.as_bytes(), row.finish());
 }
 
@@ -115,7 +125,7 @@ fn decode(row: &[u8]) -> Result<Record, Malformed> {
     let (version, state) = (r.u8()?, r.u8()?);
     let matter = match version {
         VERSION_1 => None,
-        VERSION_2 => {
+        VERSION_2 | VERSION_3 => {
             Some(Matter { scope: Scope::read(r.u8()?)?, subject: r.option(|r| r.array().map(SubjectId::from_bytes))? })
         }
         _ => return Err(Malformed),
@@ -128,15 +138,16 @@ fn decode(row: &[u8]) -> Result<Record, Malformed> {
             r.list(|r| r.array().map(AttestationId::from_bytes))?;
             (Progress::Done { epoch: number }, None)
         }
-        (VERSION_2, DONE) => {
+        (VERSION_2 | VERSION_3, DONE) => {
             let (body, key_name) = (r.bytes()?.to_vec(), r.text()?.to_owned());
             let signed = Signed { body, key_name, key_hash: r.array()?, signature: r.array()? };
             (Progress::Done { epoch: number }, Some(signed))
         }
         _ => return Err(Malformed),
     };
+    let index_keys = if version < VERSION_3 { Vec::new() } else { r.list(|r| r.array().map(KeyId::from_bytes))? };
     r.finish()?;
-    Ok(Record { progress, matter, signed })
+    Ok(Record { progress, matter, signed, index_keys })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod finding;
 mod forms;
 mod frozen;
 mod full;
-mod indexed;
+pub mod indexed;
 mod lists;
 mod on_behalf;
 mod passwords;
@@ -20,7 +20,7 @@ mod seeking;
 mod updates;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::audit::leaf::{self, Leaf};
@@ -34,6 +34,7 @@ use crate::catalog::text::Text;
 use crate::gate::call::{Call, CallRequest};
 use crate::gate::end_users::Presented;
 use crate::gate::open::{Parts, open};
+use crate::gate::purge::{self, Progress};
 use crate::gate::refusal::Refusal;
 use crate::gate::room::{Marks, Room};
 use crate::gate::vault::{Patience, Vault};
@@ -44,6 +45,7 @@ use crate::policy::rules::Rules;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
 use crate::store::memory::MemoryEngine;
+use crate::store::purge::Purge;
 use crate::store::{Engine, Error, Record};
 
 use super::model::{ItemQuery, NewItem, NewMetadata, NewSubject, Stamp, SubjectRef};
@@ -54,6 +56,8 @@ struct Breakable {
     inner: MemoryEngine,
     mood: AtomicU8,
     commits: AtomicU64,
+    /// No purge gets any further.
+    holds_purge: AtomicBool,
 }
 
 /// How an engine takes the next commit.
@@ -85,6 +89,10 @@ impl Engine for Breakable {
         }
         self.inner.commit(batch)
     }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
+        if self.holds_purge.load(Ordering::SeqCst) { Ok(purge.clone()) } else { self.inner.purge(purge) }
+    }
 }
 
 /// A vault to call verbs on.
@@ -108,7 +116,8 @@ impl Bench {
 
     /// Opens the vault of an engine and a folder with its slots, or makes one.
     pub fn on(inner: MemoryEngine, dir: tempfile::TempDir) -> Self {
-        let engine = Arc::new(Breakable { inner, mood: AtomicU8::new(WELL), commits: AtomicU64::new(0) });
+        let (mood, holds_purge) = (AtomicU8::new(WELL), AtomicBool::new(false));
+        let engine = Arc::new(Breakable { inner, mood, commits: AtomicU64::new(0), holds_purge });
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let told = free.clone();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
@@ -157,6 +166,18 @@ impl Bench {
     /// From now on, every commit fails.
     pub fn break_storage(&self) {
         self.engine.mood.store(BROKEN, Ordering::SeqCst);
+    }
+
+    /// Whether a purge gets no further.
+    pub fn hold_purge(&self, holds: bool) {
+        self.engine.holds_purge.store(holds, Ordering::SeqCst);
+    }
+
+    /// A step of a purge, as its thread makes it: what was forgotten so long ago is to go.
+    pub async fn purge(&self, every: Duration) -> Progress {
+        let vault = self.vault.clone();
+        let work = move || vault.purge_further(every).and_then(|_| vault.read(purge::progress));
+        tokio::task::spawn_blocking(work).await.expect("no panic").expect("a step").expect("has looked")
     }
 
     pub async fn call(&self, action: Action) -> Call {

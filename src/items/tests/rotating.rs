@@ -20,7 +20,7 @@ impl Bench {
     }
 
     /// A step of a rotation, as its thread makes it.
-    async fn step(&self) -> bool {
+    pub async fn step(&self) -> bool {
         let vault = self.vault.clone();
         tokio::task::spawn_blocking(move || reindex::work(&vault)).await.expect("no panic").expect("a step")
     }
@@ -39,7 +39,7 @@ impl Bench {
         self.vault.read(|reads| rotations::find(reads, id)).expect("reads").expect("was begun")
     }
 
-    async fn rotate(&self, field: IdentifierField) {
+    pub async fn rotate(&self, field: IdentifierField) {
         let known = self.vault.read(index::keys).expect("reads");
         let known = known.into_iter().find(|known| known.field == field).expect("a key");
         let call = self.call_as("admin", RoleId::KeyAdmin, "security", Action::StartRotation, "", "").await;

@@ -89,6 +89,9 @@ pub struct Store {
     /// Reads that the reserve pays for before those.
     #[serde(default = "reserve_reads")]
     pub reserve_reads: u64,
+    /// Days after which what was forgotten has to begin leaving the live files.
+    #[serde(default = "purge_days")]
+    pub purge_days: u64,
 }
 
 /// The root slots.
@@ -272,6 +275,7 @@ impl Config {
         within("store.cache_mib", cache, limits::CACHE_MIB_MIN..=limits::CACHE_MIB_MAX)?;
         within("store.reserve_erasures", self.store.reserve_erasures, 1..=limits::RESERVE_CEILING)?;
         within("store.reserve_reads", self.store.reserve_reads, 1..=limits::RESERVE_CEILING)?;
+        within("store.purge_days", self.store.purge_days, 1..=limits::PURGE_EVERY_DAYS_MAX)?;
         within("limits.drain_ms_max", self.limits.drain_ms_max, 0..=limits::DRAIN_MS_CEILING)?;
         within("limits.epoch_delay_max_ms", self.limits.epoch_delay_max_ms, 0..=limits::EPOCH_DELAY_MS_CEILING)?;
         let finds = self.limits.finds_per_minute as u64;
@@ -327,6 +331,10 @@ const fn reserve_erasures() -> u64 {
 
 const fn reserve_reads() -> u64 {
     limits::RESERVE_READS
+}
+
+const fn purge_days() -> u64 {
+    limits::PURGE_EVERY_DAYS
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::server::config::Config;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
 use crate::store::memory::MemoryEngine;
+use crate::store::purge::Purge;
 use crate::store::{Engine, Error, Record};
 
 /// Records in memory, until the medium fails.
@@ -51,6 +52,10 @@ impl Engine for Mortal {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.is_broken.load(Ordering::SeqCst) { Err(Error::Failed) } else { self.records.commit(batch) }
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
+        self.records.purge(purge)
     }
 }
 

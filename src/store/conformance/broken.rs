@@ -1,13 +1,17 @@
 //! Engines with one planted fault each, to show that the suite would notice.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::super::batch::Batch;
 use super::super::keyspace::Space;
 use super::super::memory::MemoryEngine;
+use super::super::purge::{Purge, Stage};
 use super::super::{Engine, Error, Record};
+use parking_lot::Mutex;
+
 use super::Place;
 
 /// What is wrong with an engine.
@@ -37,6 +41,10 @@ pub(super) enum PlantedFault {
     ChecksOutsideLock,
     ForgetsOnReopen,
     ForgetsLastOnReopen,
+    PurgesNothing,
+    PurgeSkipsSpace,
+    PurgeLeavesReplaced,
+    PurgeLosesRecord,
 }
 
 use PlantedFault::*;
@@ -71,6 +79,10 @@ impl PlantedFault {
         (ChecksOutsideLock, "of two commits on the same precondition one succeeds"),
         (ForgetsOnReopen, "what was committed is there after reopening"),
         (ForgetsLastOnReopen, "what was committed is there after reopening"),
+        (PurgesNothing, "what was deleted before a purge is in no file after it"),
+        (PurgeSkipsSpace, "what was deleted before a purge is in no file after it"),
+        (PurgeLeavesReplaced, "what was deleted before a purge is in no file after it"),
+        (PurgeLosesRecord, "a purge loses nothing"),
     ];
 }
 
@@ -78,11 +90,15 @@ impl PlantedFault {
 pub(super) struct BrokenPlace {
     fault: Option<PlantedFault>,
     stored: Cell<MemoryEngine>,
+    files: Files,
 }
+
+/// What an engine that appends has in its files: every record that was put and not purged.
+type Files = Arc<Mutex<Vec<(Space, Vec<u8>, Vec<u8>)>>>;
 
 impl BrokenPlace {
     pub(super) fn new(fault: Option<PlantedFault>) -> Self {
-        Self { fault, stored: Cell::default() }
+        Self { fault, stored: Cell::default(), files: Files::default() }
     }
 }
 
@@ -96,13 +112,18 @@ impl Place for BrokenPlace {
             forget_last(&stored);
         }
         self.stored.set(stored.clone());
-        Box::new(Broken { fault: self.fault, inner: stored })
+        Box::new(Broken { fault: self.fault, inner: stored, files: self.files.clone() })
+    }
+
+    fn holds(&self, bytes: &[u8]) -> bool {
+        self.files.lock().iter().any(|(_, _, value)| value.windows(bytes.len()).any(|part| part == bytes))
     }
 }
 
 struct Broken {
     fault: Option<PlantedFault>,
     inner: MemoryEngine,
+    files: Files,
 }
 
 impl Broken {
@@ -193,6 +214,8 @@ impl Engine for Broken {
             return Ok(());
         }
         let seen = self.distorted(&batch)?;
+        let puts = seen.changes().filter_map(|(space, key, value)| Some((space, key.to_vec(), value?.to_vec())));
+        self.files.lock().extend(puts);
         let [first, second] = halves(&seen);
         if self.has(ChecksAfterApplying) {
             self.inner.commit(changes_of(&seen))?;
@@ -214,6 +237,22 @@ impl Engine for Broken {
             self.inner.commit(first)?;
         }
         outcome
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
+        if self.has(PurgesNothing) {
+            return Ok(purge.at(Stage::Done));
+        }
+        let stays = |space: Space, key: &[u8], value: &[u8]| {
+            let found = self.inner.get(space, key).expect("memory does not fail");
+            let is_left = found.is_some() && self.has(PurgeLeavesReplaced);
+            is_left || self.has(PurgeSkipsSpace) && space == Space::Chunk || found.as_deref() == Some(value)
+        };
+        self.files.lock().retain(|(space, key, value)| stays(*space, key, value));
+        if self.has(PurgeLosesRecord) {
+            forget_last(&self.inner);
+        }
+        Ok(purge.at(Stage::Done))
     }
 }
 

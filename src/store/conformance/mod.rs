@@ -9,12 +9,16 @@ mod model;
 
 use std::fmt::Debug;
 
+use super::keyspace::Space;
 use super::{Engine, Error};
 
 /// A place for one store.
 pub trait Place {
     /// Opens the store that is here, or a new one. The engine opened before has been dropped.
     fn open(&self) -> Box<dyn Engine>;
+
+    /// Whether the bytes are in some file of the store, or whatever the engine has instead.
+    fn holds(&self, bytes: &[u8]) -> bool;
 }
 
 /// Why a check failed.
@@ -47,6 +51,12 @@ impl From<Error> for Fault {
     }
 }
 
+/// Whether some record has the bytes in its value.
+fn held_by(engine: &dyn Engine, bytes: &[u8]) -> bool {
+    let records = |space: &Space| engine.scan(*space, b"", b"", usize::MAX).expect("scans");
+    Space::ALL.iter().flat_map(records).any(|(_, value)| value.windows(bytes.len()).any(|part| part == bytes))
+}
+
 fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Verdict {
     if found == expected {
         return Ok(());
@@ -68,6 +78,10 @@ mod tests {
         fn open(&self) -> Box<dyn Engine> {
             Box::new(self.0.clone())
         }
+
+        fn holds(&self, bytes: &[u8]) -> bool {
+            held_by(&self.0, bytes)
+        }
     }
 
     struct OnDisk(tempfile::TempDir);
@@ -76,6 +90,12 @@ mod tests {
         fn open(&self) -> Box<dyn Engine> {
             let options = RocksOptions { create: true, ..RocksOptions::default() };
             Box::new(RocksEngine::open(self.0.path(), &options).expect("a fresh directory"))
+        }
+
+        fn holds(&self, bytes: &[u8]) -> bool {
+            let files = std::fs::read_dir(self.0.path()).expect("a directory").flatten();
+            let holds = |file: Vec<u8>| file.windows(bytes.len()).any(|part| part == bytes);
+            files.filter_map(|entry| std::fs::read(entry.path()).ok()).any(holds)
         }
     }
 

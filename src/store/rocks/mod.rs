@@ -6,6 +6,7 @@
 
 mod logs;
 mod options;
+mod purge;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use rocksdb::{ColumnFamily, DB, ErrorKind, Options, ReadOptions, WriteBatch, Wri
 
 use super::batch::Batch;
 use super::keyspace::Space;
+use super::purge::Purge;
 use super::{Engine, Error, Record};
 
 pub use options::RocksOptions;
@@ -237,6 +239,11 @@ impl Engine for RocksEngine {
             }
         }
         self.checked(self.db.write_opt(write, &self.write))
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
+        self.usable()?;
+        purge::step(self, purge)
     }
 }
 

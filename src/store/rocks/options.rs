@@ -47,6 +47,11 @@ pub(super) fn database(chosen: &RocksOptions) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
 
+    // Logs of writes are deleted once they are flushed, neither archived nor used again: a purge waits for that.
+    options.set_recycle_log_file_num(0);
+    options.set_wal_ttl_seconds(0);
+    options.set_wal_size_limit_mb(0);
+
     // atomic_flush stays off: it matters without a write-ahead log only, and every batch here is in the log.
     options.set_db_write_buffer_size(chosen.write_buffer_bytes);
     options.set_max_total_wal_size(chosen.wal_bytes);
@@ -112,7 +117,9 @@ fn read_by(space: Space) -> ReadBy {
     match space {
         Space::Meta | Space::Page | Space::Root | Space::ServiceKey | Space::Subject | Space::Item => ReadBy::Key,
         Space::Index | Space::Idempotency | Space::Receipt | Space::LogTile => ReadBy::Key,
-        Space::Person | Space::Approval | Space::FormerSlot | Space::Held | Space::IndexState => ReadBy::Key,
+        Space::Person | Space::Approval | Space::FormerSlot | Space::Held | Space::IndexState | Space::Purge => {
+            ReadBy::Key
+        }
         Space::Upload | Space::UploadDue => ReadBy::Range,
         Space::Chunk => ReadBy::Large,
         Space::Matter | Space::Hold | Space::Kept | Space::PeriodEnd | Space::Expiry => ReadBy::Key,
