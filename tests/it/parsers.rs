@@ -432,12 +432,8 @@ fn signed_receipt(body: Vec<u8>) -> Receipt {
     });
     let (signer, key) = receipt_key();
     let signature = signer.sign(&[b"lacuna-receipt-v1\0", &body[..]].concat());
-    let signature = Signature {
-        key_name: key.name().into(),
-        key_hash: key.id().to_vec(),
-        signature: signature.to_vec(),
-        ..Default::default()
-    };
+    let signature =
+        Signature { key_name: key.name().into(), key_hash: key.id().to_vec(), signature: signature.to_vec() };
     Receipt { body, signature: Some(signature), ..sample.clone() }
 }
 

@@ -126,7 +126,7 @@ impl Work<'_> {
         let mut source = Source::open(file, self.format, Place::default(), self.mapping.columns())?;
         let mut rejects = Rejects::open(self.rejects, 0)?;
         let (mut counts, mut bytes) = (Counts::default(), 0);
-        while let Some(row) = source.next()? {
+        while let Some(row) = source.next_row()? {
             let faults = match rows::entries(&self.mapping, row.number, row.value.as_ref()) {
                 Ok(entries) => {
                     let each = entries.into_iter().map(|entry| check::faults(&self.mapping, row.number, entry));

@@ -99,7 +99,7 @@ impl Import<'_> {
         let in_doubt = self.journal.is_in_doubt(number);
         let mut bytes = 0;
         while batch.entries.len() < BATCH_ENTRIES && bytes < BATCH_BYTES && batch.rows < BATCH_ENTRIES as u64 {
-            let Some(row) = self.source.next()? else { break };
+            let Some(row) = self.source.next_row()? else { break };
             batch.rows += 1;
             match entries(self.mapping, row.number, row.value.as_ref()) {
                 Err(rejects) => batch.rejects.extend(rejects),

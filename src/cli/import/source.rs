@@ -108,7 +108,7 @@ impl Source {
     }
 
     /// The next row; none at the end.
-    pub fn next(&mut self) -> Result<Option<Row>, Failure> {
+    pub fn next_row(&mut self) -> Result<Option<Row>, Failure> {
         match &mut self.rows {
             Rows::Lines(reader) => next_line(reader, &mut self.at),
             Rows::Csv { reader, left, columns } => next_record(reader, left, columns, &mut self.at),
@@ -219,7 +219,7 @@ mod tests {
         let format = Format::of(path).expect("a format");
         let mut source = Source::open(path, format, from, std::iter::empty()).ok().expect("opens");
         let mut rows = Vec::new();
-        while let Some(row) = source.next().ok().expect("reads") {
+        while let Some(row) = source.next_row().ok().expect("reads") {
             let value = row.value.map_or("-".into(), |value| value.to_string());
             rows.push((row.number, value, source.place()));
         }
@@ -262,8 +262,8 @@ mod tests {
     fn a_quote_that_is_never_closed_ends_the_import_and_not_the_memory() {
         let (_dir, path) = written("a.csv", ["id\n1\n\"".as_bytes(), &b"x\n".repeat(4 << 20)].concat().as_slice());
         let mut source = Source::open(&path, Format::Csv, Place::default(), std::iter::empty()).ok().expect("opens");
-        assert!(source.next().is_ok_and(|row| row.is_some_and(|row| row.value.is_some())));
-        assert!(source.next().is_err());
+        assert!(source.next_row().is_ok_and(|row| row.is_some_and(|row| row.value.is_some())));
+        assert!(source.next_row().is_err());
     }
 
     #[test]

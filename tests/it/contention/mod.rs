@@ -164,7 +164,7 @@ async fn at_once(
     meeting: Arc<Barrier>,
 ) -> (usize, Caller) {
     // Of every second person the first hold comes when they are erased.
-    caller.may_hold = at % 2 == 0;
+    caller.may_hold = at.is_multiple_of(2);
     for _ in 0..BEFORE {
         caller.act(&person).await;
     }

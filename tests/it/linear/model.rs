@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Model, Next};
 
+/// Item versions.
+type Versions = BTreeSet<(Item, u64)>;
+
 /// Numbers that a history gives to what it names.
 pub type Item = u32;
 /// The number of a value.
@@ -103,7 +106,7 @@ pub struct State {
     /// Items that a call without an answer may have put, whose ids nobody knows.
     nameless: BTreeSet<Item>,
     /// Holds in force, and the versions that they cover; none for all, also to come.
-    holds: BTreeMap<Hold, (Matter, Option<BTreeSet<(Item, u64)>>)>,
+    holds: BTreeMap<Hold, (Matter, Option<Versions>)>,
     kept: BTreeMap<(Item, u64), Kept>,
     /// Acts of forgetting that are durable.
     acts: BTreeSet<Act>,

@@ -200,7 +200,9 @@ fn any_text_is_judged_without_a_panic() {
             for length in 0..=18 {
                 for fill in ["9", "Z", "0A"] {
                     let text = text.to_owned() + &fill.repeat(length);
-                    let _ = BOTH.iter().map(|numbering| holds(*numbering, country, &text)).count();
+                    for numbering in BOTH {
+                        let _ = holds(*numbering, country, &text);
+                    }
                 }
             }
         }
