@@ -131,7 +131,8 @@ async fn one_item(vault: &Vault) -> (SubjectId, ItemId) {
 
 async fn read(vault: Arc<Vault>, (subject, item): (SubjectId, ItemId)) {
     let call = begin(&vault, Action::GetItem).await;
-    let query = ItemQuery { subject: Some(SubjectRef::Id(subject)), item, version: 0, view: None, fields: Vec::new() };
+    let (etag, fields) = (String::new(), Vec::new());
+    let query = ItemQuery { subject: Some(SubjectRef::Id(subject)), item, version: 0, etag, view: None, fields };
     black_box(get(&vault, &call, query).await.expect("is there"));
 }
 

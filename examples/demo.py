@@ -1,8 +1,9 @@
 """The main job, as a calling service sees it: only the published contract, no code of the vault's own.
 
 Starts a throw-away vault, stores people from people.jsonl as one caller, reads them back as others, deletes an item,
-kills and restarts the vault, asks its audit log who read a passport and checks that log against what was signed, and looks
-for every sample value in every byte that the vault wrote.
+kills and restarts the vault, erases a person and another one with an item on hold, asks its audit log who read a passport
+and checks that log against what was signed. Meanwhile residue.rs hoards every file that the vault's store ever has; at the
+end the demo asks it what can still be opened, and looks for every sample value in every byte that the vault wrote.
 """
 
 import json
@@ -17,11 +18,11 @@ import grpc
 from google.protobuf import json_format
 import tlog_client
 from lacuna.v1 import (
-    audit_pb2, audit_pb2_grpc, privacy_pb2, privacy_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2, vault_pb2,
-    vault_pb2_grpc,
+    approvals_pb2, approvals_pb2_grpc, audit_pb2, audit_pb2_grpc, holds_pb2, holds_pb2_grpc, privacy_pb2, privacy_pb2_grpc,
+    system_pb2, system_pb2_grpc, types_pb2, vault_pb2, vault_pb2_grpc,
 )
 
-LACUNA, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
+LACUNA, FOLDER, RESIDUE = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 PEOPLE = pathlib.Path(__file__).with_name("people.jsonl")
 
 
@@ -83,6 +84,15 @@ def texts(value):
 people = [json.loads(line) for line in PEOPLE.read_text().splitlines()]
 process, dev = start()
 say(f"a vault on {dev['address']}, TLS 1.3 with client certificates")
+attacker = subprocess.Popen([RESIDUE, str(FOLDER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def attack(sought):
+    """What somebody can open who kept every file of the store, with the slots as they are and every key there is."""
+    attacker.stdin.write(json.dumps(sought) + "\n")
+    attacker.stdin.flush()
+    return json.loads(attacker.stdout.readline())
+
 
 service = vault_pb2_grpc.VaultStub(connect(dev, "service"))
 stored = []
@@ -201,6 +211,73 @@ forged = subprocess.run(verify, capture_output=True, text=True)
 assert forged.returncode == 1, forged
 say("anybody: a forged receipt: " + forged.stderr.strip().removeprefix("lacuna: "))
 
+# A person is erased while a court wants one item kept: legal alone reads it, and it dies with the hold.
+legal = holds_pb2_grpc.HoldsStub(connect(dev, "legal"))
+held, subject, items = stored[3]
+other, other_subject, other_items = stored[4]
+number = lambda of, item: get(service, "service_delivery", of, item).value.government_id.number
+held_number, other_number = number(subject, items[1]), number(other_subject, other_items[1])
+email = get(service, "service_delivery", subject, items[0]).value.contact.emails[0].address
+matter = holds_pb2.Matter(name="Example v. Example", authority="District Court", reference="12-345")
+matter.review_time.GetCurrentTime()
+matter = legal.OpenMatter(holds_pb2.OpenMatterRequest(context=context("legal_compliance"), matter=matter)).matter
+hold = legal.PlaceHold(holds_pb2.PlaceHoldRequest(
+    context=context("legal_compliance"), matter_id=matter.matter_id, subject=types_pb2.SubjectRef(subject_id=subject),
+    item_scope=holds_pb2.ItemScope(items=[types_pb2.ItemVersionRef(item_id=items[1])]), include_access_history=True)).hold
+erased = officer.EraseSubject(privacy_pb2.EraseSubjectRequest(
+    context=context("legal_compliance"), subject=types_pb2.SubjectRef(subject_id=subject)))
+assert erased.erasure.state == types_pb2.ERASURE_STATE_KEPT, erased.erasure
+paper.write_text(json_format.MessageToJson(erased.receipt))
+told = json.loads(subprocess.run([*verify, "--output", "json"], check=True, capture_output=True, text=True).stdout)
+say(f"privacy officer: erased the fourth person, with one item on hold; the receipt holds without the vault: "
+    f"{told['verdict']}")
+kept = types_pb2.Item()
+for role in ("kyc", "legal"):
+    stub = vault_pb2_grpc.VaultStub(connect(dev, role))
+    request = vault_pb2.GetItemRequest(context=context("legal_compliance"), item_id=items[1])
+    if role == "legal":
+        kept = stub.GetItem(request).item
+    else:
+        refused(lambda: stub.GetItem(request), grpc.StatusCode.INVALID_ARGUMENT)
+assert kept.value.government_id.number == held_number and not kept.subject_id
+say("legal, and nobody else: reads the kept item; it names no person any more")
+log = audit_pb2_grpc.AuditStub(connect(dev, "legal"))
+history = audit_pb2.ListEntriesRequest(
+    context=context("legal_compliance"), filter=audit_pb2.AuditFilter(history_receipt_id=erased.receipt.receipt_id))
+traced = sum(len(answer.entries) for answer in log.ListEntries(history))
+say(f"legal, and nobody else: finds the {traced} entries of the log about the person, by the receipt")
+sought = [email, held_number, other_number]
+began = time.monotonic()
+found = attack(sought)
+assert found["revealed"] == [held_number, other_number] and not found["in_clear"], found
+say(f"attacker: {found['files']} files of the store, {found['records']} records, {found['keys']} keys, each tried on all: opens the "
+    f"kept item and other people's, not the erased email ({time.monotonic() - began:.1f} s)")
+
+release = holds_pb2.ReleaseHoldRequest(
+    context=context("legal_compliance"), hold_id=hold.hold_id, wait=types_pb2.WAIT_ERASED)
+say("legal: releases the hold: " + refused(
+    lambda: legal.ReleaseHold(release), grpc.StatusCode.FAILED_PRECONDITION))
+second = approvals_pb2_grpc.ApprovalsStub(connect(dev, "legal-2"))
+[asked] = second.ListApprovals(approvals_pb2.ListApprovalsRequest(
+    context=context("legal_compliance"), decidable=True)).approvals
+second.Approve(approvals_pb2.ApproveRequest(
+    context=context("legal_compliance"), approval_id=asked.approval_id, request_digest=asked.request_digest))
+release.context.approval_id = asked.approval_id
+released = legal.ReleaseHold(release)
+assert released.erasure.state == types_pb2.ERASURE_STATE_ERASED, released
+whole = officer.GetReceipt(privacy_pb2.GetReceiptRequest(
+    context=context("legal_compliance"), receipt_id=erased.receipt.receipt_id)).receipt
+paper.write_text(json_format.MessageToJson(whole))
+subprocess.run(verify, check=True, capture_output=True)
+assert whole.body == erased.receipt.body and len(whole.supplementary) == 1
+assert not sum(len(answer.entries) for answer in log.ListEntries(history))
+found = attack(sought)
+assert found["revealed"] == [other_number] and not found["in_clear"], found
+say(f"legal: released the hold with a second person's word; the last item is gone as of epoch {released.erasure.epoch}, the "
+    "receipt has a supplement, and nobody finds the person's entries")
+say(f"attacker: {found['files']} files, {found['records']} records, {found['keys']} keys: opens other people's items, and "
+    "nothing of the erased person")
+
 # An auditor: who read the second person's passport, and was it allowed? And is the log what was signed?
 kept = tlog_client.Source("http://" + dev["ops_address"]).get("checkpoint")  # as kept outside, from before
 reader, subject, items = stored[1]
@@ -226,6 +303,8 @@ size = tlog_client.check_log(
 say(f"auditor: recomputed the log's tree over {size} entries with a client of the C2SP formats: as signed, and it "
     "begins with the checkpoint that was kept")
 
+attacker.stdin.close()
+attacker.wait()
 process.terminate()
 process.wait()
 

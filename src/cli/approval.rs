@@ -1,12 +1,11 @@
 //! `lacuna approval`: another person's word.
 
 use super::failure::Failure;
+use super::page::{self, Paging};
 use super::remote::{KEY_ADMIN, Remote};
 use super::show::{self, Format, out, table};
 use crate::api::proto::approvals_client::ApprovalsClient;
-use crate::api::proto::{
-    Approval, ApprovalDecision, ApproveRequest, ListApprovalsRequest, ListApprovalsResponse, RejectRequest,
-};
+use crate::api::proto::{Approval, ApprovalDecision, ApproveRequest, ListApprovalsRequest, RejectRequest};
 
 /// What `approval` does.
 #[derive(clap::Subcommand)]
@@ -25,12 +24,8 @@ pub struct List {
     /// Only those that you may agree to now.
     #[arg(long)]
     decidable: bool,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    page_size: u32,
-    /// Continues an earlier answer.
-    #[arg(long, value_name = "TOKEN", default_value = "")]
-    page_token: String,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     remote: Remote,
 }
@@ -80,21 +75,19 @@ pub fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List) -> Result<(), Failure> {
-    let List { decidable, page_size, page_token, remote } = arguments;
+    let List { decidable, paging, remote } = arguments;
     let answer = remote.call(KEY_ADMIN, async |session| {
         let request = ListApprovalsRequest {
             context: session.context(),
             decidable: *decidable,
-            page_size: *page_size,
-            page_token: page_token.clone(),
+            page_size: paging.size,
+            page_token: paging.token.clone(),
             ..Default::default()
         };
         ApprovalsClient::new(session.channel.clone()).list_approvals(session.request(request)).await
     })?;
-    match remote.format() {
-        Format::Json => show::message(&answer, Format::Json),
-        Format::Table => tables(&answer),
-    }
+    let what = (answer.approvals.is_empty(), "no approvals", &answer.next_page_token[..]);
+    page::show(&answer, remote.format(), what, || blocks(&answer.approvals))
 }
 
 fn approve(arguments: &Approve) -> Result<(), Failure> {
@@ -136,30 +129,18 @@ fn show_one(approval: Option<Approval>, remote: &Remote) -> Result<(), Failure> 
     }
 }
 
-fn tables(answer: &ListApprovalsResponse) -> Result<(), Failure> {
-    if answer.approvals.is_empty() {
-        return out("no approvals");
-    }
-    for (number, approval) in answer.approvals.iter().enumerate() {
+fn blocks(approvals: &[Approval]) -> Result<(), Failure> {
+    for (number, approval) in approvals.iter().enumerate() {
         if number > 0 {
             out("")?;
         }
         block(approval)?;
     }
-    if answer.next_page_token.is_empty() {
-        return Ok(());
-    }
-    out(&format!("\nmore: --page-token {}", answer.next_page_token))
+    Ok(())
 }
 
 /// One approval, with the digest in the form in which it is given back.
 fn block(approval: &Approval) -> Result<(), Failure> {
-    let time = |time: &Option<crate::api::proto::well_known::Timestamp>| {
-        time.as_ref().map_or_else(String::new, |time| {
-            crate::base::time::Timestamp::from_millis(time.seconds * 1000 + i64::from(time.nanos) / 1_000_000)
-                .to_string()
-        })
-    };
     let state = approval.state().as_str_name().trim_start_matches("APPROVAL_STATE_").to_owned();
     let mut rows = vec![
         ["state".to_owned(), state],
@@ -168,15 +149,15 @@ fn block(approval: &Approval) -> Result<(), Failure> {
         ["requested by".to_owned(), format!("{} as {}", approval.requester, approval.requester_role)],
         ["purpose".to_owned(), approval.purpose.clone()],
         ["ticket".to_owned(), approval.ticket.clone()],
-        ["opened".to_owned(), time(&approval.create_time)],
-        ["usable until".to_owned(), time(&approval.expire_time)],
+        ["opened".to_owned(), page::time(approval.create_time.as_ref())],
+        ["usable until".to_owned(), page::time(approval.expire_time.as_ref())],
         ["digest".to_owned(), hex(&approval.request_digest)],
         ["etag".to_owned(), approval.etag.clone()],
     ];
     for ApprovalDecision { actor, approved, time: when, comment } in &approval.decisions {
         let said = if *approved { "approved by" } else { "rejected by" };
         let comment = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-        rows.push([said.to_owned(), format!("{actor} at {}{comment}", time(when))]);
+        rows.push([said.to_owned(), format!("{actor} at {}{comment}", page::time(when.as_ref()))]);
     }
     rows.retain(|[_, text]| !text.is_empty());
     out(&table(["APPROVAL", &approval.approval_id], rows))

@@ -1,15 +1,16 @@
 //! `lacuna hold`: keeping what would otherwise be forgotten.
 
 use super::failure::Failure;
-use super::matter::{LEGAL, more};
+use super::matter::LEGAL;
+use super::page::{self, Paging};
 use super::remote::Remote;
-use super::show::{self, Format, out, table};
+use super::show::{self, out, table};
 use super::subject::Subject;
 use crate::api::proto::holds_client::HoldsClient;
 use crate::api::proto::{
     Hold, HoldState, ItemScope, ItemVersionRef, KeepReason, KeepReasonKind, KeptItem, ListHoldsRequest,
-    ListHoldsResponse, ListKeepReasonsRequest, ListKeepReasonsResponse, PlaceHoldRequest, ReleaseHoldRequest,
-    SubjectRef, SubjectScope, Wait, list_keep_reasons_request, place_hold_request, subject_ref,
+    ListKeepReasonsRequest, PlaceHoldRequest, ReleaseHoldRequest, SubjectRef, SubjectScope, Wait,
+    list_keep_reasons_request, place_hold_request, subject_ref,
 };
 use crate::base::time::Timestamp;
 
@@ -43,6 +44,9 @@ pub struct Place {
     /// Only this item: itm_..., with :VERSION for another version than the newest; may be given several times.
     #[arg(long = "item", value_name = "ID[:VERSION]", value_parser = item_version)]
     items: Vec<ItemVersionRef>,
+    /// Also who read the person's data: after an erasure, the legal role can still tell.
+    #[arg(long)]
+    access_history: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -72,12 +76,8 @@ pub struct List {
     /// Only those in force.
     #[arg(long)]
     active: bool,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    page_size: u32,
-    /// Continues an earlier answer.
-    #[arg(long, value_name = "TOKEN", default_value = "")]
-    page_token: String,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     remote: Remote,
 }
@@ -90,12 +90,8 @@ pub struct Reasons {
     /// Leave out what the account still keeps.
     #[arg(long)]
     kept_only: bool,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    page_size: u32,
-    /// Continues an earlier answer.
-    #[arg(long, value_name = "TOKEN", default_value = "")]
-    page_token: String,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     remote: Remote,
 }
@@ -146,7 +142,7 @@ fn place(arguments: &Place) -> Result<(), Failure> {
             matter_id: arguments.matter.clone(),
             subject,
             scope: Some(scope),
-            include_access_history: false,
+            include_access_history: arguments.access_history,
         };
         HoldsClient::new(session.channel.clone()).place_hold(session.request(request)).await
     })?;
@@ -164,7 +160,7 @@ fn release(arguments: &Release) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List) -> Result<(), Failure> {
-    let List { matter, subject, active, page_size, page_token, remote } = arguments;
+    let List { matter, subject, active, paging, remote } = arguments;
     let state = if *active { HoldState::Active } else { HoldState::Unspecified };
     let answer = remote.call(LEGAL, async |session| {
         let request = ListHoldsRequest {
@@ -172,20 +168,18 @@ fn list(arguments: &List) -> Result<(), Failure> {
             matter_id: matter.clone(),
             subject: subject.clone().map(named),
             state: state.into(),
-            page_size: *page_size,
-            page_token: page_token.clone(),
+            page_size: paging.size,
+            page_token: paging.token.clone(),
         };
         HoldsClient::new(session.channel.clone()).list_holds(session.request(request)).await
     })?;
-    match remote.format() {
-        Format::Json => show::message(&answer, Format::Json),
-        Format::Table => hold_tables(&answer),
-    }
+    let what = (answer.holds.is_empty(), "no holds", &answer.next_page_token[..]);
+    page::show(&answer, remote.format(), what, || holds_table(&answer.holds))
 }
 
 fn reasons(arguments: &Reasons) -> Result<(), Failure> {
     use list_keep_reasons_request::Target as Where;
-    let Reasons { target, kept_only, page_size, page_token, remote } = arguments;
+    let Reasons { target, kept_only, paging, remote } = arguments;
     let Target { subject, item, matter, period, receipt } = target;
     let target = subject.clone().map(|id| Where::Subject(named(id)));
     let target = target.or(item.clone().map(Where::ItemId));
@@ -196,34 +190,25 @@ fn reasons(arguments: &Reasons) -> Result<(), Failure> {
             context: session.context(),
             target,
             kept_only: *kept_only,
-            page_size: *page_size,
-            page_token: page_token.clone(),
+            page_size: paging.size,
+            page_token: paging.token.clone(),
         };
         HoldsClient::new(session.channel.clone()).list_keep_reasons(session.request(request)).await
     })?;
-    match remote.format() {
-        Format::Json => show::message(&answer, Format::Json),
-        Format::Table => reason_tables(&answer),
-    }
+    let what = (answer.items.is_empty(), "nothing is kept there", &answer.next_page_token[..]);
+    page::show(&answer, remote.format(), what, || reasons_table(&answer.items))
 }
 
-fn hold_tables(answer: &ListHoldsResponse) -> Result<(), Failure> {
-    if answer.holds.is_empty() {
-        return out("no holds");
-    }
+fn holds_table(holds: &[Hold]) -> Result<(), Failure> {
     let row = |hold: &Hold| {
         let state = hold.state().as_str_name().trim_start_matches("HOLD_STATE_").to_owned();
         let subject = if hold.subject_id.is_empty() { "(erased)".to_owned() } else { hold.subject_id.clone() };
         [hold.hold_id.clone(), state, hold.kept_item_count.to_string(), subject, hold.matter_id.clone()]
     };
-    out(&table(["HOLD", "STATE", "KEPT", "SUBJECT", "MATTER"], answer.holds.iter().map(row)))?;
-    more(&answer.next_page_token)
+    out(&table(["HOLD", "STATE", "KEPT", "SUBJECT", "MATTER"], holds.iter().map(row)))
 }
 
-fn reason_tables(answer: &ListKeepReasonsResponse) -> Result<(), Failure> {
-    if answer.items.is_empty() {
-        return out("nothing is kept there");
-    }
+fn reasons_table(items: &[KeptItem]) -> Result<(), Failure> {
     let row = |item: &KeptItem| {
         let reasons = item.reasons.iter().map(|reason| match reason.kind() {
             KeepReasonKind::Account => "account".to_owned(),
@@ -239,8 +224,7 @@ fn reason_tables(answer: &ListKeepReasonsResponse) -> Result<(), Failure> {
             item.receipt_id.clone(),
         ]
     };
-    out(&table(["ITEM", "VERSION", "CLASS", "KEPT FOR", "OUTLIVED"], answer.items.iter().map(row)))?;
-    more(&answer.next_page_token)
+    out(&table(["ITEM", "VERSION", "CLASS", "KEPT FOR", "OUTLIVED"], items.iter().map(row)))
 }
 
 /// The day on which a period ends: it keeps until that day begins.

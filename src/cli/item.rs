@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use prost::{Message, Name};
 
 use super::failure::Failure;
+use super::page::{self, Paging};
 use super::remote::{Remote, SERVICE};
 use super::show::Format;
 use super::subject::Subject;
@@ -64,6 +65,9 @@ pub struct Get {
     /// The version; 0 for the newest.
     #[arg(long, default_value_t = 0)]
     version: u64,
+    /// Only the version of this etag: tells apart what is kept under one number.
+    #[arg(long, value_name = "ETAG", default_value = "", hide_default_value = true)]
+    etag: String,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
@@ -91,12 +95,8 @@ pub struct List {
     classes: Vec<String>,
     #[command(flatten)]
     shown: Shown,
-    /// How many at most; 0 for the vault's default.
-    #[arg(long, default_value_t = 0, value_name = "COUNT")]
-    page_size: u32,
-    /// Continues an earlier list.
-    #[arg(long, default_value = "", value_name = "TOKEN", hide_default_value = true)]
-    page_token: String,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     remote: Remote,
 }
@@ -185,7 +185,7 @@ fn put(arguments: &Put) -> Result<(), Failure> {
 }
 
 fn get(arguments: &Get) -> Result<(), Failure> {
-    let Get { subject, item, version, shown, remote } = arguments;
+    let Get { subject, item, version, etag, shown, remote } = arguments;
     let subject = subject.reference()?;
     let answer = remote.call(SERVICE, async |session| {
         let request = GetItemRequest {
@@ -193,6 +193,7 @@ fn get(arguments: &Get) -> Result<(), Failure> {
             subject,
             item_id: item.clone(),
             version: *version,
+            etag: etag.clone(),
             view: shown.view(),
             fields: shown.fields.clone(),
         };
@@ -205,7 +206,7 @@ fn get(arguments: &Get) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List) -> Result<(), Failure> {
-    let List { subject, classes, shown, page_size, page_token, remote } = arguments;
+    let List { subject, classes, shown, paging, remote } = arguments;
     let subject = subject.reference()?;
     let answer = remote.call(SERVICE, async |session| {
         let request = ListItemsRequest {
@@ -214,15 +215,13 @@ fn list(arguments: &List) -> Result<(), Failure> {
             classes: classes.clone(),
             view: shown.view(),
             fields: shown.fields.clone(),
-            page_size: *page_size,
-            page_token: page_token.clone(),
+            page_size: paging.size,
+            page_token: paging.token.clone(),
         };
         VaultClient::new(session.channel.clone()).list_items(session.request(request)).await
     })?;
-    match remote.format() {
-        Format::Json => show::message(&answer, Format::Json),
-        Format::Table => item_table::many(&answer),
-    }
+    let what = (answer.items.is_empty(), "no items", &answer.next_page_token[..]);
+    page::show(&answer, remote.format(), what, || item_table::many(&answer.items))
 }
 
 fn update(arguments: &Update) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::failure::Failure;
 use super::json;
 use super::show::{out, table};
-use crate::api::proto::{Item, ListItemsResponse, View};
+use crate::api::proto::{Item, View};
 
 /// Prints one item.
 pub fn one(item: &Item) -> Result<(), Failure> {
@@ -30,20 +30,16 @@ pub fn one(item: &Item) -> Result<(), Failure> {
 }
 
 /// Prints a page of items, without their values.
-pub fn many(answer: &ListItemsResponse) -> Result<(), Failure> {
+pub fn many(items: &[Item]) -> Result<(), Failure> {
     let time = |time: &Option<_>| time.as_ref().map(json::text).transpose().map(Option::unwrap_or_default);
     let mut rows = Vec::new();
-    for item in &answer.items {
+    for item in items {
         let times = [time(&item.update_time)?, time(&item.expire_time)?];
         let [updated, expires] = times.map(|text| text.trim_matches('"').to_owned());
         let view = view_name(item.view()).to_owned();
         rows.push([item.item_id.clone(), item.class.clone(), item.version.to_string(), view, updated, expires]);
     }
-    out(&table(["ITEM", "CLASS", "VERSION", "VIEW", "UPDATED", "EXPIRES"], rows))?;
-    if !answer.next_page_token.is_empty() {
-        out(&format!("\nmore follow: --page-token {}", answer.next_page_token))?;
-    }
-    Ok(())
+    out(&table(["ITEM", "CLASS", "VERSION", "VIEW", "UPDATED", "EXPIRES"], rows))
 }
 
 /// The view of a masked field, or of the field that it is part of. Masks name fields without the places in lists.

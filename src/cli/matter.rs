@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::json;
+use super::page::{self, Paging};
 use super::remote::{Remote, Usually};
-use super::show::{self, Format, out, table};
+use super::show::{self, out, table};
 use crate::api::proto::holds_client::HoldsClient;
-use crate::api::proto::{
-    CloseMatterRequest, ListMattersRequest, ListMattersResponse, Matter, MatterState, OpenMatterRequest, well_known,
-};
-use crate::base::time::Timestamp;
+use crate::api::proto::{CloseMatterRequest, ListMattersRequest, Matter, MatterState, OpenMatterRequest};
 
 /// A command for people of the law.
 pub const LEGAL: Usually = Usually { client: "legal", purpose: Some("legal_compliance") };
@@ -55,12 +53,8 @@ pub struct List {
     /// Only open ones.
     #[arg(long)]
     open: bool,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    page_size: u32,
-    /// Continues an earlier answer.
-    #[arg(long, value_name = "TOKEN", default_value = "")]
-    page_token: String,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     remote: Remote,
 }
@@ -96,28 +90,23 @@ fn close(arguments: &Close) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List) -> Result<(), Failure> {
-    let List { open, page_size, page_token, remote } = arguments;
+    let List { open, paging, remote } = arguments;
     let state = if *open { MatterState::Open } else { MatterState::Unspecified };
     let answer = remote.call(LEGAL, async |session| {
         let request = ListMattersRequest {
             context: session.context(),
             state: state.into(),
-            page_size: *page_size,
-            page_token: page_token.clone(),
+            page_size: paging.size,
+            page_token: paging.token.clone(),
             ..Default::default()
         };
         HoldsClient::new(session.channel.clone()).list_matters(session.request(request)).await
     })?;
-    match remote.format() {
-        Format::Json => show::message(&answer, Format::Json),
-        Format::Table => tables(&answer),
-    }
+    let what = (answer.matters.is_empty(), "no matters", &answer.next_page_token[..]);
+    page::show(&answer, remote.format(), what, || matters_table(&answer.matters))
 }
 
-fn tables(answer: &ListMattersResponse) -> Result<(), Failure> {
-    if answer.matters.is_empty() {
-        return out("no matters");
-    }
+fn matters_table(matters: &[Matter]) -> Result<(), Failure> {
     let row = |matter: &Matter| {
         let state = matter.state().as_str_name().trim_start_matches("MATTER_STATE_").to_owned();
         [
@@ -125,26 +114,13 @@ fn tables(answer: &ListMattersResponse) -> Result<(), Failure> {
             state,
             matter.hold_count.to_string(),
             matter.kept_item_count.to_string(),
-            time(&matter.review_time),
+            page::time(matter.review_time.as_ref()),
             matter.name.clone(),
         ]
     };
-    out(&table(["MATTER", "STATE", "HOLDS", "KEPT", "REVIEW", "NAME"], answer.matters.iter().map(row)))?;
-    more(&answer.next_page_token)
+    out(&table(["MATTER", "STATE", "HOLDS", "KEPT", "REVIEW", "NAME"], matters.iter().map(row)))
 }
 
 fn show_one(matter: Option<Matter>, remote: &Remote) -> Result<(), Failure> {
     show::message(&matter.unwrap_or_default(), remote.format())
-}
-
-/// How a list goes on.
-pub fn more(token: &str) -> Result<(), Failure> {
-    if token.is_empty() { Ok(()) } else { out(&format!("\nmore: --page-token {token}")) }
-}
-
-/// A point in time, or nothing.
-pub fn time(time: &Option<well_known::Timestamp>) -> String {
-    time.as_ref().map_or_else(String::new, |time| {
-        Timestamp::from_millis(time.seconds * 1000 + i64::from(time.nanos) / 1_000_000).to_string()
-    })
 }

@@ -21,6 +21,7 @@ mod item_table;
 mod json;
 mod key;
 mod matter;
+mod page;
 mod policy;
 mod purge;
 pub mod receipt;

@@ -1,6 +1,6 @@
 //! VerifyErasure: what an erasure has come to, looked up now in the store, the slots and the log.
 
-use crate::base::id::{ReceiptId, SlotId, SubjectId};
+use crate::base::id::{ItemId, ReceiptId, SlotId, SubjectId};
 use crate::base::time::Timestamp;
 use crate::gate::call::Call;
 use crate::gate::receipts::{self, Matter, Progress, Record, Scope};
@@ -126,10 +126,10 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
             vault.read(|reads| rows_are_gone(reads, matter, receipt))?;
             evidence::agree(&evidence::proofs(vault, receipt).await?, &signed)?;
             let behind = slots_behind(vault, epoch);
-            let verdict = match (behind.is_empty(), kept) {
+            let verdict = match (behind.is_empty(), vault.read(|reads| kept::remains(reads, &receipt))?) {
                 (false, _) => Verdict::Pending,
-                (true, 0) => Verdict::Erased,
-                (true, _) => Verdict::PartlyKept,
+                (true, false) => Verdict::Erased,
+                (true, true) => Verdict::PartlyKept,
             };
             (verdict, epoch, behind)
         }
@@ -149,9 +149,30 @@ fn rows_are_gone(reads: &dyn Reads, matter: Matter, receipt: ReceiptId) -> Resul
             return Err(Fault::Torn);
         }
     }
+    for space in going::CONTENT_BELOW_SUBJECT {
+        rest_is_kept(reads, space, subject)?;
+    }
     let row = reads.row(Space::Subject, subject.as_bytes())?;
     let expected = crate::items::record::subject_tombstone(&receipt);
     if row.as_deref() == Some(&expected[..]) { Ok(()) } else { Err(Fault::Torn) }
+}
+
+/// What there is of the contents of a person's items belongs to versions that are kept.
+fn rest_is_kept(reads: &dyn Reads, space: Space, subject: SubjectId) -> Result<(), Fault> {
+    let mut from = Vec::new();
+    // Row by row from one content to the next: each may be large.
+    while let Some((key, _)) = reads.rows(space, subject.as_bytes(), &from, 1)?.pop() {
+        let item = key.get(16..32).and_then(|id| id.try_into().ok()).map(ItemId::from_bytes).ok_or(Fault::Torn)?;
+        let mut content = None;
+        for id in kept::list(reads, Under::Item(item), None, usize::MAX)? {
+            let kept = kept::find(reads, &id)?.ok_or(Fault::Torn)?;
+            let rows = kept.stated().rows.iter().filter(|row| row.space == space && key.starts_with(&row.key));
+            content = content.or(rows.map(|row| row.key.clone()).next());
+        }
+        // No key of such a row is as long.
+        from = [content.ok_or(Fault::Torn)?, vec![u8::MAX; 32]].concat();
+    }
+    Ok(())
 }
 
 /// Slots in reach that hold the secret of an epoch before this one: an old copy was put back.

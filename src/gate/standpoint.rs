@@ -105,6 +105,11 @@ impl Standpoint {
         self.rules.knowledge(&self.question).details
     }
 
+    /// Whether the caller may be told which entries are about a person who was erased.
+    pub fn may_know_history(&self) -> bool {
+        self.rules.knowledge(&self.question).history
+    }
+
     /// Decides about what the call touches.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ pub struct Placing {
     pub subject: SubjectRef,
     /// On what.
     pub scope: PlacingScope,
+    /// Whether it also keeps the subject's audit key.
+    pub history: bool,
 }
 
 /// What a hold shall cover.
@@ -107,6 +109,8 @@ pub struct HoldView {
     pub subject: Option<SubjectId>,
     /// What it covers.
     pub scope: ScopeView,
+    /// Whether it also keeps the subject's audit key.
+    pub history: bool,
     /// Where it stands.
     pub state: HoldState,
     /// Item versions that it keeps and the account does not.

@@ -51,20 +51,23 @@ fn again(txn: &mut Txn<'_>, call: &Call, earlier: Earlier) -> Result<(HoldView, 
 }
 
 fn store(txn: &mut Txn<'_>, call: &Call, target: &Target, placing: &Placing) -> Result<(HoldView, u64), Refusal> {
-    let subject = target.open(txn, call)?;
+    let mut subject = target.open(txn, call)?;
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
     let mut matter = matter::find(txn, placing.matter)?.ok_or(State::NotFound)?;
     if matter.closed.is_some() {
         return Err(State::MatterClosed.into());
     }
-    if hold::in_force(txn, &subject.id)?.len() >= HOLDS_PER_SUBJECT_MAX {
+    let in_force = hold::in_force(txn, &subject.id, subject.row.holds)?.len();
+    if in_force >= HOLDS_PER_SUBJECT_MAX {
         return Err(Invalid::new("subject", FaultReason::TooMany).into());
     }
     let Covered { scope, versions } = Covered::of(txn, &subject, &placing.scope)?;
     let count = versions.len() as u64;
     let is_open_ended = matches!(scope, Scope::Subject { future: true, .. });
     let listed = if is_open_ended { &[][..] } else { &versions[..] };
-    let hold = Hold::place(txn, &matter, subject.id, scope, listed)?;
+    let hold = Hold::place(txn, &matter, subject.id, (scope, placing.history), listed)?;
+    subject.row.holds = u32::try_from(in_force + 1).ok();
+    subject.store(txn, call.recorder().vault())?;
     matter.holds += 1;
     matter.store(txn)?;
     repeat::remember_subject(txn, call, &subject, Earlier { id: *hold.id.as_bytes(), count })?;

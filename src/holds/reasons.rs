@@ -14,7 +14,7 @@ use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::items::kept::open as open_kept;
 use crate::items::model::SubjectRef;
-use crate::items::record::{StoredItem, Target, open_subject};
+use crate::items::record::{OpenSubject, StoredItem, Target, open_subject};
 use crate::items::recorded::refuse;
 use crate::items::subject::items_of;
 use crate::keep::hold::{self, Hold, Of};
@@ -81,7 +81,7 @@ fn page(vault: &Vault, call: &Call, query: &ReasonsQuery) -> Result<(Page<KeptVi
     let after = after.map(|place| read_version(&place).ok_or_else(wrong_token)).transpose()?;
     let (found, keys) = vault.read(|reads| {
         let mut found = Found { after, size: query.page_size, rows: BTreeMap::new() };
-        let keys = gather(reads, vault, call, query, &mut found)?;
+        let keys = gather(reads, (vault, call), query, &mut found)?;
         Ok((found.rows, keys))
     })?;
     let mut entries: Vec<KeptView> = found.into_values().collect();
@@ -138,8 +138,7 @@ impl Found {
 
 fn gather(
     reads: &dyn Reads,
-    vault: &Vault,
-    call: &Call,
+    (vault, call): (&Vault, &Call),
     query: &ReasonsQuery,
     found: &mut Found,
 ) -> Result<Option<DetailKeys>, Fault> {
@@ -151,7 +150,7 @@ fn gather(
             call.permit(Resource::Subject(subject.row.standing.clone())).map_err(Refusal::from)?;
             found.add_kept(reads, Under::Subject(subject.id))?;
             if with_account {
-                let in_force = hold::in_force(reads, &subject.id)?;
+                let in_force = hold::in_force(reads, &subject.id, subject.row.holds)?;
                 let holds = in_force.iter().map(|(hold, _)| hold).collect();
                 found.add_live(reads, subject.id, &Why { holds, call, now: vault.now() })?;
             }
@@ -197,8 +196,8 @@ fn of_item(
         None => return Err(Fault::Refused(State::NotFound.into())),
     };
     found.add_kept(reads, Under::Item(item))?;
-    if with_account && open_subject(reads, vault.id(), owner).is_ok() {
-        let in_force = hold::in_force(reads, &owner)?;
+    if with_account && let Some(subject) = there(reads, owner)? {
+        let in_force = hold::in_force(reads, &owner, subject.row.holds)?;
         let holds = in_force.iter().map(|(hold, _)| hold).collect();
         let why = Why { holds, call, now: vault.now() };
         if let Some(live) = items_of(reads, &owner)?.into_iter().find(|live| live.id == item) {
@@ -226,10 +225,8 @@ fn live_under(
         }
     }
     for subject in subjects.into_keys() {
-        if open_subject(reads, vault.id(), subject).is_err() {
-            continue; // its account has ended
-        }
-        let in_force = hold::in_force(reads, &subject)?;
+        let Some(open) = there(reads, subject)? else { continue };
+        let in_force = hold::in_force(reads, &subject, open.row.holds)?;
         let of_matter: Vec<&Hold> =
             in_force.iter().map(|(hold, _)| hold).filter(|hold| hold.matter == matter).collect();
         let why = Why { holds: in_force.iter().map(|(hold, _)| hold).collect(), call, now: vault.now() };
@@ -245,6 +242,15 @@ fn live_under(
         }
     }
     Ok(())
+}
+
+/// A subject, unless its account has ended.
+fn there(reads: &dyn Reads, subject: SubjectId) -> Result<Option<OpenSubject>, Fault> {
+    match open_subject(reads, reads.index().vault(), subject) {
+        Ok(subject) => Ok(Some(subject)),
+        Err(Fault::Refused(Refusal::State(State::Erased(_)))) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// What may keep a subject's items besides the account.
@@ -283,11 +289,7 @@ fn live_view(reads: &dyn Reads, subject: SubjectId, item: &StoredItem, why: &Why
 fn kept_view(reads: &dyn Reads, id: &VersionId) -> Result<KeptView, Fault> {
     let (item, _, said) = open_kept(reads, id)?;
     let copies = kept::copies(reads, id)?;
-    let subject = match open_subject(reads, reads.index().vault(), said.subject) {
-        Ok(_) => Some(said.subject),
-        Err(Fault::Refused(Refusal::State(State::Erased(_)))) => None,
-        Err(fault) => return Err(fault),
-    };
+    let subject = there(reads, said.subject)?.map(|subject| subject.id);
     Ok(KeptView {
         subject,
         version: *id,

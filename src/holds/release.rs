@@ -3,12 +3,14 @@
 use crate::base::id::HoldId;
 use crate::gate::approvals::Approved;
 use crate::gate::call::Call;
+use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Txn};
-use crate::gate::vault::Vault;
+use crate::gate::vault::{Awaited, Vault};
 use crate::items::ending::{Cut, Ending, Lodged, owner_of};
 use crate::items::model::{Erasure, ErasureState, Wait};
+use crate::keep::history;
 use crate::keep::hold::{self, Hold};
 use crate::keep::kept::{self, Under};
 use crate::keep::matter::Matter;
@@ -35,7 +37,7 @@ pub async fn release(vault: &Vault, call: &Call, releasing: Releasing) -> Result
     let now = vault.now();
     match vault.read(|reads| repeat::of_matter(reads, call, now)) {
         Ok(None) => {}
-        Ok(Some(earlier)) => return again(vault, call, HoldId::from_bytes(earlier.id)).await,
+        Ok(Some(earlier)) => return again(vault, call, earlier, wait == Wait::Erased).await,
         Err(refusal) => return Err(vault.refuse(call, refusal).await),
     }
     let caller = call.clone();
@@ -51,23 +53,40 @@ pub async fn release(vault: &Vault, call: &Call, releasing: Releasing) -> Result
 }
 
 /// What an earlier call with the same key came to, as it is now.
-async fn again(vault: &Vault, call: &Call, id: HoldId) -> Result<Released, Refusal> {
-    let (hold, acts) = vault.read(|reads| {
-        let (hold, _) = hold::find(reads, id)?.ok_or(Fault::Torn)?;
-        let acts = hold.release.as_ref().map(|release| release.acts.clone()).unwrap_or_default();
-        Ok((view::of_hold(reads, &hold)?, acts))
-    })?;
+async fn again(vault: &Vault, call: &Call, earlier: Earlier, wait: bool) -> Result<Released, Refusal> {
+    let id = HoldId::from_bytes(earlier.id);
     vault.record_done(call).await?;
-    let supplements = vault.read(|reads| {
-        let mut statements = Vec::new();
-        for act in &acts {
-            if crate::gate::receipts::look_up(reads, act)?.is_some_and(|record| record.matter.is_some()) {
-                statements.push(*act);
-            }
-        }
-        Ok(statements)
+    let acts = vault.read(|reads| {
+        let (hold, _) = hold::find(reads, id)?.ok_or(Fault::Torn)?;
+        let acts = hold.release.map(|release| release.acts).unwrap_or_default().into_iter();
+        acts.map(|act| Ok((act, receipts::look_up(reads, &act)?.ok_or(Fault::Torn)?)))
+            .collect::<Result<Vec<_>, Fault>>()
     })?;
-    Ok(Released { hold, erasure: None, supplements })
+    let mut last = None;
+    for (act, record) in &acts {
+        let awaited = match record.progress {
+            Progress::Done { epoch } => Awaited::Done { epoch },
+            Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
+        };
+        last = Some((awaited, *act));
+    }
+    let has_statement = |(_, record): &&(ReceiptId, receipts::Record)| record.matter.is_some();
+    let supplements: Vec<ReceiptId> = acts.iter().filter(has_statement).map(|(act, _)| *act).collect();
+    let erasure = last.map(|(awaited, act)| stated(awaited, (&supplements, act), earlier.count > 0));
+    let hold = vault.read(|reads| {
+        let (hold, _) = hold::find(reads, id)?.ok_or(Fault::Torn)?;
+        view::of_hold(reads, &hold)
+    })?;
+    Ok(Released { hold, erasure, supplements })
+}
+
+/// What became of what a hold kept, once the last of its acts is awaited.
+fn stated(awaited: Awaited, (supplements, act): (&[ReceiptId], ReceiptId), kept_elsewhere: bool) -> Erasure {
+    let mut erasure = Erasure::of(awaited, supplements.first().copied().unwrap_or(act));
+    if kept_elsewhere && erasure.state == ErasureState::Erased {
+        erasure.state = ErasureState::Kept;
+    }
+    erasure
 }
 
 fn find_active(txn: &Txn<'_>, id: HoldId) -> Result<(Hold, Matter), Refusal> {
@@ -89,30 +108,41 @@ impl Let {
             vault.await_erasure(call, *intent, false).await;
         }
         let awaited = vault.await_erasure(call, last.0, wait).await;
-        let receipt = self.lodged.supplements.first().copied().unwrap_or(last.1);
-        let mut erasure = Erasure::of(awaited, receipt);
-        if self.kept_elsewhere && erasure.state == ErasureState::Erased {
-            erasure.state = ErasureState::Kept;
-        }
-        Some(erasure)
+        Some(stated(awaited, (&self.lodged.supplements, last.1), self.kept_elsewhere))
     }
 }
 
 fn lodge(txn: &mut Txn<'_>, call: &Call, approved: &Approved, id: HoldId) -> Result<Let, Refusal> {
     let (mut hold, mut matter) = find_active(txn, id)?;
     let mut ending = Ending::default();
-    for version in kept::list(txn, Under::Hold(hold.id), None, usize::MAX)? {
+    let versions = kept::list(txn, Under::Hold(hold.id), None, usize::MAX)?;
+    if versions.len() as u64 != hold.kept {
+        return Err(Unavailable::Damaged.into()); // some of what it kept would stay for ever
+    }
+    for version in versions {
         if ending.take(txn, &version, (reason_of(matter.id), Some(hold.id)))? {
             matter.kept = matter.kept.checked_sub(1).ok_or(Unavailable::Damaged)?;
         }
+    }
+    for receipt in history::of_hold(txn, &hold.id, usize::MAX)? {
+        ending.take_history(txn, &receipt, (reason_of(matter.id), hold.id))?;
     }
     let kept_elsewhere = ending.kept_elsewhere;
     let lodged = ending.lodge(txn, call.recorder(), Cut::Each)?;
     matter.holds = matter.holds.checked_sub(1).ok_or(Unavailable::Damaged)?;
     hold.end(txn, &matter, lodged.intents.iter().map(|(_, receipt)| *receipt).collect())?;
     matter.store(txn)?;
-    repeat::remember_matter(txn, call, &matter, Earlier { id: *id.as_bytes(), count: 0 })?;
-    let keys = owner_of(txn, call.recorder(), hold.subject)?.map(|subject| subject.detail_keys(txn)).transpose()?;
+    let count = u64::from(kept_elsewhere);
+    repeat::remember_matter(txn, call, &matter, Earlier { id: *id.as_bytes(), count })?;
+    let mut owner = owner_of(txn, call.recorder(), hold.subject)?;
+    if let Some(subject) = &mut owner {
+        subject.row.holds = match subject.row.holds {
+            None => None,
+            Some(holds) => Some(holds.checked_sub(1).ok_or(Unavailable::Damaged)?),
+        };
+        subject.store(txn, call.recorder().vault())?;
+    }
+    let keys = owner.map(|subject| subject.detail_keys(txn)).transpose()?;
     let whom = keys.as_ref().map_or(Whom::Nobody, Whom::Subject);
     let at = (txn.now(), txn.epoch());
     txn.record(call.recorder().entry(whom, approved.touched(), Ended::Done, at)?);

@@ -15,7 +15,8 @@ use crate::items::record::OpenSubject;
 use crate::keep::matter::{self, Matter};
 use crate::keys::envelope::{Envelope, Kind};
 
-/// What an earlier call made: its id, and how many versions it covered.
+/// What an earlier call made: its id, and for a hold how many versions it covered; for a release whether other reasons
+/// keep something of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earlier {
     /// The matter or the hold.

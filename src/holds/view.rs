@@ -42,6 +42,7 @@ pub fn of_hold(reads: &dyn Reads, hold: &Hold) -> Result<HoldView, Fault> {
         matter: hold.matter,
         subject,
         scope,
+        history: hold.history,
         state: state(reads, hold)?,
         kept: hold.kept,
         placed: hold.placed,

@@ -5,13 +5,14 @@
 //! hides is told of the class, not of the item.
 
 use crate::audit::detail::DetailKeys;
+use crate::base::id::ItemId;
 use crate::base::log_safe::SafeText;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::hidden_fields;
 use crate::catalog::view::View;
 use crate::gate::call::{Call, Supposed};
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Denied, Fault, FaultReason, Refusal, Told};
+use crate::gate::refusal::{Access, Denied, Fault, FaultReason, Refusal, State, Told};
 use crate::gate::standpoint::Standpoint;
 use crate::gate::txn::{Fault as Torn, Reads};
 use crate::gate::vault::Vault;
@@ -21,6 +22,7 @@ use crate::policy::question::{Resource, Standing};
 use crate::policy::schema::{Group, Resources, kind_of};
 
 use super::draft::permit_to_write;
+use super::kept;
 use super::model::{Explanation, Masked, Supposition};
 use super::record::{OpenSubject, Target};
 use super::recorded::refuse;
@@ -68,7 +70,7 @@ fn explain(vault: &Vault, call: &Call, supposed: &Supposition) -> Result<Explain
             subject.row.standing.own = Standing::blank(at.role()).own;
         }
         let keys = subject.as_ref().map(|subject| subject.detail_keys(reads)).transpose()?;
-        let judged = match judge(reads, &at, subject.as_ref(), class, supposed) {
+        let judged = match judge(reads, (call, &at), subject.as_ref(), class, supposed) {
             Ok(granted) => Ok(granted),
             Err(Torn::Torn) => return Err(Torn::Torn),
             Err(Torn::Refused(refusal)) => Err(refusal),
@@ -89,7 +91,8 @@ fn explain(vault: &Vault, call: &Call, supposed: &Supposition) -> Result<Explain
 fn may_ask(call: &Call, supposed: &Supposition) -> Result<(), Access> {
     let about_oneself = supposed.caller.as_ref().is_none_or(|caller| caller.to_string() == call.caller())
         && supposed.role == call.role().name();
-    let may_ask = (about_oneself || call.may_know_rules()) && (supposed.subject.is_none() || call.may_know_existence());
+    let is_open = supposed.subject.is_none() && supposed.item.is_none();
+    let may_ask = (about_oneself || call.may_know_rules()) && (is_open || call.may_know_existence());
     let told = Told::Cause;
     if may_ask { Ok(()) } else { Err(Denied { cause: Cause::Rules, rule: None, told }.into()) }
 }
@@ -115,7 +118,7 @@ pub struct Shown {
 /// Decides in the order in which verbs do: the class, the person, the item, then what it is about.
 fn judge(
     reads: &dyn Reads,
-    at: &Standpoint,
+    (call, at): (&Call, &Standpoint),
     subject: Option<&OpenSubject>,
     class: Option<ClassId>,
     supposed: &Supposition,
@@ -123,16 +126,22 @@ fn judge(
     if let (Group::Write, Some(class)) = (kind_of(supposed.action).0, class) {
         at.may_touch(class).map_err(Refusal::from)?;
     }
-    let item = match (subject, supposed.item) {
-        (Some(subject), Some(item)) => Some(find(reads, subject, item, 0)?.head.class),
-        (_, _) => None,
-    };
+    let item = supposed.item.map(|item| item_of(reads, call, subject, item)).transpose()?;
+    let is_kept = item.is_some_and(|(_, is_kept)| is_kept);
+    let item = item.map(|(class, _)| class);
+    if is_kept && kind_of(supposed.action).0 != Group::Read {
+        return Err(Refusal::from(State::NotFound).into()); // the account has it no more
+    }
     if let (Some(of_item), Some(stated)) = (item, class)
         && of_item != stated
     {
         return Err(Refusal::from(Fault::new("class", FaultReason::Conflict)).into());
     }
     let data = |class| match subject {
+        _ if is_kept => {
+            let standing = subject.map(|subject| subject.row.standing.clone()).unwrap_or_default();
+            Resource::Data { class, standing, objected: false, kept: true }
+        }
         Some(subject) => subject.data(at.purpose(), class),
         None => Resource::Data { class, standing: Standing::blank(at.role()), objected: false, kept: false },
     };
@@ -141,7 +150,28 @@ fn judge(
         data: item.or(class).map(|class| (class, data(class))),
         view: supposed.view,
     };
-    Ok(about.permit(at, supposed.action)?)
+    let judged = about.permit(at, supposed.action);
+    Ok(if is_kept { judged.map_err(kept::hidden)? } else { judged? })
+}
+
+/// The class of an item, and whether only a keep reason keeps it: which only those learn who may ask why things are kept.
+fn item_of(
+    reads: &dyn Reads,
+    call: &Call,
+    subject: Option<&OpenSubject>,
+    item: ItemId,
+) -> Result<(ClassId, bool), Torn> {
+    let absent = || Torn::Refused(State::NotFound.into());
+    if let Some(subject) = subject {
+        match find(reads, subject, item, 0) {
+            Ok(live) => return Ok((live.head.class, false)),
+            Err(Torn::Refused(Refusal::State(State::NotFound))) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    call.permit_to(Action::ListKeepReasons, Resource::Subject(Standing::default())).map_err(|_| absent())?;
+    let (class, owner) = kept::class_of_newest(reads, item)?;
+    if subject.is_none_or(|subject| subject.id == owner) { Ok((class, true)) } else { Err(absent()) }
 }
 
 /// What a supposed call is about.
@@ -167,7 +197,13 @@ impl About {
         let permit = match resources {
             Resources::Vault => return Ok(plain(at.permit(Resource::Vault)?.rule())),
             Resources::VaultAndSubject if !named => return Ok(plain(at.permit(Resource::Vault)?.rule())),
-            Resources::Subject | Resources::VaultAndSubject => return Ok(plain(at.permit(person)?.rule())),
+            Resources::Subject | Resources::VaultAndSubject => {
+                // Who asks the log about somebody who is there must be one to whom it is open.
+                if matches!(action, Action::ListEntries | Action::TailEntries | Action::VerifyErasure) {
+                    at.permit(Resource::Vault).map_err(Access::openly)?;
+                }
+                return Ok(plain(at.permit(person)?.rule()));
+            }
             Resources::SubjectAndData => Some(at.permit(person).map_err(|access| openly(action, access))?),
             Resources::Data => None,
         };

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::base::id::{ItemId, SubjectId};
+use crate::audit::event::Event;
+use crate::base::id::ItemId;
 use crate::base::limits::{CHUNK_BYTES, DOWNLOAD_BUFFER_BYTES};
-use crate::base::log_safe::SafeText;
 use crate::base::secret::PlainValue;
 use crate::catalog::class::{ClassId, Form};
 use crate::catalog::classes::{CanonicalValue, class_of};
@@ -19,14 +19,16 @@ use crate::gate::call::Call;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Document, Refusal, State, Unavailable};
-use crate::gate::txn::{Fault, Reads};
+use crate::gate::txn::Fault;
 use crate::gate::uploads::UploadPlace;
 use crate::gate::vault::Vault;
 use crate::keys::chunks::ChunkNumber;
+use crate::keys::page::Entry;
 
-use super::content::{Chunks, chunk_count, document_of};
+use super::content::{Chunks, Described, chunk_count, document_of};
+use super::kept::{self, Pick, Sought};
 use super::model::{DocumentQuery, ItemView, SubjectRef, WholeContent};
-use super::record::{OpenSubject, StoredItem, Target};
+use super::record::{StoredItem, Target};
 use super::recorded::refuse;
 use super::show::{find, permit, show};
 
@@ -34,7 +36,7 @@ use super::show::{find, permit, show};
 pub struct Download {
     vault: Arc<Vault>,
     call: Call,
-    subject: SubjectId,
+    sought: Sought,
     item: ItemId,
     class: ClassId,
     version: u64,
@@ -70,44 +72,28 @@ pub async fn open(vault: Arc<Vault>, call: Call, query: DocumentQuery) -> Result
         Ok(opened) => Ok(opened),
         Err(refusal) => {
             let touched = Touched { count: 1, items: vec![(query.item, query.version)], ..Touched::default() };
-            Err(refuse(&vault, &call, Some(&query.subject), touched, refusal).await)
+            Err(refuse(&vault, &call, query.subject.as_ref(), touched, refusal).await)
         }
     }
 }
 
 async fn try_open(vault: &Arc<Vault>, call: &Call, query: &DocumentQuery) -> Result<(ItemView, Download), Refusal> {
     let room = vault.buffers().reserve(call.caller(), DOWNLOAD_BUFFER_BYTES)?;
-    let target = Target::of(&query.subject);
-    let id = vault.read(|reads| target.id(reads))?;
-    let reading = vault.readings().begin(id, Some(query.item));
-    let Seen { view, rule, keys, described } = vault.read(|reads| {
-        let subject = target.open(reads, call)?;
-        let item = find(reads, &subject, query.item, query.version)?;
-        // Content is shown whole or not at all.
-        let (permit, shown) = permit(call, &subject, &item, Some(View::Plain))?;
-        let described = describe(reads, vault, &subject, &item)?;
-        let view = show(reads, call, &subject, &item, (&permit, shown), &[])?;
-        Ok(Seen { view, rule: permit.rule().clone(), keys: subject.detail_keys(reads)?, described })
-    })?;
+    let pick = Pick { item: query.item, version: query.version, etag: "" };
+    let sought = Sought::find(vault, call, query.subject.as_ref(), pick)?;
+    let reading = vault.readings().begin(sought.owner, Some(query.item));
+    let live = |target: &Target| see_live(vault, call, query, target);
+    let Seen { view, entry, described } = sought.look(vault, call, pick, live, || see_kept(vault, call, pick))?;
     let whole = WholeContent { size: described.size, sha256: described.sha256 };
     if query.offset > whole.size {
         return Err(Document::PastEnd.into());
     }
-    let touched = Touched {
-        class: Some(view.class),
-        view: Some(view.view),
-        rule: Some(rule),
-        count: 1,
-        items: vec![(view.item, view.version)],
-        ..Touched::default()
-    };
-    let entry = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     reading.unless_cut(vault.record(vec![entry])).await.ok_or(State::ItemErased)??;
-    let place = UploadPlace { subject: id, item: view.item, upload: described.content.upload() };
+    let place = UploadPlace { subject: sought.owner, item: view.item, upload: described.content.upload() };
     let download = Download {
         vault: vault.clone(),
         call: call.clone(),
-        subject: id,
+        sought,
         item: view.item,
         class: view.class,
         version: view.version,
@@ -120,24 +106,49 @@ async fn try_open(vault: &Arc<Vault>, call: &Call, query: &DocumentQuery) -> Res
     Ok((view, download))
 }
 
+/// A document as it is described, and the entry that must be durable before.
 struct Seen {
     view: ItemView,
-    rule: SafeText,
-    keys: crate::audit::detail::DetailKeys,
-    described: super::content::Described,
+    entry: Event,
+    described: Described,
 }
 
-/// What a stored document says of its content.
-fn describe(
-    reads: &dyn Reads,
-    vault: &Vault,
-    subject: &OpenSubject,
-    item: &StoredItem,
-) -> Result<super::content::Described, Fault> {
+fn see_live(vault: &Vault, call: &Call, query: &DocumentQuery, target: &Target) -> Result<Seen, Refusal> {
+    let (view, described, rule, keys) = vault.read(|reads| {
+        let subject = target.open(reads, call)?;
+        let item = find(reads, &subject, query.item, query.version)?;
+        // Content is shown whole or not at all.
+        let (permit, shown) = permit(call, &subject, &item, Some(View::Plain))?;
+        let described = describe(&item, &item.entry(reads, vault.id(), subject.tree())?, vault)?;
+        let view = show(reads, call, &subject, &item, (&permit, shown), &[])?;
+        Ok((view, described, permit.rule().clone(), subject.detail_keys(reads)?))
+    })?;
+    let touched = Touched {
+        class: Some(view.class),
+        view: Some(view.view),
+        rule: Some(rule),
+        count: 1,
+        items: vec![(view.item, view.version)],
+        ..Touched::default()
+    };
+    let entry = call.recorder().entry(Whom::Subject(&keys), touched, Ended::Done, (vault.now(), vault.epoch()))?;
+    Ok(Seen { view, entry, described })
+}
+
+fn see_kept(vault: &Vault, call: &Call, pick: Pick<'_>) -> Result<Seen, Refusal> {
+    let (view, described, seen) = vault.read(|reads| {
+        let seen = kept::see(reads, vault, call, pick, Some(View::Plain))?;
+        Ok((seen.show(vault, call, &[])?, describe(&seen.item, &seen.entry, vault)?, seen))
+    })?;
+    Ok(Seen { view, entry: seen.entry_of(vault, call, &[])?, described })
+}
+
+/// What a stored document says of its content. `entry` is that of its key.
+fn describe(item: &StoredItem, entry: &Entry, vault: &Vault) -> Result<Described, Fault> {
     if class_of(item.head.class.as_str()).is_none_or(|class| class.form != Form::Document) {
         return Err(Refusal::from(Document::IsNone).into());
     }
-    let content = item.open(reads, vault.id(), subject.tree())?;
+    let content = item.open_with(vault.id(), entry)?;
     document_of(CanonicalValue::decode(item.head.class, content.value.expose()).map_err(|_| Fault::Torn)?)
 }
 
@@ -209,7 +220,7 @@ impl Download {
 
     /// Records that it ended for this reason.
     pub async fn refuse(&self, refusal: Refusal) -> Refusal {
-        let named = SubjectRef::Id(self.subject);
+        let named = SubjectRef::Id(self.sought.owner);
         let items = vec![(self.item, self.version)];
         let touched = Touched { class: Some(self.class), count: 1, items, ..Touched::default() };
         refuse(&self.vault, &self.call, Some(&named), touched, refusal).await
@@ -218,18 +229,32 @@ impl Download {
     /// After a cut: the same content once more, if it is still there.
     fn look_again(&mut self) -> Result<Arc<Chunks>, Refusal> {
         let upload = self.chunks.take().map(|chunks| chunks.upload());
-        let reading: Reading = self.vault.readings().begin(self.subject, Some(self.item));
-        let described = self.vault.read(|reads| {
-            let subject = Target::Id(self.subject).open(reads, &self.call).map_err(gone(State::SubjectErased))?;
-            let item = find(reads, &subject, self.item, self.version).map_err(gone(State::ItemErased))?;
-            describe(reads, &self.vault, &subject, &item)
+        let Self { vault, call, sought, .. } = &*self;
+        let reading: Reading = vault.readings().begin(sought.owner, Some(self.item));
+        let pick = Pick { item: self.item, version: self.version, etag: "" };
+        let live = |target: &Target| {
+            vault.read(|reads| {
+                let subject = target.open(reads, call).map_err(gone(State::SubjectErased))?;
+                let item = find(reads, &subject, self.item, self.version)?;
+                describe(&item, &item.entry(reads, vault.id(), subject.tree())?, vault)
+            })
+        };
+        let kept = || {
+            vault.read(|reads| {
+                let seen = kept::see(reads, vault, call, pick, Some(View::Plain))?;
+                describe(&seen.item, &seen.entry, vault)
+            })
+        };
+        let described = sought.look(vault, call, pick, live, kept).map_err(|refusal| match refusal {
+            Refusal::State(State::NotFound) => State::ItemErased.into(),
+            other => other,
         })?;
         let found = described.content.upload();
         if upload.is_some_and(|upload| upload != found) || described.sha256 != self.whole.sha256 {
             return Err(State::ItemErased.into());
         }
-        let place = UploadPlace { subject: self.subject, item: self.item, upload: found };
-        let chunks = Arc::new(Chunks::new(self.vault.clone(), place, described.content, reading));
+        let place = UploadPlace { subject: sought.owner, item: self.item, upload: found };
+        let chunks = Arc::new(Chunks::new(vault.clone(), place, described.content, reading));
         self.chunks = Some(chunks.clone());
         Ok(chunks)
     }

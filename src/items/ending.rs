@@ -6,10 +6,11 @@ use crate::base::id::{HoldId, ItemId, PseudonymId, ReasonId, ReceiptId, SubjectI
 use crate::catalog::class::ClassId;
 use crate::crypto::rng;
 use crate::gate::intents::{DoomedRow, Intent, What};
-use crate::gate::receipts::{Case, ForgottenKeys, Ground, Scope};
+use crate::gate::receipts::{Case, ForgottenKeys, Ground, History, Scope};
 use crate::gate::record::{Ended, Recorder, Touched, Whom};
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Txn};
+use crate::keep::history;
 use crate::keep::kept::{self, Copy, VersionId};
 use crate::keys::page::{Entry, KeyName, Tree};
 
@@ -35,6 +36,7 @@ struct Going {
     rows: Vec<DoomedRow>,
     versions: Vec<VersionId>,
     classes: Vec<ClassId>,
+    history: History,
 }
 
 /// The acts of forgetting that an end has lodged.
@@ -97,6 +99,37 @@ impl Ending {
         Ok(true)
     }
 
+    /// Takes the audit key of whom a receipt is about away from a matter, unless another hold of it keeps the access history.
+    pub fn take_history(
+        &mut self,
+        txn: &mut Txn<'_>,
+        receipt: &ReceiptId,
+        (reason, hold): (ReasonId, HoldId),
+    ) -> Result<(), Refusal> {
+        let (entry, whose) = history::find(txn, receipt)?.ok_or(Unavailable::Damaged)?;
+        let copies = history::copies(txn, receipt)?;
+        let own = copies.iter().find(|copy| copy.reason == reason).ok_or(Unavailable::Damaged)?;
+        history::unlink_hold(txn, receipt, &hold);
+        let holds: Vec<HoldId> = own.holds.iter().filter(|other| **other != hold).copied().collect();
+        if !holds.is_empty() {
+            history::put_copy(txn, receipt, &Copy { holds, ..own.clone() }, &entry, &whose);
+            self.kept_elsewhere = true;
+            return Ok(());
+        }
+        history::delete_copy(txn, receipt, own);
+        let target = (own.tree(), own.position);
+        if copies.len() > 1 {
+            self.copies.push((whose.subject, target));
+            self.kept_elsewhere = true;
+            return Ok(());
+        }
+        let going = self.gone.entry(*receipt).or_insert_with(|| Going::of(whose.subject, whose.pseudonym));
+        going.names.push(entry.name());
+        going.targets.push(target);
+        going.history = History::Ended;
+        Ok(())
+    }
+
     /// Lodges an intent for each act of forgetting that is completed further, and one for copies that other reasons have
     /// too.
     pub fn lodge(self, txn: &mut Txn<'_>, recorder: &Recorder, cut: Cut) -> Result<Lodged, Refusal> {
@@ -123,7 +156,8 @@ impl Ending {
 impl Going {
     fn of(subject: SubjectId, pseudonym: PseudonymId) -> Self {
         let (names, targets, rows) = (Vec::new(), Vec::new(), Vec::new());
-        Self { subject, pseudonym, names, targets, rows, versions: Vec::new(), classes: Vec::new() }
+        let (versions, classes) = (Vec::new(), Vec::new());
+        Self { subject, pseudonym, names, targets, rows, versions, classes, history: History::Plain }
     }
 
     fn class(&self) -> Option<ClassId> {
@@ -132,6 +166,9 @@ impl Going {
 
     /// The one item that goes, if it is one.
     fn item(&self) -> Option<ItemId> {
+        if self.history == History::Ended {
+            return None; // readers of the log are concerned as well
+        }
         let first = self.versions.first()?.item;
         self.versions.iter().all(|id| id.item == first).then_some(first)
     }
@@ -148,7 +185,7 @@ fn intent_of(txn: &Txn<'_>, first: ReceiptId, going: &Going, cut: Cut) -> Result
         item: going.item(),
         targets: if cut == Cut::Each { going.targets.clone() } else { Vec::new() },
         rows: going.rows.clone(),
-        case: Some(Case { keys, pseudonym: going.pseudonym, supplements: Some(first), ..case }),
+        case: Some(Case { keys, pseudonym: going.pseudonym, supplements: Some(first), history: going.history, ..case }),
     })
 }
 

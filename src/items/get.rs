@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use crate::audit::event::Event;
-use crate::base::id::SubjectId;
 use crate::gate::call::Call;
 use crate::gate::index::Index;
 use crate::gate::readings::Reading;
@@ -15,7 +14,7 @@ use crate::keys::page::{Entry, Tree};
 use crate::store::Record;
 use crate::store::keyspace::Space;
 
-use super::kept;
+use super::kept::{self, Pick, Sought};
 use super::model::{ItemQuery, ItemView};
 use super::record::{Target, item_key};
 use super::recorded::{refusal_entry, refuse};
@@ -75,29 +74,29 @@ fn touched(query: &ItemQuery) -> Touched {
 
 /// A reading that has begun.
 struct Begun {
-    /// None for what only a keep reason keeps.
-    target: Option<Target>,
-    id: SubjectId,
+    sought: Sought,
     reading: Reading,
     ahead: Ahead,
 }
 
 fn begin(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Begun, Refusal> {
-    let target = query.subject.as_ref().map(Target::of);
-    let id = match &target {
-        Some(Target::Id(id)) => *id,
-        Some(named) => vault.read(|reads| named.id(reads))?,
-        None => kept::owner(vault, call, query)?,
-    };
+    let sought = Sought::find(vault, call, query.subject.as_ref(), pick(query))?;
     // Registered before any row that decides is read; see `gate::readings`.
-    let reading = vault.readings().begin(id, Some(query.item));
-    Ok(Begun { target, id, reading, ahead: Ahead::default() })
+    let reading = vault.readings().begin(sought.owner, Some(query.item));
+    Ok(Begun { sought, reading, ahead: Ahead::default() })
+}
+
+fn pick(query: &ItemQuery) -> Pick<'_> {
+    Pick { item: query.item, version: query.version, etag: &query.etag }
 }
 
 /// Begins several readings; then their rows are read in one go, which is cheaper than one by one.
 fn begin_all(vault: &Vault, call: &Call, queries: &[ItemQuery]) -> Vec<Result<Begun, Refusal>> {
     let mut all: Vec<_> = queries.iter().map(|query| begin(vault, call, query)).collect();
-    let keys = |begun: &Begun, query: &ItemQuery| (begun.id.as_bytes().to_vec(), item_key(&begun.id, &query.item));
+    let keys = |begun: &Begun, query: &ItemQuery| {
+        let owner = begun.sought.owner;
+        (owner.as_bytes().to_vec(), item_key(&owner, &query.item))
+    };
     let begun = all.iter().zip(queries).filter_map(|(begun, query)| Some(keys(begun.as_ref().ok()?, query)));
     let (subjects, items): (Vec<_>, Vec<_>) = begun.unzip();
     // Where that fails, each finds out by itself.
@@ -150,26 +149,20 @@ impl Reads for ReadsAhead<'_> {
 }
 
 fn look(vault: &Vault, call: &Call, query: &ItemQuery, begun: Begun) -> Result<Seen, Refusal> {
-    let Begun { target, id, reading, ahead } = begun;
-    let Some(target) = target else { return look_at_kept(vault, call, query).map(with(reading)) };
-    match look_at_live(vault, call, query, (&target, &ahead)) {
-        // An older version, or an item of theirs that is deleted, for who may read what is kept.
-        Err(absent @ Refusal::State(State::NotFound)) => match kept::owner(vault, call, query) {
-            Ok(owner) if owner == id => look_at_kept(vault, call, query).map(with(reading)),
-            Ok(_) | Err(_) => Err(absent),
-        },
-        seen => seen.map(with(reading)),
-    }
+    let Begun { sought, reading, ahead } = begun;
+    let live = |target: &Target| look_at_live(vault, call, query, (target, &ahead));
+    let (view, event) = sought.look(vault, call, pick(query), live, || look_at_kept(vault, call, query))?;
+    Ok(Seen { view, event, reading })
 }
 
 type Shown = (ItemView, Event);
 
-fn with(reading: Reading) -> impl FnOnce(Shown) -> Seen {
-    move |(view, event)| Seen { view, event, reading }
-}
-
 fn look_at_kept(vault: &Vault, call: &Call, query: &ItemQuery) -> Result<Shown, Refusal> {
-    kept::look(vault, call, query).map(|found| (found.view, found.event))
+    let (view, seen) = vault.read(|reads| {
+        let seen = kept::see(reads, vault, call, pick(query), query.view)?;
+        Ok((seen.show(vault, call, &query.fields)?, seen))
+    })?;
+    Ok((view, seen.entry_of(vault, call, &query.fields)?))
 }
 
 fn look_at_live(
@@ -182,6 +175,9 @@ fn look_at_live(
         let reads = &ReadsAhead { reads, ahead };
         let subject = target.open(reads, call)?;
         let item = find(reads, &subject, query.item, query.version)?;
+        if !query.etag.is_empty() && query.etag != item.head.etag() {
+            return Err(Fault::Refused(State::NotFound.into()));
+        }
         let (permit, view) = permit(call, &subject, &item, query.view)?;
         let shown = show(reads, call, &subject, &item, (&permit, view), &query.fields)?;
         Ok((shown, permit.rule().clone(), subject.detail_keys(reads)?))

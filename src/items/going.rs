@@ -4,23 +4,26 @@
 //!
 //! Which reasons keep an item version is asked here too, version by version, when the intent is lodged: its key is copied
 //! to each of them and its row is put aside in the same batch. The receipt lists it as kept, and not among the keys that go.
+//! What a version holds in rows of its own, such as a document's content, is not moved: those rows are left out of what goes.
 
-use crate::base::id::{KeyId, ReceiptId, SubjectId};
+use std::collections::HashSet;
+
+use crate::base::id::{KeyId, ReceiptId};
 use crate::catalog::registry::Registry;
 use crate::catalog::statutory::Times;
 use crate::gate::index::newest_keys;
 use crate::gate::intents::{DoomedRow, Intent, What};
-use crate::gate::receipts::{Case, ForgottenKeys, Ground, KeptVersion, Scope};
-use crate::gate::refusal::{Refusal, State, Unavailable};
+use crate::gate::receipts::{Case, ForgottenKeys, Ground, History, Scope};
+use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads as _, Txn};
 use crate::keep::keeping::{Keeping, Leaving};
-use crate::keep::kept::VersionId;
+use crate::keep::kept::{self, Under, VersionId};
 use crate::keys::page::{Entry, Tree};
 use crate::store::keyspace::Space;
 
 use super::expiry;
-use super::record::{OpenSubject, StoredItem};
-use super::rows::{doomed_rows, doomed_rows_of_subject, forget_ends_of_uploads};
+use super::record::{AUDIT_POSITION, OpenSubject, StoredItem};
+use super::rows::{ItemRows, below, doomed_rows_of_subject, forget_ends_of_uploads, unfinished};
 use super::subject::items_of;
 
 /// What goes with an item that is deleted.
@@ -30,9 +33,12 @@ pub fn with_item(
     item: &StoredItem,
     (receipt, registry): (ReceiptId, &Registry),
 ) -> Result<Intent, Refusal> {
-    let rows = doomed_rows(txn, subject, item)?;
+    let keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
+    let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
+    let apart = keeping.covers(txn, &leaving(item, &entry))? || kept::exists(txn, Under::Item(item.id))?;
+    let rows = ItemRows::of(txn, subject, item, apart)?;
     expiry::take_back(txn, &subject.id, item)?;
-    version(txn, subject, item, (receipt, registry), (What::Item, Scope::Item), rows)
+    version(txn, (subject, keeping), item, receipt, (What::Item, Scope::Item), rows)
 }
 
 /// What goes with the version that a correction replaced: the item's row holds the next one already. `rows` are those of
@@ -44,7 +50,10 @@ pub fn with_version(
     (receipt, registry): (ReceiptId, &Registry),
     rows: Vec<DoomedRow>,
 ) -> Result<Intent, Refusal> {
-    version(txn, subject, item, (receipt, registry), (What::Version, Scope::Version), rows)
+    let keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
+    let (own, content) = rows.into_iter().partition(|row| row.space == Space::Index);
+    let rows = ItemRows { own, content, ..ItemRows::default() };
+    version(txn, (subject, keeping), item, receipt, (What::Version, Scope::Version), rows)
 }
 
 /// What goes with a subject: its page, and so every key of it; and the rows of it and of its items, whatever is in them.
@@ -57,27 +66,45 @@ pub fn with_subject(
     let mut case = Case::new(Scope::Subject, ground, txn.now(), Vec::new())?;
     let mut names = txn.key_names(subject.tree())?;
     let mut index = index_rows(txn, subject)?;
-    let mut keeping = Keeping::of(txn, subject.id, registry)?;
+    let mut keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
+    let any_kept = kept::exists(txn, Under::Subject(subject.id))?;
+    let (mut contents, mut kept_names) = (Vec::new(), HashSet::new());
     for item in items_of(txn, &subject.id)? {
-        let rows = doomed_rows(txn, subject, &item)?;
         expiry::take_back(txn, &subject.id, &item)?;
-        if !keeping.is_empty() {
-            let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-            let mut leaving = leaving(&item, &entry, &rows);
-            leaving.times.closed = Some(txn.now());
-            refuse_to_part(txn, &keeping, &leaving)?;
-            if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
-                names.retain(|name| *name != entry.name());
-                case.kept.push(kept);
-            }
+        let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
+        let mut leaving = leaving(&item, &entry);
+        leaving.times.closed = Some(txn.now());
+        let is_kept = !keeping.is_empty() && keeping.covers(txn, &leaving)?;
+        let apart = is_kept || (any_kept && kept::exists(txn, Under::Item(item.id))?);
+        let rows = ItemRows::of(txn, subject, &item, apart)?;
+        index.extend(rows.own.into_iter().filter(|row| row.space == Space::Index));
+        if !is_kept {
+            contents.extend(rows.content);
+            continue;
         }
-        index.extend(rows.into_iter().filter(|row| row.space == Space::Index));
+        leaving.rows = rows.content;
+        if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
+            kept_names.insert(entry.name());
+            case.kept.push(kept);
+        }
+    }
+    let audit = txn.entry(subject.tree(), AUDIT_POSITION)?.ok_or(Unavailable::Damaged)?;
+    if keeping.keep_history(txn, &audit, &receipt, case.pseudonym)? {
+        kept_names.insert(audit.name());
+        case.history = History::Kept;
     }
     keeping.finish(txn, &receipt)?;
     forget_ends_of_uploads(txn, &subject.id)?;
+    names.retain(|name| !kept_names.contains(name));
     case.keys = ForgottenKeys::of(names);
     case = case.indexed_under(keys_of(txn, &index));
-    let mut rows = below_subject(&subject.id);
+    let mut rows: Vec<DoomedRow> = BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())).into();
+    if case.kept.is_empty() && !any_kept {
+        rows.extend(CONTENT_BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())));
+    } else {
+        rows.extend(unfinished(txn, subject.id.as_bytes())?);
+        rows.extend(contents);
+    }
     rows.extend(index);
     Ok(Intent {
         receipt,
@@ -104,8 +131,11 @@ pub fn index_rows(txn: &Txn<'_>, subject: &OpenSubject) -> Result<Vec<DoomedRow>
     Ok(rows.into_iter().filter(|row| row.space == Space::Index).collect())
 }
 
-/// The kinds of rows whose keys begin with the subject.
-pub const BELOW_SUBJECT: [Space; 5] = [Space::Item, Space::EventDay, Space::EventSegment, Space::Chunk, Space::Upload];
+/// The kinds of rows whose keys begin with the subject, and that go with it whatever is kept.
+pub const BELOW_SUBJECT: [Space; 3] = [Space::Item, Space::EventDay, Space::Upload];
+
+/// The same, of what items hold in rows of their own: it stays where it is as long as the item's key is kept.
+pub const CONTENT_BELOW_SUBJECT: [Space; 2] = [Space::EventSegment, Space::Chunk];
 
 /// The index keys that these rows are under, as far as they are rows of the index.
 fn keys_of(txn: &Txn<'_>, rows: &[DoomedRow]) -> Vec<KeyId> {
@@ -113,29 +143,29 @@ fn keys_of(txn: &Txn<'_>, rows: &[DoomedRow]) -> Vec<KeyId> {
     newest_keys(txn.index().vault(), index.map(|row| &row.key[..]))
 }
 
-fn below_subject(subject: &SubjectId) -> Vec<DoomedRow> {
-    let below = |space: Space| DoomedRow { space, key: subject.as_bytes().to_vec(), prefix: true };
-    BELOW_SUBJECT.into_iter().map(below).collect()
-}
-
 fn version(
     txn: &mut Txn<'_>,
-    subject: &OpenSubject,
+    (subject, mut keeping): (&OpenSubject, Keeping<'_>),
     item: &StoredItem,
-    (receipt, registry): (ReceiptId, &Registry),
+    receipt: ReceiptId,
     (what, scope): (What, Scope),
-    mut rows: Vec<DoomedRow>,
+    rows: ItemRows,
 ) -> Result<Intent, Refusal> {
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
-    case = case.indexed_under(keys_of(txn, &rows));
-    match keep(txn, Keeping::of(txn, subject.id, registry)?, leaving(item, &entry, &rows), receipt, &case)? {
+    case = case.indexed_under(keys_of(txn, &rows.own));
+    let leaving = Leaving { rows: rows.content.clone(), ..leaving(item, &entry) };
+    let rows = match keeping.keep(txn, leaving, receipt, case.pseudonym)? {
         Some(kept) => {
             case.kept.push(kept);
-            rows.retain(goes_now);
+            [rows.own, rows.unfinished].concat()
         }
-        None => case.keys = ForgottenKeys::of(vec![entry.name()]),
-    }
+        None => {
+            case.keys = ForgottenKeys::of(vec![entry.name()]);
+            rows.all()
+        }
+    };
+    keeping.finish(txn, &receipt)?;
     Ok(Intent {
         receipt,
         what,
@@ -148,35 +178,9 @@ fn version(
     })
 }
 
-/// Keeps a version, if some reason does.
-fn keep(
-    txn: &mut Txn<'_>,
-    mut keeping: Keeping<'_>,
-    leaving: Leaving<'_>,
-    receipt: ReceiptId,
-    case: &Case,
-) -> Result<Option<KeptVersion>, Refusal> {
-    refuse_to_part(txn, &keeping, &leaving)?;
-    let kept = keeping.keep(txn, leaving, receipt, case.pseudonym)?;
-    keeping.finish(txn, &receipt)?;
-    Ok(kept)
-}
-
-/// What an item holds in rows of its own, such as the events of a day, is not put aside in this release: as long as a
-/// reason covers it, the account keeps it, and what would end it is refused.
-fn refuse_to_part(txn: &Txn<'_>, keeping: &Keeping<'_>, leaving: &Leaving<'_>) -> Result<(), Refusal> {
-    let is_whole = leaving.rows.is_empty();
-    if !is_whole && keeping.covers(txn, leaving)? { Err(State::NotFromHere.into()) } else { Ok(()) }
-}
-
-fn leaving<'e>(item: &StoredItem, entry: &'e Entry, rows: &[DoomedRow]) -> Leaving<'e> {
+/// What is to be kept of a version: its row, which is put aside. What it holds in rows of its own stays where it is.
+fn leaving<'e>(item: &StoredItem, entry: &'e Entry) -> Leaving<'e> {
     let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
-    let rows = rows.iter().filter(|row| !goes_now(row)).cloned().collect();
     let times = Times { created: item.head.created, updated: item.head.updated, closed: None };
-    Leaving { id, class: item.head.class, times, entry, row: item.row(), rows }
-}
-
-/// Rows that go although the version is kept: its own, a copy of which is put aside, and those by which it is found.
-fn goes_now(row: &DoomedRow) -> bool {
-    matches!(row.space, Space::Item | Space::Index)
+    Leaving { id, class: item.head.class, times, entry, row: item.row(), rows: Vec::new() }
 }

@@ -275,6 +275,8 @@ pub struct ItemQuery {
     pub item: ItemId,
     /// The version; 0 for the newest.
     pub version: u64,
+    /// Only the one of this etag; empty for any.
+    pub etag: String,
     /// The view wanted; none for the highest allowed.
     pub view: Option<View>,
     /// Field paths wanted; empty for all.
@@ -502,8 +504,8 @@ pub struct Uploaded {
 
 /// Which document, and from where on.
 pub struct DocumentQuery {
-    /// The subject.
-    pub subject: SubjectRef,
+    /// The subject; none for a document that only a keep reason keeps.
+    pub subject: Option<SubjectRef>,
     /// The item.
     pub item: ItemId,
     /// The version; 0 for the newest.

@@ -5,6 +5,7 @@ use crate::base::limits::KEEP_REASONS_TOLD_MAX;
 use crate::gate::call::Call;
 use crate::gate::refusal::Refusal;
 use crate::gate::vault::{Awaited, Vault};
+use crate::keep::history;
 use crate::keep::kept::{self, Under};
 use crate::keep::{Reason, reason_for};
 use crate::policy::action::Action;
@@ -31,6 +32,12 @@ pub fn told(vault: &Vault, call: &Call, awaited: Awaited, receipt: ReceiptId) ->
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
+            }
+        }
+        for copy in history::copies(reads, &receipt)? {
+            let reason = reason_for(reads, &copy)?;
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
             }
         }
         Ok(reasons)

@@ -12,32 +12,81 @@ use crate::gate::intents::DoomedRow;
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::gate::uploads::{self, UploadPlace};
+use crate::keep::kept::{self, Under};
 use crate::keys::page::Tree;
 use crate::store::keyspace::Space;
 
+use super::content::document_of;
 use super::record::day::{day_key, segment_prefix};
 use super::record::{Content, OpenSubject, StoredItem, UploadRow, decode_upload, item_key};
 
-/// All rows of an item, to go with its key.
-///
-/// An item that is damaged can be forgotten all the same; of its index rows only a rotation of the index keys rids us.
-pub fn doomed_rows(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem) -> Result<Vec<DoomedRow>, Fault> {
-    let mut rows = vec![whole(Space::Item, item_key(&subject.id, &item.id))];
-    match content_of_version(txn, subject, item) {
-        Ok(content) => rows.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
-        Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
-        Err(refused) => return Err(refused),
+/// The rows of an item, by what becomes of them when its newest version goes.
+#[derive(Default)]
+pub struct ItemRows {
+    /// Those that go in any case: its own, and those by which it is found.
+    pub own: Vec<DoomedRow>,
+    /// What the version holds besides, such as the events of a day: it goes with the version's last keep reason.
+    pub content: Vec<DoomedRow>,
+    /// What unfinished uploads have brought.
+    pub unfinished: Vec<DoomedRow>,
+}
+
+impl ItemRows {
+    /// All rows of an item. With `apart`, those of earlier versions that are still kept are left out.
+    ///
+    /// An item that is damaged can be forgotten all the same; of its index rows only a rotation of the index keys rids us.
+    pub fn of(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem, apart: bool) -> Result<Self, Fault> {
+        let mut rows = Self { own: vec![whole(Space::Item, item_key(&subject.id, &item.id))], ..Self::default() };
+        match content_of_version(txn, subject, item) {
+            Ok(content) => rows.own.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
+            Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
+            Err(refused) => return Err(refused),
+        }
+        if let Some(state) = &item.head.day {
+            rows.own.push(whole(Space::EventDay, day_key(&subject.id, item.head.class, state.day, &item.id)));
+            rows.content.push(below(Space::EventSegment, segment_prefix(&subject.id, &item.id)));
+        }
+        if is_document(item) && apart {
+            rows.unfinished = unfinished(txn, &item_key(&subject.id, &item.id))?;
+            rows.content.extend(content_key(txn, subject, item)?.map(|key| below(Space::Chunk, key)));
+        } else if is_document(item) {
+            rows.content.push(below(Space::Chunk, item_key(&subject.id, &item.id)));
+        }
+        Ok(rows)
     }
-    if let Some(state) = &item.head.day {
-        rows.push(whole(Space::EventDay, day_key(&subject.id, item.head.class, state.day, &item.id)));
-        let key = segment_prefix(&subject.id, &item.id);
-        rows.push(DoomedRow { space: Space::EventSegment, key, prefix: true });
+
+    /// All of them.
+    pub fn all(self) -> Vec<DoomedRow> {
+        [self.own, self.content, self.unfinished].concat()
     }
-    if is_document(item) {
-        // Those of unfinished uploads included.
-        rows.push(DoomedRow { space: Space::Chunk, key: item_key(&subject.id, &item.id), prefix: true });
+}
+
+/// What unfinished uploads of a subject, or of one of its items, have brought.
+pub fn unfinished(reads: &dyn Reads, below_key: &[u8]) -> Result<Vec<DoomedRow>, Fault> {
+    let mut rows = Vec::new();
+    for (key, row) in reads.rows(Space::Upload, below_key, &[], usize::MAX)? {
+        if let UploadRow::Pending(_) = decode_upload(UploadPlace::of_key(&key)?, &row)? {
+            rows.push(below(Space::Chunk, key));
+        }
     }
     Ok(rows)
+}
+
+/// The start of the keys of a document's content. Of a damaged one it cannot be told: then all that there is of the item,
+/// unless some of it is kept, which must not go with it.
+fn content_key(reads: &dyn Reads, subject: &OpenSubject, item: &StoredItem) -> Result<Option<Vec<u8>>, Fault> {
+    let described = item.open(reads, reads.index().vault(), subject.tree()).and_then(|content| {
+        document_of(CanonicalValue::decode(item.head.class, content.value.expose()).map_err(|_| Fault::Torn)?)
+    });
+    match described {
+        Ok(described) => {
+            let upload = described.content.upload();
+            Ok(Some(UploadPlace { subject: subject.id, item: item.id, upload }.key()))
+        }
+        Err(Fault::Torn) if kept::exists(reads, Under::Item(item.id))? => Ok(None),
+        Err(Fault::Torn) => Ok(Some(item_key(&subject.id, &item.id))),
+        Err(refused) => Err(refused),
+    }
 }
 
 /// Ends the unfinished uploads that would make new versions of an item, so that none does. Their keys, to be forgotten
@@ -135,4 +184,9 @@ fn is_document(item: &StoredItem) -> bool {
 
 fn whole(space: Space, key: Vec<u8>) -> DoomedRow {
     DoomedRow { space, key, prefix: false }
+}
+
+/// All rows whose keys begin so.
+pub fn below(space: Space, key: Vec<u8>) -> DoomedRow {
+    DoomedRow { space, key, prefix: true }
 }

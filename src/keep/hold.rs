@@ -9,7 +9,6 @@
 //! 6 | id | item | version        -> nothing: a version that it names, or found when it was placed
 //! ```
 
-use super::VERSION;
 use super::matter::{self, Mark, Matter, read_mark, write_mark};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{HoldId, ItemId, MatterId, ReceiptId, SubjectId, VaultId};
@@ -56,6 +55,8 @@ pub struct Hold {
     pub subject: SubjectId,
     /// What it covers.
     pub scope: Scope,
+    /// Whether it also keeps the subject's audit key.
+    pub history: bool,
     /// When it was placed.
     pub placed: Timestamp,
     /// Its end, once it was released.
@@ -66,6 +67,8 @@ pub struct Hold {
     entry: Entry,
 }
 
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 const RECORD: u8 = 1;
 const ORDER: u8 = 2;
 const BY_MATTER: u8 = 3;
@@ -90,7 +93,7 @@ impl Hold {
         txn: &mut Txn<'_>,
         matter: &Matter,
         subject: SubjectId,
-        scope: Scope,
+        (scope, history): (Scope, bool),
         listed: &[(ItemId, u64)],
     ) -> Result<Self, Refusal> {
         let random = |_| Unavailable::Internal;
@@ -98,7 +101,8 @@ impl Hold {
         let position = txn.claim_position(matter.tree())?;
         let entry = Entry { generation: 1, extra: 0, key: rng::make_secret().map_err(random)? };
         let placed = txn.now();
-        let mut hold = Self { id, matter: matter.id, subject, scope, placed, release: None, kept: 0, position, entry };
+        let (matter_id, release, kept) = (matter.id, None, 0);
+        let mut hold = Self { id, matter: matter_id, subject, scope, history, placed, release, kept, position, entry };
         hold.store(txn, matter)?;
         let mark = Mark { at: placed, id: *id.as_bytes() };
         txn.put(Space::Hold, order_key(Of::All, mark), []);
@@ -171,6 +175,7 @@ impl Hold {
                 w.i64(release.time.as_millis()).list(release.acts.iter(), |w, act| w.raw(act.as_bytes()))
             })
             .u64(self.kept)
+            .u8(self.history.into())
             .finish()
     }
 }
@@ -195,8 +200,9 @@ pub fn find(reads: &dyn Reads, id: HoldId) -> Result<Option<(Hold, Matter)>, Fau
     Ok(Some((hold, matter)))
 }
 
-/// The holds in force on a subject, each with its matter.
-pub fn in_force(reads: &dyn Reads, subject: &SubjectId) -> Result<Vec<(Hold, Matter)>, Fault> {
+/// The holds in force on a subject, each with its matter. As many as the subject's own row counts, if it does: a hold whose
+/// row was taken away must not be passed over.
+pub fn in_force(reads: &dyn Reads, subject: &SubjectId, counted: Option<u32>) -> Result<Vec<(Hold, Matter)>, Fault> {
     let prefix = Writer::new().u8(IN_FORCE).raw(subject.as_bytes()).finish();
     let mut found = Vec::new();
     for (key, _) in reads.rows(Space::Hold, &prefix, &[], usize::MAX)? {
@@ -206,6 +212,9 @@ pub fn in_force(reads: &dyn Reads, subject: &SubjectId) -> Result<Vec<(Hold, Mat
             return Err(Fault::Torn);
         }
         found.push((hold, matter));
+    }
+    if counted.is_some_and(|counted| counted as usize != found.len()) {
+        return Err(Fault::Torn);
     }
     Ok(found)
 }
@@ -220,7 +229,7 @@ pub fn newest_first(reads: &dyn Reads, of: Of, after: Option<Mark>, limit: usize
 
 fn read_place(clear: &[u8]) -> Result<(MatterId, u64, u64), Malformed> {
     let mut r = Reader::new(clear);
-    if r.u8()? != VERSION {
+    if !(VERSION_1..=VERSION).contains(&r.u8()?) {
         return Err(Malformed);
     }
     Ok((MatterId::from_bytes(r.array()?), r.u64()?, r.u64()?))
@@ -228,7 +237,7 @@ fn read_place(clear: &[u8]) -> Result<(MatterId, u64, u64), Malformed> {
 
 fn read(id: HoldId, clear: &[u8], entry: Entry) -> Result<Hold, Malformed> {
     let mut r = Reader::new(clear);
-    r.u8()?;
+    let version = r.u8()?;
     let matter = MatterId::from_bytes(r.array()?);
     let (position, _) = (r.u64()?, r.u64()?);
     let subject = SubjectId::from_bytes(r.array()?);
@@ -252,6 +261,8 @@ fn read(id: HoldId, clear: &[u8], entry: Entry) -> Result<Hold, Malformed> {
             Ok(Release { time, acts: r.list(|r| r.array().map(ReceiptId::from_bytes))? })
         })?,
         kept: r.u64()?,
+        // A release before this one kept no histories.
+        history: version != VERSION_1 && r.u8()? == 1,
         position,
         entry,
     };

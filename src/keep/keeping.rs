@@ -1,6 +1,7 @@
 //! Who keeps a version, and keeping it: asked on the writer's thread by whatever is about to forget something.
 
 use super::Reason;
+use super::history;
 use super::hold::{self, Hold};
 use super::kept::{self, Copy, Kept, Opening, VersionId};
 use super::matter::Matter;
@@ -60,10 +61,14 @@ impl Covering {
 }
 
 impl<'r> Keeping<'r> {
-    /// The holds in force on a subject, and the statutory periods of a registry.
-    pub fn of(reads: &dyn Reads, subject: SubjectId, registry: &'r Registry) -> Result<Self, Fault> {
+    /// The holds in force on a subject, which must be as many as its row counts, and the statutory periods of a registry.
+    pub fn of(
+        reads: &dyn Reads,
+        (subject, counted): (SubjectId, Option<u32>),
+        registry: &'r Registry,
+    ) -> Result<Self, Fault> {
         let (mut holds, mut matters) = (Vec::new(), Vec::<Matter>::new());
-        for (hold, matter) in hold::in_force(reads, &subject)? {
+        for (hold, matter) in hold::in_force(reads, &subject, counted)? {
             holds.push(hold);
             if !matters.iter().any(|known| known.id == matter.id) {
                 matters.push(matter);
@@ -158,6 +163,29 @@ impl<'r> Keeping<'r> {
         Ok(&mut self.periods[at])
     }
 
+    /// Copies the subject's audit key to every matter that has a hold with the access history on it, before the account
+    /// forgets it. Whether there is any.
+    pub fn keep_history(
+        &mut self,
+        txn: &mut Txn<'_>,
+        entry: &Entry,
+        receipt: &ReceiptId,
+        pseudonym: PseudonymId,
+    ) -> Result<bool, Refusal> {
+        let mut is_kept = false;
+        for matter in &self.matters {
+            let of_matter = self.holds.iter().filter(|hold| hold.history && hold.matter == matter.id);
+            let holds: Vec<_> = of_matter.map(|hold| hold.id).collect();
+            if holds.is_empty() {
+                continue;
+            }
+            let copy = copy_key(txn, matter.tree(), entry, holds)?;
+            history::put_copy(txn, receipt, &copy, entry, &history::Whose { subject: self.subject, pseudonym });
+            is_kept = true;
+        }
+        Ok(is_kept)
+    }
+
     /// Stores the counts of what was kept, and the openings of what the receipt says of the reasons.
     pub fn finish(mut self, txn: &mut Txn<'_>, receipt: &ReceiptId) -> Result<(), Refusal> {
         if !self.changed {
@@ -187,13 +215,19 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     fn copy_to(&self, txn: &mut Txn<'_>, tree: Tree, holds: Vec<HoldId>) -> Result<(), Refusal> {
-        let Tree::Reason(reason, at) = tree else { return Err(Unavailable::Internal.into()) };
-        let position = txn.claim_position(tree)?;
-        let Entry { generation, extra, key } = self.entry;
-        txn.set(tree, position, &Entry { generation: *generation, extra: *extra, key: key.duplicate() })?;
-        kept::put_copy(txn, &self.id, &Copy { reason, at, position, holds }, &self.receipt);
+        let copy = copy_key(txn, tree, self.entry, holds)?;
+        kept::put_copy(txn, &self.id, &copy, &self.receipt);
         Ok(())
     }
+}
+
+/// Adds a key to a reason's tree.
+fn copy_key(txn: &mut Txn<'_>, tree: Tree, entry: &Entry, holds: Vec<HoldId>) -> Result<Copy, Refusal> {
+    let Tree::Reason(reason, at) = tree else { return Err(Unavailable::Internal.into()) };
+    let position = txn.claim_position(tree)?;
+    let Entry { generation, extra, key } = entry;
+    txn.set(tree, position, &Entry { generation: *generation, extra: *extra, key: key.duplicate() })?;
+    Ok(Copy { reason, at, position, holds })
 }
 
 /// A commitment to a reason, as the contract has it, and what opens it.

@@ -9,6 +9,7 @@
 //! 6 | subject | version      -> nothing
 //! 7 | receipt | number       -> the opening of a commitment to a reason
 //! 8 | receipt | receipt      -> nothing: the second supplements the first
+//! 9, 10                      -> see `history`
 //! ```
 //! A version is item, number, and the count of its row: free text can change and be kept under the same number. What is
 //! said of a version is authenticated under a key derived from the version's own, so that rows cannot be swapped.
@@ -211,9 +212,14 @@ pub fn list(reads: &dyn Reads, under: Under, after: Option<&VersionId>, limit: u
     rows.iter().map(|(key, _)| read_version(&key[start..]).ok_or(Fault::Torn)).collect()
 }
 
-/// Whether anything is still kept of what a receipt is about.
+/// Whether anything is kept there.
+pub fn exists(reads: &dyn Reads, under: Under) -> Result<bool, Fault> {
+    Ok(!list(reads, under, None, 1)?.is_empty())
+}
+
+/// Whether anything is still kept of what a receipt is about, if only the person's audit key.
 pub fn remains(reads: &dyn Reads, receipt: &ReceiptId) -> Result<bool, Fault> {
-    Ok(!list(reads, Under::Receipt(*receipt), None, 1)?.is_empty())
+    Ok(exists(reads, Under::Receipt(*receipt))? || !super::history::copies(reads, receipt)?.is_empty())
 }
 
 /// The receipts that the versions kept for a hold outlived, each once, at most so many. The rows under the hold must agree
@@ -227,6 +233,11 @@ pub fn receipts_of_hold(reads: &dyn Reads, hold: &HoldId, limit: usize) -> Resul
         if find(reads, &id)?.is_none_or(|kept| kept.stated().receipt != receipt) {
             return Err(Fault::Torn);
         }
+        if !receipts.contains(&receipt) && receipts.len() < limit {
+            receipts.push(receipt);
+        }
+    }
+    for receipt in super::history::of_hold(reads, hold, limit)? {
         if !receipts.contains(&receipt) && receipts.len() < limit {
             receipts.push(receipt);
         }

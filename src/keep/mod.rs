@@ -9,6 +9,7 @@
 //! to every reason that keeps it in the batch that lodges the forgetting of the original, decided by the reasons as that
 //! batch finds them. INVARIANT: nothing here names a person but by random ids.
 
+pub mod history;
 pub mod hold;
 pub mod keeping;
 pub mod kept;

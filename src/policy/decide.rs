@@ -121,6 +121,8 @@ pub struct Knowledge {
     pub rules: bool,
     /// What the details of audit entries hold: a release of personal data.
     pub details: bool,
+    /// Which entries are about a person who was erased, where a matter keeps their access history.
+    pub history: bool,
 }
 
 impl Default for Decisions {
@@ -164,6 +166,7 @@ impl Rules {
             existence: may_know(KNOWLEDGE[0]),
             rules: may_know(KNOWLEDGE[1]),
             details: may_know(KNOWLEDGE[2]),
+            history: may_know(KNOWLEDGE[3]),
         })
     }
 

@@ -56,7 +56,7 @@ pub const fn kind_of(action: Action) -> (Group, Resources) {
 }
 
 /// Actions that are no methods: what a role may be told.
-pub const KNOWLEDGE: [&str; 3] = ["KnowExistence", "KnowRules", "KnowDetails"];
+pub const KNOWLEDGE: [&str; 4] = ["KnowExistence", "KnowRules", "KnowDetails", "KnowHistory"];
 
 /// The schema for a registry, in Cedar's own syntax.
 pub fn text(registry: &Registry) -> String {

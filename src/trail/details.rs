@@ -1,4 +1,5 @@
-//! Details, opened: with the keys of the day for entries about nobody, with the subject's for a query about one.
+//! Details, opened: with the keys of the day for entries about nobody and those about the evidence of an erasure, with the
+//! subject's for a query about one.
 //!
 //! No other detail opens: nothing leads from a token back to its subject.
 
@@ -49,8 +50,10 @@ impl Opener {
             (About::Erasure(_), Some(known)) => {
                 Ok(opened(&known.keys, &self.vault).filter(|detail| detail.subject == Some(known.id)))
             }
-            (About::Subject(_) | About::Erasure(_), None) => Ok(None),
-            (About::Nobody, _) => {
+            (About::Subject(_), None) => Ok(None),
+            // Of an erasure the first entry is sealed under the person's key, and the others, about its evidence, under
+            // the day's.
+            (About::Nobody, _) | (About::Erasure(_), None) => {
                 // A call that began before midnight may be recorded after it, with the keys it began with.
                 for day in [hit.leaf.time.day(), hit.leaf.time.day() - 1] {
                     let vault = self.vault.clone();
@@ -97,8 +100,8 @@ pub(super) async fn releases(
     shown: &[Shown],
 ) -> Result<Vec<Event>, Refusal> {
     let opened = || shown.iter().filter(|shown| shown.detail.is_some());
-    let of_nobody = opened().filter(|shown| shown.hit.leaf.about == About::Nobody).count();
-    let counts = [(None, of_nobody), (known, opened().count() - of_nobody)];
+    let of_known = opened().filter(|shown| known.is_some() && shown.hit.leaf.about != About::Nobody).count();
+    let counts = [(None, opened().count() - of_known), (known, of_known)];
     let at: (Timestamp, u64) = (vault.now(), vault.epoch());
     let recorder = call.recorder().on(vault.days().await?);
     let mut events = Vec::new();

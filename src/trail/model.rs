@@ -5,20 +5,39 @@ use std::sync::Arc;
 use crate::audit::detail::Detail;
 use crate::audit::query::{Filter, Hit};
 use crate::audit::stored::SignedCheckpoint;
+use crate::base::id::ReceiptId;
 use crate::catalog::text::Text;
 use crate::crypto::hash::Digest;
 use crate::items::model::SubjectRef;
 
 /// Which entries, and which parts of them.
 pub struct Query {
-    /// Only those about this subject.
-    pub subject: Option<SubjectRef>,
+    /// Only those about this subject, or whose access history is kept.
+    pub subject: Option<Person>,
     /// Everything else that is asked of an entry; without tokens.
     pub filter: Filter,
     /// The parts of the request that were given, by their field paths, for the record.
     pub named: Vec<String>,
     /// Whether details are to be opened.
     pub opened: bool,
+}
+
+/// Whom a query is about.
+pub enum Person {
+    /// Somebody who is there.
+    Present(SubjectRef),
+    /// The person whose erasure a receipt is of, where a matter keeps the access history.
+    Erased(ReceiptId),
+}
+
+impl Person {
+    /// Somebody who is there.
+    pub fn present(&self) -> Option<&SubjectRef> {
+        match self {
+            Self::Present(named) => Some(named),
+            Self::Erased(_) => None,
+        }
+    }
 }
 
 /// A list to be made.

@@ -1,6 +1,6 @@
 //! What lists and tails begin with: may the caller, about whom, and on the record.
 
-use super::model::Query;
+use super::model::{Person, Query};
 use super::whose::{Known, Whose};
 use crate::audit::event::Event;
 use crate::audit::query::Filter;
@@ -10,7 +10,7 @@ use crate::gate::refusal::{Denied, Refusal, Told};
 use crate::gate::vault::Vault;
 use crate::items::recorded::refuse;
 use crate::policy::decide::{Cause, Permit};
-use crate::policy::question::Resource;
+use crate::policy::question::{Resource, Standing};
 
 /// A reading of the log that is allowed and recorded.
 pub(super) struct Opened<T> {
@@ -40,7 +40,8 @@ pub(super) async fn open<T>(
         Ok(checked) => checked,
         Err(refusal) => {
             let touched = Touched { fields: query.named.clone(), ..Touched::default() };
-            return Err(refuse(vault, call, query.subject.as_ref(), touched, refusal).await);
+            let named = query.subject.as_ref().and_then(Person::present);
+            return Err(refuse(vault, call, named, touched, refusal).await);
         }
     };
     let mut filter = query.filter.clone();
@@ -73,6 +74,12 @@ fn entry(
 }
 
 fn permit(call: &Call, query: &Query) -> Result<Permit, Refusal> {
+    if let Some(Person::Erased(_)) = &query.subject {
+        let about = Resource::Subject(Standing::default());
+        let permit = call.permit(about).map_err(|access| access.openly())?;
+        // Whose key it is opens the details too: they are what is kept.
+        return if call.may_know_history() { Ok(permit) } else { Err(denied()) };
+    }
     let permit = call.permit(Resource::Vault).map_err(|access| access.openly())?;
     if query.opened && !call.may_know_details() {
         return Err(denied());

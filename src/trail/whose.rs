@@ -6,7 +6,7 @@ use crate::audit::leaf;
 use crate::audit::query::Filter;
 use crate::audit::sequence::Error;
 use crate::audit::stored::StoredLog;
-use crate::base::id::SubjectId;
+use crate::base::id::{ReceiptId, SubjectId};
 use crate::base::secret::Key;
 use crate::base::time::Timestamp;
 use crate::crypto::rng;
@@ -16,8 +16,10 @@ use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::vault::Vault;
 use crate::items::model::SubjectRef;
 use crate::items::record::Target;
+use crate::keep::history;
 use crate::policy::question::Resource;
 
+use super::model::Person;
 use super::proofs::unreadable;
 
 /// A subject whose entries are read. As long as it is held, the end of the subject waits, or cuts the reading.
@@ -44,12 +46,26 @@ impl Whose {
     ///
     /// # Errors
     /// [`Unavailable`]; that there is no such subject is no error.
-    pub(super) fn find(vault: &Vault, call: &Call, named: Option<&SubjectRef>) -> Result<Self, Refusal> {
-        let Some(named) = named else { return Ok(Self::Anyone) };
-        match Self::look(vault, call, named) {
+    pub(super) fn find(vault: &Vault, call: &Call, named: Option<&Person>) -> Result<Self, Refusal> {
+        let found = match named {
+            None => return Ok(Self::Anyone),
+            Some(Person::Present(named)) => Self::look(vault, call, named),
+            Some(Person::Erased(receipt)) => Self::look_back(vault, receipt),
+        };
+        match found {
             Err(Refusal::State(_)) => Ok(Self::Absent),
             found => found,
         }
+    }
+
+    /// With the audit key that a matter keeps.
+    fn look_back(vault: &Vault, receipt: &ReceiptId) -> Result<Self, Refusal> {
+        let find = || vault.read(|reads| history::find(reads, receipt));
+        let Some((_, history::Whose { subject: id, .. })) = find()? else { return Ok(Self::Absent) };
+        // Registered before the key is looked at again: its end waits, or cuts the reading.
+        let reading = vault.readings().begin_log(id);
+        let Some((entry, _)) = find()? else { return Ok(Self::Absent) };
+        Ok(Self::Known(Known { id, keys: DetailKeys::derive(&entry.key), reading }))
     }
 
     fn look(vault: &Vault, call: &Call, named: &SubjectRef) -> Result<Self, Refusal> {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lacuna::base::codec::Reader;
-use lacuna::base::id::{SlotId, SubjectId, VaultId};
+use lacuna::base::id::{ReasonId, SlotId, SubjectId, VaultId};
 use lacuna::base::secret::{Key, Secret};
 use lacuna::keys::envelope::{Envelope, Kind, Part, Place as Envelopes};
 use lacuna::keys::page::{FANOUT, Page, PageId, Tree};
@@ -229,9 +229,8 @@ impl Attacker {
     pub fn attack(&self, slots: &Path) -> Loot {
         let mut known = self.roots(slots);
         self.walk(&mut known);
-        let mut plain = Vec::new();
+        let mut plain = self.items(&known);
         for (key, value) in &self.records {
-            self.items(key, value, &known, &mut plain);
             self.subjects(key, value, &known, &mut plain);
         }
         Loot { rows: self.records.len(), keys: known.len(), plain }
@@ -259,10 +258,15 @@ impl Attacker {
         roots
     }
 
-    /// Tries every key on every page of any age, until no new key comes out.
+    /// Tries every key on every page of any age, until no new key comes out. All writings of one generation of a page are
+    /// under one key: what opens the first opens them all.
     fn walk(&self, known: &mut Known) {
-        let mut pages: Vec<_> =
-            self.records.iter().flat_map(|(key, value)| places(key).map(move |at| (at, value))).collect();
+        let mut pages: BTreeMap<(PageId, u64), Vec<&Vec<u8>>> = BTreeMap::new();
+        for (key, value) in &self.records {
+            if let Some(at) = places(key) {
+                pages.entry(at).or_default().push(value);
+            }
+        }
         let mut tried: HashSet<[u8; 32]> = HashSet::new();
         loop {
             let fresh: BTreeSet<[u8; 32]> =
@@ -270,12 +274,15 @@ impl Attacker {
             if fresh.is_empty() {
                 return;
             }
-            pages.retain(|((id, generation), sealed)| {
-                let open =
-                    |key: &[u8; 32]| Page::open(&self.vault, *id, *generation, &Secret::copied(key), sealed).ok();
-                let Some(page) = fresh.iter().find_map(open) else { return true };
-                let entries = (0..FANOUT as u8).filter_map(|child| page.entry(child));
-                known.extend(entries.map(|entry| (*entry.key.expose(), entry.generation)));
+            pages.retain(|(id, generation), writings| {
+                let open = |key: &[u8; 32], sealed: &[u8]| {
+                    Page::open(&self.vault, *id, *generation, &Secret::copied(key), sealed).ok()
+                };
+                let Some(key) = fresh.iter().find(|key| open(key, writings[0]).is_some()) else { return true };
+                for page in writings.iter().filter_map(|sealed| open(key, sealed)) {
+                    let entries = (0..FANOUT as u8).filter_map(|child| page.entry(child));
+                    known.extend(entries.map(|entry| (*entry.key.expose(), entry.generation)));
+                }
                 false
             });
             // What came out is tried on all that is left; what was tried once is not tried again.
@@ -283,19 +290,27 @@ impl Attacker {
         }
     }
 
-    fn items(&self, key: &[u8], value: &[u8], known: &Known, plain: &mut Vec<Vec<u8>>) {
-        let Some(owner) = key.get(16..32).filter(|_| key.len() == 32).and_then(|id| id.try_into().ok()) else { return };
-        let Some(row) = ItemRow::read(value) else { return };
+    /// Items, those that only a keep reason keeps included.
+    fn items(&self, known: &Known) -> Vec<Vec<u8>> {
+        let rows = self.records.iter().filter_map(|(key, value)| match (key.first()?, key.len()) {
+            (_, 32) => Some((key[16..32].try_into().ok()?, ItemRow::read(value)?)),
+            (1, 33) => Some((key[1..17].try_into().ok()?, ItemRow::read_kept(value)?)),
+            _ => None,
+        });
+        let rows: Vec<([u8; 16], ItemRow<'_>)> = rows.collect();
+        let mut plain = Vec::new();
         for (secret, generation) in known {
             let envelope = Envelope::derive(Kind::Item, &Secret::copied(secret));
-            let (class, version, generation) = (&row.class, row.version, *generation);
-            let place = Envelopes { vault: &self.vault, owner: &owner, class, version, generation };
-            for (part, sealed) in [(Part::Value, row.value), (Part::Notes, row.notes)] {
-                plain.extend(
-                    envelope.open(place, part, &row.commitment, sealed).ok().map(|open| open.expose().to_vec()),
-                );
+            for (owner, row) in &rows {
+                let (class, version, generation) = (&row.class, row.version, *generation);
+                let place = Envelopes { vault: &self.vault, owner, class, version, generation };
+                for (part, sealed) in [(Part::Value, row.value), (Part::Notes, row.notes)] {
+                    let opened = envelope.open(place, part, &row.commitment, sealed);
+                    plain.extend(opened.ok().map(|open| open.expose().to_vec()));
+                }
             }
         }
+        plain
     }
 
     fn subjects(&self, key: &[u8], value: &[u8], known: &Known, plain: &mut Vec<Vec<u8>>) {
@@ -318,6 +333,7 @@ fn places(key: &[u8]) -> Option<(PageId, u64)> {
         (1, 18) => Tree::Subjects,
         (2, 18) => Tree::Reasons,
         (3, 18) => Tree::Service,
+        (5, 34) => Tree::Reason(ReasonId::from_bytes(key[1..17].try_into().ok()?), 0),
         (4, 34) => Tree::Subject(SubjectId::from_bytes(key[1..17].try_into().ok()?), 0),
         _ => return None,
     };
@@ -333,6 +349,14 @@ struct ItemRow<'r> {
 }
 
 impl<'r> ItemRow<'r> {
+    /// From what a keep reason has of it: what is said of it, a code, and the row as it was.
+    fn read_kept(row: &'r [u8]) -> Option<Self> {
+        let mut r = Reader::new(row);
+        r.bytes().ok()?;
+        let _: [u8; 32] = r.array().ok()?;
+        Self::read(r.bytes().ok()?)
+    }
+
     fn read(row: &'r [u8]) -> Option<Self> {
         let mut r = Reader::new(row);
         let (_, 1) = (r.u8().ok()?, r.u8().ok()?) else { return None };
@@ -345,14 +369,15 @@ impl<'r> ItemRow<'r> {
     }
 }
 
-/// The sealed id of the caller's in a subject's row, and the commitment. The sealed part ends the clear one, after its
-/// length; every length that fits is tried.
+/// The sealed id of the caller's in a subject's row, and the commitment. The sealed part ends the clear one but for the
+/// count of holds, after its length; every length that fits is tried.
 fn read_subject(row: &[u8]) -> Option<(&[u8], [u8; 32])> {
     let mut r = Reader::new(row);
     let clear = r.bytes().ok()?;
     let _: [u8; 32] = r.array().ok()?;
     let commitment = r.array().ok()?;
     r.finish().ok()?;
+    let clear = clear.split_last_chunk::<4>()?.0;
     let ends = |at: &usize| {
         let len = u32::from_be_bytes(clear[*at..at + 4].try_into().expect("four bytes")) as usize;
         len > 0 && at + 4 + len == clear.len()

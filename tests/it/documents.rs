@@ -52,12 +52,12 @@ pub fn first(context: Option<CallContext>, open: UploadOpen) -> UploadDocumentRe
     UploadDocumentRequest { context, part: Some(Part::Open(open)) }
 }
 
-fn finish(content: &[u8]) -> UploadDocumentRequest {
+pub fn finish(content: &[u8]) -> UploadDocumentRequest {
     message(Part::Finish(UploadFinish { size_bytes: content.len() as u64, sha256: sha256(&[content]).to_vec() }))
 }
 
 /// The pieces of a content from an offset on.
-fn pieces(content: &[u8], from: usize) -> Vec<UploadDocumentRequest> {
+pub fn pieces(content: &[u8], from: usize) -> Vec<UploadDocumentRequest> {
     let piece = |(number, data): (usize, &[u8])| {
         let offset = (from + number * PIECE) as u64;
         message(Part::Chunk(DocumentChunk { offset, data: data.to_vec().into() }))
@@ -67,10 +67,10 @@ fn pieces(content: &[u8], from: usize) -> Vec<UploadDocumentRequest> {
 
 /// How far an upload came.
 #[derive(Default)]
-struct Sent {
+pub struct Sent {
     accepted: Option<UploadAccepted>,
     progress: u64,
-    done: Option<UploadDone>,
+    pub done: Option<UploadDone>,
     failed: Option<Status>,
 }
 
@@ -86,7 +86,7 @@ impl Sent {
 
 impl TestVault {
     /// Sends messages as a stream, and reads what is answered.
-    async fn upload(&self, role: &str, messages: Vec<UploadDocumentRequest>) -> Sent {
+    pub async fn upload(&self, role: &str, messages: Vec<UploadDocumentRequest>) -> Sent {
         let mut sent = Sent::default();
         let mut answers = match self.client(role).upload_document(tokio_stream::iter(messages)).await {
             Ok(answers) => answers.into_inner(),

@@ -23,7 +23,7 @@ fn now() -> i64 {
 }
 
 /// One o'clock of a day that is over: whatever the hour is now, moments after it are of the same day.
-fn days_ago(days: i64) -> i64 {
+pub fn days_ago(days: i64) -> i64 {
     now() / DAY_SECONDS * DAY_SECONDS + 3_600 - days * DAY_SECONDS
 }
 
@@ -32,7 +32,7 @@ pub fn visit(vault: &TestVault, subject_id: &str, seconds: i64, page: &str) -> N
     visit_at(vault, subject_id, now() + seconds, page)
 }
 
-fn visit_at(vault: &TestVault, subject_id: &str, seconds: i64, page: &str) -> NewEvent {
+pub fn visit_at(vault: &TestVault, subject_id: &str, seconds: i64, page: &str) -> NewEvent {
     let time = Some(well_known::Timestamp { seconds, nanos: 0 });
     let event = AccessEvent {
         time,
@@ -52,7 +52,7 @@ fn visit_at(vault: &TestVault, subject_id: &str, seconds: i64, page: &str) -> Ne
     }
 }
 
-fn batch(vault: &TestVault, key: &str, events: Vec<NewEvent>) -> RecordEventsRequest {
+pub fn batch(vault: &TestVault, key: &str, events: Vec<NewEvent>) -> RecordEventsRequest {
     RecordEventsRequest { context: vault.delivery(), batch_key: key.into(), events }
 }
 
@@ -62,7 +62,10 @@ fn later(batch: RecordEventsRequest) -> RecordEventsRequest {
 }
 
 /// Sends batches on one stream and takes the answers until one is missing.
-async fn send(vault: &TestVault, batches: Vec<RecordEventsRequest>) -> (Vec<RecordEventsResponse>, Result<(), Status>) {
+pub async fn send(
+    vault: &TestVault,
+    batches: Vec<RecordEventsRequest>,
+) -> (Vec<RecordEventsResponse>, Result<(), Status>) {
     let stream = tokio_stream::iter(batches);
     let mut answers = match vault.client("service").record_events(stream).await {
         Ok(answers) => answers.into_inner(),

@@ -20,7 +20,7 @@ use crate::program::subject;
 use crate::samples::full_name;
 use crate::vault::{MACHINE, TestVault};
 
-/// People beside the three that matter: enough for the tree of people to grow a level on the way.
+/// People beside those that matter: enough for the tree of people to grow a level on the way.
 const CROWD: usize = 62;
 
 /// What is forgotten on the way, and what is not.
@@ -91,14 +91,17 @@ struct Scene {
     ann: CreateSubjectResponse,
     ben: CreateSubjectResponse,
     cleo: CreateSubjectResponse,
+    dora: CreateSubjectResponse,
+    eve: CreateSubjectResponse,
 }
 
 impl Scene {
-    /// Ann's first item will be deleted, Ben's corrected, and Cleo erased.
+    /// Ann's first item will be deleted, Ben's corrected, and Cleo erased; so will be Dora and Eve, whose first items are
+    /// on hold, Dora's until the end.
     async fn set(vault: &TestVault) -> Self {
         let mut names = Names { gone: Vec::new(), kept: Vec::new() };
         let mut people = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             let external_id = vault.canary();
             let request = CreateSubjectRequest {
                 context: vault.delivery(),
@@ -112,13 +115,13 @@ impl Scene {
                 full_name(&item).expect("a contact").to_owned()
             };
             let (first, second) = (of_item(0).await, of_item(1).await);
-            let is_last = people.len() == 2;
-            names.gone.push(first);
-            if is_last { &mut names.gone } else { &mut names.kept }.extend([second, external_id]);
+            let (stays, is_held) = (people.len() < 2, people.len() == 3);
+            if is_held { &mut names.kept } else { &mut names.gone }.push(first);
+            if stays { &mut names.kept } else { &mut names.gone }.extend([second, external_id]);
             people.push(created);
         }
-        let [ann, ben, cleo] = <[_; 3]>::try_from(people).expect("three");
-        Self { names, ann, ben, cleo }
+        let [ann, ben, cleo, dora, eve] = <[_; 5]>::try_from(people).expect("five");
+        Self { names, ann, ben, cleo, dora, eve }
     }
 
     async fn forget(&self, vault: &TestVault) {
@@ -136,6 +139,16 @@ impl Scene {
         assert_eq!(corrected.erasure.expect("is stated").state(), ErasureState::Erased);
         let erased = vault.erase(&self.cleo.subject_id, "").await.expect("erases");
         assert_eq!(erased.erasure.expect("is stated").state(), ErasureState::Erased);
+        let case = crate::holds::open(vault).await;
+        let mut holds = Vec::new();
+        for person in [&self.dora, &self.eve] {
+            let scope = crate::holds::named(&[(&person.items[0].item_id, 0)]);
+            holds.push(crate::holds::placed(vault, &case, &person.subject_id, scope).await);
+            let erased = vault.erase(&person.subject_id, "").await.expect("erases");
+            assert_eq!(erased.erasure.expect("is stated").state(), ErasureState::Kept);
+        }
+        let released = crate::holds::release(vault, &holds[1]).await;
+        assert_eq!(released.erasure.expect("is stated").state(), ErasureState::Erased);
     }
 
     /// The tree of people gets a page on top, with the old top as its first child.

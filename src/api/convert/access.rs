@@ -48,9 +48,6 @@ pub fn check(request: proto::CheckAccessRequest) -> Result<Supposition, Refusal>
         "" => None,
         text => faults.id(At::field("item_id"), text),
     };
-    if item.is_some() && subject.is_none() {
-        faults.add(at, FaultReason::Required);
-    }
     let view = faults.view(At::field("view"), request.view);
     let action = whole(faults, action)?;
     Ok(Supposition { caller, role, purpose, action, class, subject, item, view })

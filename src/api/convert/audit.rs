@@ -17,9 +17,10 @@ use crate::gate::call::CallRequest;
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::policy::action::Action;
 use crate::policy::caller::{RoleId, ServiceName};
-use crate::trail::model::{ListPart, ListQuery, Query, Shown, TailPart, TailQuery};
+use crate::trail::model::{ListPart, ListQuery, Person, Query, Shown, TailPart, TailQuery};
 use crate::trail::proofs::{Consistency, Inclusion};
 use prost::Message as _;
+use std::str::FromStr;
 
 /// Which optional parts of entries are wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,10 +61,14 @@ fn query(faults: &mut Faults, filter: Option<proto::AuditFilter>, parts: Option<
     let (filter, parts) = (filter.unwrap_or_default(), parts.unwrap_or_default());
     let named = named(&filter, &parts);
     let at = At::field("filter");
-    let subject = filter.subject.map(|subject| subject_ref(faults, at.then("subject"), Some(subject)));
-    let id = |faults: &mut Faults, at: At<'_>, text: &str| if text.is_empty() { None } else { faults.id(at, text) };
-    let id_of_receipt =
-        if filter.receipt_id.is_empty() { None } else { faults.id(at.then("receipt_id"), &filter.receipt_id) };
+    let subject = filter.subject.and_then(|subject| subject_ref(faults, at.then("subject"), Some(subject)));
+    let request = given(faults, at.then("request_id"), &filter.request_id);
+    let id_of_receipt = given(faults, at.then("receipt_id"), &filter.receipt_id);
+    let erased = given(faults, at.then("history_receipt_id"), &filter.history_receipt_id);
+    if subject.is_some() && erased.is_some() {
+        faults.add(at.then("history_receipt_id"), FaultReason::Conflict);
+    }
+    let person = erased.map(Person::Erased).or(subject.map(Person::Present));
     let filter = Filter {
         tokens: None,
         actors: words(faults, at.then("actors"), filter.actors, actor),
@@ -73,13 +78,18 @@ fn query(faults: &mut Faults, filter: Option<proto::AuditFilter>, parts: Option<
         operations: words(faults, at.then("operations"), filter.operations, operation),
         decisions: choices(faults, at.then("decisions"), &filter.decisions, decision),
         outcomes: choices(faults, at.then("outcomes"), &filter.outcomes, outcome),
-        request: id(faults, at.then("request_id"), &filter.request_id),
+        request,
         receipt: id_of_receipt,
         start: faults.time(at.then("start_time"), filter.start_time),
         end: faults.time(at.then("end_time"), filter.end_time),
     };
-    let query = Query { subject: subject.flatten(), filter, named, opened: parts.detail };
+    let query = Query { subject: person, filter, named, opened: parts.detail };
     (query, Wanted { leaf: parts.leaf, sealed: parts.sealed_detail })
+}
+
+/// An id, if one is given.
+fn given<T: FromStr>(faults: &mut Faults, at: At<'_>, text: &str) -> Option<T> {
+    if text.is_empty() { None } else { faults.id(at, text) }
 }
 
 /// The parts of a query that are given, for the record of the call.
@@ -95,6 +105,7 @@ fn named(filter: &proto::AuditFilter, parts: &proto::AuditParts) -> Vec<String> 
         ("filter.outcomes", !filter.outcomes.is_empty()),
         ("filter.request_id", !filter.request_id.is_empty()),
         ("filter.receipt_id", !filter.receipt_id.is_empty()),
+        ("filter.history_receipt_id", !filter.history_receipt_id.is_empty()),
         ("filter.start_time", filter.start_time.is_some()),
         ("filter.end_time", filter.end_time.is_some()),
         ("parts.sealed_detail", parts.sealed_detail),

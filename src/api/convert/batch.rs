@@ -205,7 +205,8 @@ fn get_entry(entry: proto::GetItemEntry, view: Option<View>, fields: &[String]) 
     let item = faults.id(At::field("item_id"), &entry.item_id);
     let view = faults.view(At::field("view"), entry.view).or(view);
     let (version, fields) = (entry.version, fields.to_vec());
-    item::whole(faults, item.map(|item| ItemQuery { subject, item, version, view, fields }))
+    let etag = String::new();
+    item::whole(faults, item.map(|item| ItemQuery { subject, item, version, etag, view, fields }))
 }
 
 /// What became of one read.

@@ -89,10 +89,10 @@ fn event(event: proto::upload_document_response::Event) -> proto::UploadDocument
 /// Every fault of the request's form.
 pub fn download(request: proto::DownloadDocumentRequest) -> Result<DocumentQuery, Refusal> {
     let mut faults = Faults::default();
-    let subject = subject::subject_ref(&mut faults, At::field("subject"), request.subject);
+    let subject = item::owner(&mut faults, request.subject);
     let item = faults.id(At::field("item_id"), &request.item_id);
     let (version, offset) = (request.version, request.offset);
-    whole(faults, subject.zip(item).map(|(subject, item)| DocumentQuery { subject, item, version, offset }))
+    whole(faults, item.map(|item| DocumentQuery { subject, item, version, offset }))
 }
 
 /// The first message of a download.

@@ -72,14 +72,18 @@ pub fn recorded(batch_key: String, recorded: Recorded) -> proto::RecordEventsRes
 /// Every fault of the request's form.
 pub fn read(request: proto::ReadEventsRequest) -> Result<EventQuery, Refusal> {
     let mut faults = Faults::default();
-    let subject = subject::subject_ref(&mut faults, At::field("subject"), request.subject);
+    let kept = if request.item_id.is_empty() { None } else { faults.id(At::field("item_id"), &request.item_id) };
+    let subject = match request.subject {
+        None if !request.item_id.is_empty() => None,
+        named => subject::subject_ref(&mut faults, At::field("subject"), named),
+    };
     let classes = faults.names(At::field("classes"), request.classes);
     let start = faults.time(At::field("start_time"), request.start_time);
     let end = faults.time(At::field("end_time"), request.end_time);
     let view = faults.view(At::field("view"), request.view);
     let fields = faults.names(At::field("fields"), request.fields);
     let resume_token = faults.token(At::field("resume_token"), request.resume_token);
-    whole(faults, subject.map(|subject| EventQuery { subject, classes, start, end, view, fields, resume_token }))
+    faults.finish(EventQuery { subject, kept, classes, start, end, view, fields, resume_token })
 }
 
 /// A message of events.

@@ -7,12 +7,13 @@ use crate::base::id::MatterId;
 use crate::base::limits::{
     HOLD_ITEMS_MAX, MATTER_TEXT_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REGISTRY_ID_BYTES_MAX,
 };
-use crate::gate::refusal::{FaultReason, Refusal, State};
+use crate::gate::refusal::{FaultReason, Refusal};
 use crate::holds::model::{
     HoldQuery, HoldState, HoldView, KeptView, Looking, MatterQuery, MatterView, NewMatter, Page, Placing, PlacingScope,
     ReasonsQuery, Released, Releasing, ScopeView,
 };
 use crate::items::model::Wait;
+use crate::items::record::etag_of;
 use crate::keep::Reason;
 use crate::keep::matter::Texts;
 
@@ -92,7 +93,7 @@ pub fn list_matters(request: proto::ListMattersRequest) -> Result<MatterQuery, R
 /// A hold to be placed.
 ///
 /// # Errors
-/// Every fault of the request's form; keeping the access history, which this vault does not do yet.
+/// Every fault of the request's form.
 pub fn place(request: proto::PlaceHoldRequest) -> Result<Placing, Refusal> {
     use proto::place_hold_request::Scope;
     let mut faults = Faults::default();
@@ -110,12 +111,9 @@ pub fn place(request: proto::PlaceHoldRequest) -> Result<Placing, Refusal> {
         }
         Some(Scope::ItemScope(scope)) => Some(PlacingScope::Items(named(&mut faults, scope.items))),
     };
-    let placing = whole(faults, matter.zip(subject).zip(scope))?;
-    if request.include_access_history {
-        return Err(State::NotOffered { field: "include_access_history" }.into());
-    }
-    let ((matter, subject), scope) = placing;
-    Ok(Placing { matter, subject, scope })
+    let history = request.include_access_history;
+    let placing = matter.zip(subject).zip(scope);
+    whole(faults, placing.map(|((matter, subject), scope)| Placing { matter, subject, scope, history }))
 }
 
 fn named(faults: &mut Faults, items: Vec<proto::ItemVersionRef>) -> Vec<(crate::base::id::ItemId, u64)> {
@@ -269,7 +267,7 @@ pub fn hold(view: HoldView) -> proto::Hold {
         matter_id: view.matter.to_string(),
         subject_id: view.subject.map(|subject| subject.to_string()).unwrap_or_default(),
         scope: Some(scope),
-        include_access_history: false,
+        include_access_history: view.history,
         state: state.into(),
         kept_item_count: view.kept,
         place_time: Some(time(view.placed)),
@@ -332,5 +330,6 @@ fn kept_item(view: &KeptView) -> proto::KeptItem {
         reasons: account.into_iter().chain(view.reasons.iter().map(reason)).collect(),
         hold_ids: view.holds.iter().map(ToString::to_string).collect(),
         receipt_id: view.receipt.map(|receipt| receipt.to_string()).unwrap_or_default(),
+        etag: etag_of(view.version.version, view.version.counter),
     }
 }

@@ -55,7 +55,8 @@ pub fn get(request: proto::GetItemRequest) -> Result<ItemQuery, Refusal> {
     let item = faults.id(At::field("item_id"), &request.item_id);
     let view = faults.view(At::field("view"), request.view);
     let fields = faults.names(At::field("fields"), request.fields);
-    whole(faults, item.map(|item| ItemQuery { subject, item, version: request.version, view, fields }))
+    let etag = faults.token(At::field("etag"), request.etag);
+    whole(faults, item.map(|item| ItemQuery { subject, item, version: request.version, etag, view, fields }))
 }
 
 /// Whose item it is; only what a keep reason keeps is read without saying so, and the verb knows for whom.

@@ -190,6 +190,7 @@ pub(super) fn get_item() -> GetItemRequest {
         version: 3,
         view: View::Masked.into(),
         fields: vec!["emails.address".into()],
+        etag: String::new(),
     }
 }
 

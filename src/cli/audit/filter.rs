@@ -46,6 +46,10 @@ pub struct Filter {
     /// Of the erasure with this receipt: rcp_...
     #[arg(long = "receipt", value_name = "ID")]
     receipt: Option<String>,
+    /// About the person whose erasure has this receipt, where a hold keeps the access history: rcp_... For legal, with
+    /// --client legal and --purpose legal_compliance.
+    #[arg(long = "history-of", value_name = "ID", conflicts_with_all = ["subject", "external_id_file"])]
+    history_of: Option<String>,
     /// At this time or later: 2026-03-01, or with a time as 2026-03-01T08:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
@@ -120,6 +124,7 @@ impl Filter {
             receipt_id: self.receipt.clone().unwrap_or_default(),
             start_time: self.since,
             end_time: self.until,
+            history_receipt_id: self.history_of.clone().unwrap_or_default(),
         })
     }
 

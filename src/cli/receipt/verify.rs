@@ -49,7 +49,8 @@ fn read(path: &Path) -> Result<Result<Receipt, Wrong>, Failure> {
 fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
     let Checked { body, entries, sizes, purged, rotated, log_signed } = checked;
     let kept = body.kept_items.len();
-    let verdict = if kept == 0 { "ERASED" } else { "PARTLY_KEPT" };
+    let history = body.access_history_kept;
+    let verdict = if kept == 0 && !history { "ERASED" } else { "PARTLY_KEPT" };
     let short = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
     let (scope, grade) =
         (short(body.scope().as_str_name(), "ERASURE_SCOPE_"), short(body.grade().as_str_name(), "SLOT_GRADE_"));
@@ -62,6 +63,7 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
             "epoch": body.epoch,
             "key_count": body.key_count,
             "kept_items": kept,
+            "access_history_kept": history,
             "grade": grade,
             "entries": entries,
             "purge_entry": purged.map(|[index, _]| index),
@@ -89,6 +91,7 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
         (Some([index, size]), _) if rotated.len() == keys => format!("keys are gone, entry {index} of {size}"),
         (_, due) => format!("{} of {keys} keys are gone, the others until {}", rotated.len(), time(due)),
     };
+    let kept = if history { format!("{kept}, and who read the data") } else { kept.to_string() };
     let rows = [
         ["verdict", &format!("{verdict}: {scope}")],
         ["receipt", &body.receipt_id],
@@ -99,7 +102,7 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
         ["checkpoints", &signed],
         ["epoch", &body.epoch.to_string()],
         ["keys forgotten", &body.key_count.to_string()],
-        ["kept items", &kept.to_string()],
+        ["kept items", &kept],
         ["slots", &format!("{} showed that their old secret is gone", body.slots.len() - body.attestations.len())],
         ["attestations", &body.attestations.len().to_string()],
         ["grade", &grade],

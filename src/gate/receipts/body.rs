@@ -1,6 +1,6 @@
 //! The statement of a receipt: the message `ReceiptBody` of the contract, byte for byte as it is signed.
 
-use super::case::Case;
+use super::case::{Case, History};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ReceiptId, SlotId, VaultId};
 use crate::base::limits::{INDEX_ROTATION_DAYS, PURGE_DAYS};
@@ -101,13 +101,15 @@ pub(super) fn encode(
     let attested_slots = attested.iter().map(|(former, said)| attested_slot(former, said, carried));
     let message = message
         .messages(14, kept)
+        .number(15, u64::from(case.history == History::Kept))
         .messages(16, carried.slots.iter().map(slot).chain(attested_slots))
         .number(17, grade_number(grade(carried, attested)))
         .messages(18, attested.iter().map(|(former, said)| attestation(former, said)))
         .message(19, after(PURGE_DAYS));
     let message = if case.indexed { message.message(20, after(INDEX_ROTATION_DAYS)) } else { message };
     let message = message.text(21, ALGORITHMS).text(22, env!("CARGO_PKG_VERSION"));
-    case.index_keys.iter().fold(message, |message, key| message.bytes(23, key.as_bytes())).finish()
+    let message = case.index_keys.iter().fold(message, |message, key| message.bytes(23, key.as_bytes()));
+    message.number(24, u64::from(case.history == History::Ended)).finish()
 }
 
 /// The weakest of the slots, and no more than any word that it relies on is good for.

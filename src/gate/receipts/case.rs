@@ -119,6 +119,24 @@ pub struct KeptVersion {
     pub reasons: Vec<Digest>,
 }
 
+/// What an act of forgetting means for the key that links entries of the log to the person. Its tags are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum History {
+    /// Nothing: it goes with the person, or stays with them.
+    Plain = 0,
+    /// A matter keeps it.
+    Kept = 1,
+    /// A matter had kept it, and it goes.
+    Ended = 2,
+}
+
+impl History {
+    fn read(tag: u8) -> Result<Self, Malformed> {
+        [Self::Plain, Self::Kept, Self::Ended].into_iter().find(|history| *history as u8 == tag).ok_or(Malformed)
+    }
+}
+
 /// What a receipt states of what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -140,6 +158,8 @@ pub struct Case {
     pub index_keys: Vec<KeyId>,
     /// The receipt that this one supplements: of what was kept then, and goes now.
     pub supplements: Option<ReceiptId>,
+    /// What becomes of the person's audit key.
+    pub history: History,
 }
 
 const VERSION_1: u8 = 1;
@@ -161,6 +181,7 @@ impl Case {
             indexed: false,
             index_keys: Vec::new(),
             supplements: None,
+            history: History::Plain,
         })
     }
 
@@ -187,6 +208,7 @@ impl Case {
             .u8(self.indexed.into())
             .option(self.supplements, |w, receipt| w.raw(receipt.as_bytes()))
             .list(self.index_keys.iter(), |w, key| w.raw(key.as_bytes()))
+            .u8(self.history as u8)
             .finish()
     }
 
@@ -214,6 +236,7 @@ impl Case {
             indexed: r.u8()? == 1,
             supplements: if version == VERSION_1 { None } else { r.option(|r| r.array().map(ReceiptId::from_bytes))? },
             index_keys: if version <= VERSION_2 { Vec::new() } else { r.list(|r| r.array().map(KeyId::from_bytes))? },
+            history: if version <= VERSION_2 { History::Plain } else { History::read(r.u8()?)? },
         };
         r.finish()?;
         Ok(case)
@@ -240,6 +263,7 @@ pub(in crate::gate) mod tests {
             indexed: true,
             index_keys: vec![KeyId::from_bytes([9; 16])],
             supplements: Some(ReceiptId::from_bytes([8; 16])),
+            history: History::Kept,
         }
     }
 
@@ -247,9 +271,9 @@ pub(in crate::gate) mod tests {
     fn a_case_reads_back() {
         assert_eq!(Case::decode(&sample().encode()), Ok(sample()));
         // As the release before wrote it.
-        let before = Case { index_keys: Vec::new(), ..sample() };
+        let before = Case { index_keys: Vec::new(), history: History::Plain, ..sample() };
         let mut row = before.encode();
-        row.truncate(row.len() - 4);
+        row.truncate(row.len() - 5);
         row[0] = 2;
         assert_eq!(Case::decode(&row), Ok(before));
     }

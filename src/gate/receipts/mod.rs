@@ -13,7 +13,7 @@ mod case;
 mod sign;
 
 pub use body::{BACKEND, Carried, SlotProof};
-pub use case::{Case, ForgottenKeys, Ground, KeptVersion, Scope};
+pub use case::{Case, ForgottenKeys, Ground, History, KeptVersion, Scope};
 pub use sign::{ReceiptSigner, Signed};
 
 #[cfg(test)]

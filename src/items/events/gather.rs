@@ -1,14 +1,15 @@
 //! The next events of a person, in order of time: day after day, and within a day by passing over its segments and
 //! keeping the earliest that one message takes. So what is held is bounded, however much a day holds.
 
-use crate::base::id::{ItemId, VaultId};
+use crate::base::id::{ItemId, SubjectId, VaultId};
 use crate::base::limits::{EVENT_DAYS_STEP, EVENTS_PER_MESSAGE_MAX, SEGMENT_SCAN_ROWS, STREAM_MESSAGE_BYTES};
 use crate::base::secret::PlainValue;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::gate::txn::{Fault, Reads};
-use crate::items::record::OpenSubject;
 use crate::items::record::day::{find_day, next_day, read_segment, sealed_of, segment_key, segment_prefix};
+use crate::items::record::{OpenSubject, StoredItem};
+use crate::keys::page::Entry;
 use crate::keys::segments::{CHAIN_START, SegmentKeys, SegmentPlace, follow};
 use crate::store::keyspace::Space;
 
@@ -26,6 +27,55 @@ pub(super) struct At {
 pub(super) struct From {
     pub day: i32,
     pub after: Option<At>,
+}
+
+/// Where days of events are.
+pub(super) enum Source<'r> {
+    /// With a person's account.
+    Account(&'r OpenSubject),
+    /// One day, which only a keep reason keeps.
+    Kept {
+        /// Whose it is.
+        owner: SubjectId,
+        /// The day's item.
+        item: &'r StoredItem,
+        /// Its key.
+        entry: &'r Entry,
+    },
+}
+
+impl Source<'_> {
+    /// The first day of a class, from a day on.
+    fn next_day(&self, reads: &dyn Reads, class: ClassId, from: i32) -> Result<Option<i32>, Fault> {
+        match self {
+            Self::Account(subject) => next_day(reads, &subject.id, class, from),
+            Self::Kept { item, .. } => {
+                let of_class = item.head.day.as_ref().filter(|_| item.head.class == class);
+                Ok(of_class.map(|state| state.day).filter(|day| *day >= from))
+            }
+        }
+    }
+
+    /// Shows `each` event of a day of a class in turn.
+    fn pass_over(
+        &self,
+        reads: &dyn Reads,
+        vault: &VaultId,
+        (class, day): (ClassId, i32),
+        each: &mut dyn FnMut(At, ItemId, &[u8]),
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Account(subject) => {
+                let Some(item) = find_day(reads, &subject.id, class, day)? else { return Ok(()) };
+                let entry = item.entry(reads, vault, subject.tree())?;
+                pass_over(reads, vault, &subject.id, (&item, &entry), each)
+            }
+            Self::Kept { owner, item, entry } if self.next_day(reads, class, day)? == Some(day) => {
+                pass_over(reads, vault, owner, (item, entry), each)
+            }
+            Self::Kept { .. } => Ok(()),
+        }
+    }
 }
 
 /// What is asked for.
@@ -54,7 +104,7 @@ pub(super) struct Gathered {
 pub(super) fn gather(
     reads: &dyn Reads,
     vault: &VaultId,
-    subject: &OpenSubject,
+    source: &Source<'_>,
     wanted: &Wanted<'_>,
     from: From,
 ) -> Result<Gathered, Fault> {
@@ -64,14 +114,14 @@ pub(super) fn gather(
     for _ in 0..EVENT_DAYS_STEP {
         let mut next = None;
         for class in wanted.classes {
-            next = [next, next_day(reads, &subject.id, *class, day)?].into_iter().flatten().min();
+            next = [next, source.next_day(reads, *class, day)?].into_iter().flatten().min();
         }
         let Some(found) = next.filter(|day| *day <= last) else {
             return Ok(Gathered { events: picked.finish().0, next: None });
         };
         day = found;
         for class in wanted.classes {
-            pass_over(reads, vault, subject, (*class, day), &mut |at, item, value| {
+            source.pass_over(reads, vault, (*class, day), &mut |at, item, value| {
                 let within = wanted.start <= at.time && at.time < wanted.end && from.after < Some(at);
                 if within {
                     picked.offer(at, item, value);
@@ -93,36 +143,34 @@ pub(super) fn gather(
     Ok(Gathered { events, next: Some(From { day, after }) })
 }
 
-/// Shows `each` event of a day of a class in turn. Nothing may be made of them unless all went well: that no segment is
-/// missing is known at the end only.
+/// Shows `each` event of a day in turn, whose row was checked to be the newest under its key. Nothing may be made of them
+/// unless all went well: that no segment is missing is known at the end only.
 fn pass_over(
     reads: &dyn Reads,
     vault: &VaultId,
-    subject: &OpenSubject,
-    (class, day): (ClassId, i32),
+    subject: &SubjectId,
+    (item, entry): (&StoredItem, &Entry),
     each: &mut dyn FnMut(At, ItemId, &[u8]),
 ) -> Result<(), Fault> {
-    let Some(item) = find_day(reads, &subject.id, class, day)? else { return Ok(()) };
-    let entry = item.entry(reads, vault, subject.tree())?;
     let state = item.head.day.as_ref().ok_or(Fault::Torn)?;
     let keys = SegmentKeys::derive(&entry.key);
-    let prefix = segment_prefix(&subject.id, &item.id);
+    let prefix = segment_prefix(subject, &item.id);
     let (mut number, mut chain, mut events) = (0, CHAIN_START, 0);
     let torn = |_| Fault::Torn;
     while number < state.segments {
         let limit = SEGMENT_SCAN_ROWS.min((state.segments - number) as usize);
-        let rows = reads.rows(Space::EventSegment, &prefix, &segment_key(&subject.id, &item.id, number), limit)?;
+        let rows = reads.rows(Space::EventSegment, &prefix, &segment_key(subject, &item.id, number), limit)?;
         if rows.is_empty() {
             return Err(Fault::Torn);
         }
         for (key, row) in rows {
-            if key != segment_key(&subject.id, &item.id, number) {
+            if key != segment_key(subject, &item.id, number) {
                 return Err(Fault::Torn);
             }
             let sealed = sealed_of(&row).map_err(torn)?;
             chain = follow(&chain, number, sealed);
-            let (class, generation) = (class.as_str(), entry.generation);
-            let place = SegmentPlace { vault, subject: &subject.id, item: &item.id, class, number, generation };
+            let (class, generation) = (item.head.class.as_str(), entry.generation);
+            let place = SegmentPlace { vault, subject, item: &item.id, class, number, generation };
             let plain = keys.open(place, sealed).map_err(|_| Fault::Torn)?;
             let show = |index, time, value: &[u8]| {
                 each(At { time, class: item.head.class, segment: number, index }, item.id, value);

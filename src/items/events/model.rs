@@ -51,8 +51,10 @@ pub struct Recorded {
 
 /// Which of a subject's events.
 pub struct EventQuery {
-    /// The subject.
-    pub subject: SubjectRef,
+    /// The subject; may be left out of a query for a day that is kept.
+    pub subject: Option<SubjectRef>,
+    /// Only this day, which only a keep reason keeps.
+    pub kept: Option<ItemId>,
     /// Only these classes, as the caller wrote them; empty for all it may read.
     pub classes: Vec<String>,
     /// The first moment; none for the beginning.

@@ -17,13 +17,15 @@ use crate::gate::call::Call;
 use crate::gate::readings::Reading;
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
+use crate::gate::txn::Reads;
 use crate::gate::vault::Vault;
+use crate::items::kept::{self, Pick, Whose};
 use crate::items::record::{OpenSubject, Target};
 use crate::items::recorded::refuse;
 use crate::items::show::{masked, permit_to_see};
 use crate::policy::decide::Permit;
 
-use super::gather::{Found, From, Gathered, Wanted, gather};
+use super::gather::{Found, From, Gathered, Source, Wanted, gather};
 use super::incoming::class_of_events;
 use super::model::{EventQuery, EventView, EventsPart};
 use super::resume::{Resumed, make_token, open_token};
@@ -45,11 +47,19 @@ struct Asked {
     vault: Arc<Vault>,
     call: Call,
     query: EventQuery,
-    target: Target,
+    place: Place,
     /// None for all that the caller may read.
     classes: Option<Vec<ClassId>>,
     start: Timestamp,
     end: Timestamp,
+}
+
+/// Where the events are.
+enum Place {
+    /// With a person's account.
+    Account(Target),
+    /// A day that only a keep reason keeps.
+    Kept(ItemId),
 }
 
 /// What may be shown of a class.
@@ -63,7 +73,22 @@ struct Shown {
 struct Step {
     gathered: Gathered,
     shown: Vec<Shown>,
-    keys: DetailKeys,
+    about: About,
+}
+
+/// Whom the entries of a step are about.
+enum About {
+    Person(DetailKeys),
+    Kept(Whose),
+}
+
+impl About {
+    fn whom(&self) -> Whom<'_> {
+        match self {
+            Self::Person(keys) => Whom::Subject(keys),
+            Self::Kept(whose) => whose.whom(),
+        }
+    }
 }
 
 /// Opens a reading.
@@ -75,10 +100,10 @@ struct Step {
 /// What is wrong with the request; that there is no such person, or nothing that the caller may read.
 pub async fn open(vault: Arc<Vault>, call: Call, query: EventQuery) -> Result<Events, Refusal> {
     match begin(&vault, &call, &query) {
-        Ok(Begun { target, subject, reading, classes, resumed }) => {
+        Ok(Begun { place, subject, reading, classes, resumed }) => {
             let start = query.start.unwrap_or(Timestamp::from_millis(i64::MIN));
             let Resumed { from, end } = resumed;
-            let asked = Asked { vault, call, query, target, classes, start, end };
+            let asked = Asked { vault, call, query, place, classes, start, end };
             Ok(Events { asked: Arc::new(asked), reading, subject, next: Some(from), shown: false })
         }
         Err(refusal) => Err(record_refusal(&vault, &call, &query, refusal).await),
@@ -86,7 +111,7 @@ pub async fn open(vault: Arc<Vault>, call: Call, query: EventQuery) -> Result<Ev
 }
 
 struct Begun {
-    target: Target,
+    place: Place,
     subject: SubjectId,
     reading: Reading,
     classes: Option<Vec<ClassId>>,
@@ -111,14 +136,52 @@ fn begin(vault: &Vault, call: &Call, query: &EventQuery) -> Result<Begun, Refusa
             Resumed { from: From { day, after: None }, end }
         }
     };
-    let target = Target::of(&query.subject);
-    let subject = vault.read(|reads| target.id(reads))?;
+    let target = query.subject.as_ref().map(Target::of);
+    let named = target.as_ref().map(|target| vault.read(|reads| target.id(reads))).transpose()?;
+    let (place, subject) = match (query.kept, target, named) {
+        (None, Some(target), Some(subject)) => (Place::Account(target), subject),
+        (None, _, _) => return Err(Fault::new("subject", FaultReason::Required).into()),
+        (Some(item), _, named) => {
+            let owner = kept::owner(vault, call, day(item)).map_err(|refusal| match refusal {
+                // Who names the person learns no more than that there is nothing.
+                Refusal::Invalid(_) if named.is_some() => State::NotFound.into(),
+                other => other,
+            })?;
+            if named.is_some_and(|named| named != owner) {
+                return Err(State::NotFound.into());
+            }
+            (Place::Kept(item), owner)
+        }
+    };
     let reading = vault.readings().begin_presence(subject);
-    vault.read(|reads| {
-        let subject = target.open(reads, call)?;
-        Ok(permits(call, &subject, classes.as_deref(), query.view)?)
-    })?;
-    Ok(Begun { target, subject, reading, classes, resumed })
+    match &place {
+        Place::Account(target) => vault.read(|reads| {
+            let subject = target.open(reads, call)?;
+            Ok(permits(call, &subject, classes.as_deref(), query.view).map(drop)?)
+        })?,
+        Place::Kept(item) => vault.read(|reads| see_kept(reads, vault, call, *item, query.view).map(drop))?,
+    }
+    Ok(Begun { place, subject, reading, classes, resumed })
+}
+
+fn day(item: ItemId) -> Pick<'static> {
+    Pick { item, version: 0, etag: "" }
+}
+
+/// A kept day of events, whose row is checked to be the newest under its key.
+fn see_kept(
+    reads: &dyn Reads,
+    vault: &Vault,
+    call: &Call,
+    item: ItemId,
+    view: Option<View>,
+) -> Result<kept::Seen, crate::gate::txn::Fault> {
+    let seen = kept::see(reads, vault, call, day(item), view)?;
+    if seen.item.head.day.is_none() {
+        return Err(Refusal::from(Fault::new("item_id", FaultReason::NotKeptAsEvents)).into());
+    }
+    seen.item.open_with(vault.id(), &seen.entry)?;
+    Ok(seen)
 }
 
 /// The classes that were named, each once and in the order in which events of one moment are shown.
@@ -181,9 +244,15 @@ impl Events {
     /// # Errors
     /// [`State::SubjectErased`] if the subject is erased meanwhile; that the caller may not read it any more.
     pub async fn next(&mut self) -> Result<Option<EventsPart>, Refusal> {
-        let part = match self.reading.unless_cut(self.gather()).await {
-            None => Err(State::SubjectErased.into()),
-            Some(part) => part,
+        let part = loop {
+            match self.reading.unless_cut(self.gather()).await {
+                Some(part) => break part,
+                // What ended concerns the day or not: what is there now decides.
+                None if matches!(self.asked.place, Place::Kept(_)) => {
+                    self.reading = self.asked.vault.readings().begin_presence(self.subject);
+                }
+                None => break Err(State::SubjectErased.into()),
+            }
         };
         match part {
             Ok((part, next)) => {
@@ -222,7 +291,11 @@ impl Events {
     /// One step, with its entries; none if it was cut.
     async fn step(&self, from: From) -> Result<Option<(Option<EventsPart>, Option<From>)>, Refusal> {
         let asked = self.asked.clone();
-        let reading = asked.vault.readings().begin(self.subject, None);
+        let item = match &asked.place {
+            Place::Account(_) => None,
+            Place::Kept(item) => Some(*item),
+        };
+        let reading = asked.vault.readings().begin(self.subject, item);
         let step = tokio::task::spawn_blocking(move || asked.look(from)).await.map_err(|_| Unavailable::Internal)??;
         let asked = &self.asked;
         let next = step.gathered.next;
@@ -251,14 +324,36 @@ impl Events {
 
 impl Asked {
     fn look(&self, from: From) -> Result<Step, Refusal> {
-        self.vault.read(|reads| {
-            let subject = self.target.open(reads, &self.call).map_err(gone)?;
-            let shown = permits(&self.call, &subject, self.classes.as_deref(), self.query.view)?;
-            let classes: Vec<ClassId> = shown.iter().map(|shown| shown.class).collect();
-            let wanted = Wanted { classes: &classes, start: self.start, end: self.end };
-            let gathered = gather(reads, self.vault.id(), &subject, &wanted, from)?;
-            Ok(Step { gathered, shown, keys: subject.detail_keys(reads)? })
+        let Self { vault, call, query, .. } = self;
+        vault.read(|reads| match &self.place {
+            Place::Account(target) => {
+                let subject = target.open(reads, call).map_err(gone)?;
+                let shown = permits(call, &subject, self.classes.as_deref(), query.view)?;
+                let gathered = self.gather(reads, &Source::Account(&subject), &shown, from)?;
+                Ok(Step { gathered, shown, about: About::Person(subject.detail_keys(reads)?) })
+            }
+            Place::Kept(item) => {
+                let kept::Seen { item, entry, kept, whose, permit, view } =
+                    see_kept(reads, vault, call, *item, query.view)?;
+                let wanted = self.classes.as_ref().is_none_or(|classes| classes.contains(&item.head.class));
+                let shown = vec![Shown { class: item.head.class, permit, view }];
+                let source = Source::Kept { owner: kept.subject, item: &item, entry: &entry };
+                let gathered = self.gather(reads, &source, if wanted { &shown } else { &[] }, from)?;
+                Ok(Step { gathered, shown, about: About::Kept(whose) })
+            }
         })
+    }
+
+    fn gather(
+        &self,
+        reads: &dyn Reads,
+        source: &Source<'_>,
+        shown: &[Shown],
+        from: From,
+    ) -> Result<Gathered, crate::gate::txn::Fault> {
+        let classes: Vec<ClassId> = shown.iter().map(|shown| shown.class).collect();
+        let wanted = Wanted { classes: &classes, start: self.start, end: self.end };
+        gather(reads, self.vault.id(), source, &wanted, from)
     }
 
     /// One entry per class that is shown; one of nothing if nothing was found.
@@ -286,7 +381,7 @@ impl Asked {
             entries.push(Touched { rule, fields: self.query.fields.clone(), ..Touched::default() });
         }
         let at = (self.vault.now(), self.vault.epoch());
-        let entry = |touched| self.call.recorder().entry(Whom::Subject(&step.keys), touched, Ended::Done, at);
+        let entry = |touched| self.call.recorder().entry(step.about.whom(), touched, Ended::Done, at);
         entries.into_iter().map(entry).collect()
     }
 
@@ -314,5 +409,5 @@ fn gone(fault: crate::gate::txn::Fault) -> crate::gate::txn::Fault {
 
 async fn record_refusal(vault: &Vault, call: &Call, query: &EventQuery, refusal: Refusal) -> Refusal {
     let touched = Touched { fields: query.fields.clone(), ..Touched::default() };
-    refuse(vault, call, Some(&query.subject), touched, refusal).await
+    refuse(vault, call, query.subject.as_ref(), touched, refusal).await
 }

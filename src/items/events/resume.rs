@@ -66,10 +66,12 @@ fn decode(r: &mut Reader<'_>) -> Result<Resumed, Malformed> {
 /// Everything of a query but the token.
 fn bound(query: &EventQuery) -> Vec<u8> {
     let writer = match &query.subject {
-        SubjectRef::Id(id) => Writer::new().u8(1).raw(id.as_bytes()),
-        SubjectRef::External(id) => Writer::new().u8(2).text(id.expose()),
+        None => Writer::new().u8(0),
+        Some(SubjectRef::Id(id)) => Writer::new().u8(1).raw(id.as_bytes()),
+        Some(SubjectRef::External(id)) => Writer::new().u8(2).text(id.expose()),
     };
     writer
+        .option(query.kept, |w, item| w.raw(item.as_bytes()))
         .list(query.classes.iter(), |w, class| w.text(class))
         .option(query.start, |w, time| w.i64(time.as_millis()))
         .option(query.end, |w, time| w.i64(time.as_millis()))

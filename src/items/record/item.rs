@@ -63,8 +63,13 @@ impl ItemHead {
 
     /// What a caller compares to see whether the item changed.
     pub fn etag(&self) -> String {
-        format!("v{}.{}", self.version, self.counter)
+        etag_of(self.version, self.counter)
     }
+}
+
+/// What tells a version of an item from every other: its number, and the count of its row.
+pub fn etag_of(version: u64, counter: u64) -> String {
+    format!("v{version}.{counter}")
 }
 
 /// A stored item: its row as read, not yet opened.

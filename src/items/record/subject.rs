@@ -52,6 +52,9 @@ pub struct SubjectRow {
     ground: Option<RestrictionGround>,
     /// Purposes to which the person objects: for one class, or for all. In clear.
     pub objections: Vec<Objection>,
+    /// How many holds are in force: rows that lead to holds cannot be taken away unnoticed. None if the row was written
+    /// before holds were counted.
+    pub holds: Option<u32>,
     /// The caller's id, sealed.
     pub external: Vec<u8>,
 }
@@ -59,7 +62,7 @@ pub struct SubjectRow {
 impl SubjectRow {
     /// Of a new subject.
     pub fn new(position: u64, created: Timestamp, standing: Standing, external: Vec<u8>) -> Self {
-        Self { position, created, standing, ground: None, objections: Vec::new(), external }
+        Self { position, created, standing, ground: None, objections: Vec::new(), holds: Some(0), external }
     }
 
     /// Why its processing is restricted, if it is.
@@ -82,8 +85,8 @@ impl SubjectRow {
     }
 
     fn clear(&self, counter: u64) -> Vec<u8> {
-        Writer::new()
-            .u8(VERSION)
+        let writer = Writer::new()
+            .u8(if self.holds.is_some() { COUNTING } else { VERSION })
             .u64(self.position)
             .u64(counter)
             .i64(self.created.as_millis())
@@ -93,13 +96,17 @@ impl SubjectRow {
                 let w = w.text(&objection.purpose).option(objection.class, |w, class| w.text(class.as_str()));
                 w.i64(objection.since.as_millis())
             })
-            .bytes(&self.external)
-            .finish()
+            .bytes(&self.external);
+        match self.holds {
+            None => writer.finish(),
+            Some(holds) => writer.u32(holds).finish(),
+        }
     }
 
     fn decode(clear: &[u8]) -> Result<(Self, u64), Malformed> {
         let mut r = Reader::new(clear);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if ![VERSION, COUNTING].contains(&version) {
             return Err(Malformed);
         }
         let (position, counter) = (r.u64()?, r.u64()?);
@@ -120,11 +127,15 @@ impl SubjectRow {
                 Ok(Objection { purpose, class, since: Timestamp::from_millis(r.i64()?) })
             })?,
             external: r.bytes()?.to_vec(),
+            holds: if version == COUNTING { Some(r.u32()?) } else { None },
         };
         r.finish()?;
         Ok((row, counter))
     }
 }
+
+/// The version of a row that counts holds.
+const COUNTING: u8 = 2;
 
 /// A subject whose row and keys fit together.
 pub struct OpenSubject {

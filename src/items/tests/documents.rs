@@ -74,7 +74,7 @@ impl Bench {
         version: u64,
         offset: u64,
     ) -> Result<(ItemView, Download), Refusal> {
-        let query = DocumentQuery { subject: SubjectRef::Id(subject), item, version, offset };
+        let query = DocumentQuery { subject: Some(SubjectRef::Id(subject)), item, version, offset };
         download::open(self.vault.clone(), self.call(Action::DownloadDocument).await, query).await
     }
 

@@ -52,7 +52,8 @@ fn reasons(recorded: &Recorded) -> Vec<(u32, Reason)> {
 
 fn all_of(subject: SubjectId) -> EventQuery {
     EventQuery {
-        subject: SubjectRef::Id(subject),
+        subject: Some(SubjectRef::Id(subject)),
+        kept: None,
         classes: vec![],
         start: None,
         end: None,

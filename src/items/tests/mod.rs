@@ -281,5 +281,12 @@ pub fn contact(name: &str) -> NewItem {
 }
 
 pub fn query(subject: SubjectId, item: ItemId) -> ItemQuery {
-    ItemQuery { subject: Some(SubjectRef::Id(subject)), item, version: 0, view: None, fields: vec![] }
+    ItemQuery {
+        subject: Some(SubjectRef::Id(subject)),
+        item,
+        version: 0,
+        etag: String::new(),
+        view: None,
+        fields: vec![],
+    }
 }

@@ -204,6 +204,8 @@ fn what_a_role_may_be_told_is_a_policy_too() {
         let existence = matches!(role, RoleId::Service | RoleId::PrivacyOfficer | RoleId::Legal);
         assert_eq!((known.existence, known.rules), (existence, existence || *role == RoleId::Auditor), "{role}");
         assert!(!known.details, "{role}: without a stated case");
+        assert_eq!(known.history, *role == RoleId::Legal, "{role}");
+        assert!(!rules.knowledge(&question(&rules, *role, "security", Action::ListEntries)).history, "{role}");
     }
     for role in RoleId::ALL {
         let asked = |purpose| Question { ticket: true, ..question(&rules, *role, purpose, Action::ListEntries) };

@@ -4,7 +4,7 @@ mod details;
 mod tails;
 
 use super::list::{self, List};
-use super::model::{ListPart, ListQuery, Query};
+use super::model::{ListPart, ListQuery, Person, Query};
 use super::proofs;
 use crate::audit::event::{About, Decision, Outcome};
 use crate::audit::leaf::Leaf;
@@ -31,7 +31,7 @@ async fn call_by(bench: &Bench, caller: &str, action: Action) -> Call {
 
 fn about(subject: Option<SubjectId>) -> Query {
     Query {
-        subject: subject.map(SubjectRef::Id),
+        subject: subject.map(|id| Person::Present(SubjectRef::Id(id))),
         filter: Filter::default(),
         named: vec!["filter.subject".into()],
         opened: false,
@@ -124,7 +124,7 @@ async fn a_subject_that_is_not_there_selects_nothing_and_is_recorded() {
     let bench = Bench::new();
     bench.person(&["Ada"]).await;
     for subject in [SubjectRef::Id(SubjectId::from_bytes([9; 16])), SubjectRef::External("nobody".into())] {
-        let query = Query { subject: Some(subject), ..about(None) };
+        let query = Query { subject: Some(Person::Present(subject)), ..about(None) };
         let parts = gather(opened(&bench, all(query)).await.expect("opens")).await;
         assert!(indices(&parts).is_empty() && parts.len() == 1);
         assert!(parts[0].checkpoint.is_some() && !parts[0].resume_token.is_empty());
