@@ -1,7 +1,7 @@
 //! `lacuna due`: what falls due by itself, and sweeps that have stopped.
 
 use super::failure::Failure;
-use super::matter::more;
+use super::page::more;
 use super::remote::{Remote, Usually};
 use super::show::{self, Format, out, table};
 use crate::api::proto::system_client::SystemClient;

@@ -32,7 +32,12 @@ pub fn show<T: Message + Name>(
         Format::Table if is_empty => {}
         Format::Table => tables()?,
     }
-    if next.is_empty() { Ok(()) } else { out(&format!("\nmore: --page-token {next}")) }
+    more(next)
+}
+
+/// How a list goes on.
+pub fn more(token: &str) -> Result<(), Failure> {
+    if token.is_empty() { Ok(()) } else { out(&format!("\nmore: --page-token {token}")) }
 }
 
 /// A point in time, or nothing.

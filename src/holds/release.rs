@@ -1,6 +1,6 @@
 //! ReleaseHold: what no other reason keeps is unreadable at once, and its keys go with the next epoch.
 
-use crate::base::id::HoldId;
+use crate::base::id::{HoldId, ReceiptId};
 use crate::gate::approvals::Approved;
 use crate::gate::call::Call;
 use crate::gate::receipts::{self, Progress};

@@ -522,6 +522,102 @@ async fn while_a_hold_is_missing_from_the_store_nothing_of_its_person_is_forgott
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_matters_and_holds_that_were_changed_or_exchanged_are_refused() {
+    let mut vault = TestVault::start();
+    let created = vault.create(&["contact", "contact"]).await;
+    let (id, item) = (&created.subject_id, &created.items[0].item_id);
+    let (case, other) = (open(&vault).await, open(&vault).await);
+    let hold_id = placed(&vault, &case, id, whole(&["contact"], true)).await;
+    vault.stop();
+    let row = |vault: &TestVault, space| vault.store().scan(space, &[1], &[], 10).expect("reads").remove(0);
+    for (space, from, to) in [(Space::Hold, &b"contact"[..], &b"payment"[..]), (Space::Matter, &[][..], &[][..])] {
+        let (key, whole) = row(&vault, space);
+        let mut changed = whole.clone();
+        match changed.windows(from.len()).position(|part| part == from && !from.is_empty()) {
+            Some(at) => changed[at..at + to.len()].copy_from_slice(to),
+            None => changed[40] ^= 1, // a count, or a time
+        }
+        let put = |vault: &TestVault, value: &[u8]| {
+            let mut batch = Batch::new();
+            batch.put(space, key.clone(), value.to_vec());
+            vault.store().commit(batch).expect("writes");
+        };
+        put(&vault, &changed);
+        vault.run("");
+        match space {
+            Space::Hold => {
+                assert_eq!(refused(vault.delete(id, item).await), "DATA_CORRUPT");
+                assert_eq!(
+                    refused(holds(&vault, LEGAL).release_hold(release_of(&vault, &hold_id)).await),
+                    "DATA_CORRUPT"
+                );
+            }
+            _ => {
+                let list = ListMattersRequest { context: legal(&vault), ..Default::default() };
+                assert_eq!(refused(holds(&vault, LEGAL).list_matters(list).await), "DATA_CORRUPT");
+            }
+        }
+        vault.stop();
+        put(&vault, &whole);
+    }
+    // What a hold keeps, taken away from it: it cannot be released without it, else that would stay for ever.
+    vault.run("");
+    assert_eq!(vault.delete(id, item).await.expect("deletes").state(), ErasureState::Kept);
+    vault.stop();
+    let (key, value) = vault.store().scan(Space::Kept, &[4], &[], 10).expect("reads").remove(0);
+    let mut batch = Batch::new();
+    batch.delete(Space::Kept, key.clone());
+    vault.store().commit(batch).expect("writes");
+    vault.run("");
+    let request = approved(&vault, &release_of(&vault, &hold_id)).await;
+    assert_eq!(refused(holds(&vault, LEGAL).release_hold(request).await), "DATA_CORRUPT");
+    vault.stop();
+    let mut batch = Batch::new();
+    batch.put(Space::Kept, key, value);
+    vault.store().commit(batch).expect("writes");
+    vault.run("");
+    assert_eq!(release(&vault, &hold_id).await.supplementary_receipt_ids.len(), 1);
+    let close = CloseMatterRequest { context: legal(&vault), matter_id: other, ..Default::default() };
+    holds(&vault, LEGAL).close_matter(close).await.expect("closes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_read_what_is_kept_is_explained_to_those_who_may_ask_why_it_is() {
+    let vault = TestVault::start();
+    let created = vault.create(&["contact"]).await;
+    let (id, item) = (&created.subject_id, &created.items[0].item_id);
+    let case = open(&vault).await;
+    placed(&vault, &case, id, whole(&[], true)).await;
+    let ask = async |client: &str, role: &str, named: bool, operation: &str| {
+        let request = CheckAccessRequest {
+            context: legal(&vault),
+            role: role.into(),
+            purpose: "legal_compliance".into(),
+            operation: format!("lacuna.v1.Vault/{operation}"),
+            subject: if named { subject(id) } else { None },
+            item_id: item.clone(),
+            ..Default::default()
+        };
+        let answer = vault.client(client).check_access(request).await.map_err(|status| reason(&status))?.into_inner();
+        Ok::<_, String>(if answer.allowed { "OK".to_owned() } else { answer.reason().as_str_name().to_owned() })
+    };
+    let absent = || Ok("ERROR_REASON_NOT_FOUND".to_owned());
+    assert_eq!(ask(LEGAL, "kyc", true, "GetItem").await, Ok("OK".into()), "as long as the account has it");
+    assert_eq!(ask(LEGAL, LEGAL, false, "GetItem").await, absent(), "it is not kept");
+    assert_eq!(vault.delete(id, item).await.expect("deletes").state(), ErasureState::Kept);
+    for client in [LEGAL, "privacy-officer"] {
+        for named in [true, false] {
+            assert_eq!(ask(client, LEGAL, named, "GetItem").await, Ok("OK".into()), "{client}");
+            assert_eq!(ask(client, "kyc", named, "GetItem").await, absent(), "{client}");
+            assert_eq!(ask(client, LEGAL, named, "DeleteItem").await, absent(), "{client}");
+        }
+    }
+    vault.erase(id, "").await.expect("erases");
+    assert_eq!(ask(LEGAL, LEGAL, false, "GetItem").await, Ok("OK".into()));
+    assert_eq!(ask("auditor", LEGAL, false, "GetItem").await, Err("ACCESS_DENIED".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_go_on_where_a_page_ended() {
     let vault = TestVault::start();
     let created = vault.create(&["contact", "contact", "contact"]).await;

@@ -5,8 +5,7 @@ use crate::base::id::ReceiptId;
 use crate::base::protobuf::Message;
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::gate::receipts::{self, Ground};
-use crate::items::kept;
-use crate::items::model::ItemQuery;
+use crate::items::kept::{self, Pick};
 use crate::keep::kept::{self as versions, Under};
 use crate::keep::period;
 use crate::keys::page::Tree;
@@ -26,8 +25,9 @@ impl Bench {
     /// Whether the legal role reads a version that only a reason keeps.
     async fn is_kept(&self, item: ItemId) -> bool {
         let call = self.call_as("counsel", RoleId::Legal, "legal_compliance", Action::GetItem, "", "").await;
-        let query = ItemQuery { subject: None, item, version: 0, view: None, fields: vec![] };
-        match kept::look(&self.vault, &call, &query) {
+        let pick = Pick { item, version: 0, etag: "" };
+        let show = |seen: kept::Seen| seen.show(&self.vault, &call, &[]);
+        match self.vault.read(|reads| kept::see(reads, &self.vault, &call, pick, None).and_then(show)) {
             Ok(_) => true,
             Err(Refusal::State(State::NotFound)) => false,
             Err(other) => panic!("{other}"),
