@@ -16,6 +16,7 @@ use lacuna::keys::outer::file::KeyFile;
 use serde_json::json;
 
 #[path = "../tests/it/attacker.rs"]
+#[expect(dead_code, reason = "the tests ask the attacker for more")]
 mod attacker;
 
 use attacker::{Attacker, Hoard};
