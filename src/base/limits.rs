@@ -119,6 +119,9 @@ pub const FILE_NAME_BYTES_MAX: usize = 255;
 pub const MEDIA_TYPE_BYTES_MAX: usize = 64;
 /// Uploads of one subject that are not finished, at a time.
 pub const UPLOADS_PER_SUBJECT_MAX: usize = 16;
+/// Uploads of one subject that are remembered, those of the last day that are finished among them: opening one looks at
+/// each.
+pub const UPLOADS_KEPT_MAX: usize = 1024;
 /// Time from the opening of an upload until it is forgotten, unless it is finished.
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of documents in memory, over all uploads and downloads in progress.

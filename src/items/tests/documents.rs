@@ -3,15 +3,19 @@
 use super::*;
 use crate::audit::event::Outcome;
 use crate::base::id::UploadId;
-use crate::base::limits::{CHUNK_BYTES, DOCUMENT_BUFFER_BYTES_MAX, DOCUMENT_BYTES_MAX, UPLOADS_PER_SUBJECT_MAX};
+use crate::base::limits::{
+    CHUNK_BYTES, DOCUMENT_BUFFER_BYTES_MAX, DOCUMENT_BYTES_MAX, UPLOADS_KEPT_MAX, UPLOADS_PER_SUBJECT_MAX,
+};
 use crate::base::reason::Reason;
 use crate::catalog::view::View;
 use crate::crypto::hash::sha256;
 use crate::gate::refusal::{Document, Fault, FaultReason, State, Unavailable};
+use crate::gate::uploads::UploadPlace;
 use crate::items::download::{self, Download};
 use crate::items::model::{
     Delete, DocumentQuery, ErasureState, ItemView, Notes, Update, UploadOpening, Uploaded, Wait, WholeContent,
 };
+use crate::items::record::encode_finished;
 use crate::items::upload::{self, Upload};
 use crate::items::{delete, update};
 
@@ -520,6 +524,24 @@ async fn uploads_of_a_subject_and_memory_are_bounded() {
     assert_eq!(bench.last_leaf().reason, Reason::StreamsExhausted.number());
     drop(all);
     assert!(bench.open(opening(subject)).await.is_ok());
+}
+
+#[tokio::test]
+async fn uploads_that_are_remembered_are_bounded_until_their_day_is_over() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    let (item, expires) = (items[0].item, Timestamp::from_millis(bench.vault.now().as_millis() + HOUR));
+    bench.change(|batch| {
+        for number in 0..UPLOADS_KEPT_MAX as u128 - 1 {
+            let upload = UploadId::from_bytes(number.to_be_bytes());
+            let place = UploadPlace { subject, item, upload };
+            batch.put(Space::Upload, place.key(), encode_finished(1, None, expires));
+        }
+    });
+    let last = bench.store(opening(subject), &pdf(100)).await.expect("there is room for one").stamp.item;
+    assert_eq!(bench.open(opening(subject)).await.map(|_| ()), Err(Document::TooManyUploads.into()));
+    bench.remove(subject, last).await.expect("deletes");
+    assert!(bench.open(opening(subject)).await.is_ok(), "what is deleted is not remembered");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::base::id::{ItemId, ReceiptId, SubjectId, UploadId};
 use crate::base::limits::{
-    CHUNK_BYTES, ITEMS_PER_SUBJECT_MAX, UPLOAD_BUFFER_BYTES, UPLOAD_TIME_MAX, UPLOADS_PER_SUBJECT_MAX,
+    CHUNK_BYTES, ITEMS_PER_SUBJECT_MAX, UPLOAD_BUFFER_BYTES, UPLOAD_TIME_MAX, UPLOADS_KEPT_MAX, UPLOADS_PER_SUBJECT_MAX,
 };
 use crate::base::log_safe::SafeText;
 use crate::base::time::Timestamp;
@@ -214,11 +214,9 @@ fn store(txn: &mut Txn<'_>, call: &Call, opening: Opening, item: ItemId, upload:
 
 /// What else of the subject's the upload depends on.
 fn check_others(txn: &Txn<'_>, subject: &OpenSubject, opening: &Opening) -> Result<(), Refusal> {
-    let mut pending = 0;
-    for (_, row) in txn.rows(Space::Upload, subject.id.as_bytes(), &[], usize::MAX)? {
-        pending += usize::from(row.first() == Some(&uploads::PENDING));
-    }
-    if pending >= UPLOADS_PER_SUBJECT_MAX {
+    let kept = txn.rows(Space::Upload, subject.id.as_bytes(), &[], UPLOADS_KEPT_MAX)?;
+    let pending = kept.iter().filter(|(_, row)| row.first() == Some(&uploads::PENDING)).count();
+    if pending >= UPLOADS_PER_SUBJECT_MAX || kept.len() >= UPLOADS_KEPT_MAX {
         return Err(refusal::Document::TooManyUploads.into());
     }
     if let Some(related) = opening.related {
