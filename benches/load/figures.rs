@@ -34,6 +34,8 @@ pub enum Better {
     Lower,
 }
 
+const GET_8: Load = Load { call: Call::GetItem, callers: 8 };
+const PUT_8: Load = Load { call: Call::PutItem, callers: 8 };
 const ECHO_64: Load = Load { call: Call::Echo, callers: 64 };
 const GET_64: Load = Load { call: Call::GetItem, callers: 64 };
 const UNRECORDED_64: Load = Load { call: Call::Unrecorded, callers: 64 };
@@ -200,6 +202,55 @@ pub const FIGURES: &[Figure] = &[
         method: "rows/s of lacuna import, a new subject with a contact each, over PutItem calls/s, 64 callers",
         needs_crowds: false,
         measure: |round| Ok(round.import()? / round.drive(PUT_64)?.rate()),
+    },
+    Figure {
+        name: "documents_upload_mib_s",
+        unit: "MiB/s",
+        better: Better::Higher,
+        floor: None,
+        aim: None,
+        method: "one upload of 64 MiB in messages of 1 MiB, durable",
+        measure: |round| Ok(round.document()?.0),
+    },
+    Figure {
+        name: "documents_download_mib_s",
+        unit: "MiB/s",
+        better: Better::Higher,
+        floor: None,
+        aim: None,
+        method: "one download of it",
+        measure: |round| Ok(round.document()?.1),
+    },
+    Figure {
+        name: "documents_get_p99_over_idle",
+        unit: "ratio",
+        better: Better::Lower,
+        floor: Some(2.0),
+        aim: None,
+        method: "99th percentile of the time of a GetItem, 8 callers, beside 8 uploads over that without",
+        measure: |round| {
+            Ok(round.drive_beside_uploads(GET_8)?.percentile_ms(99) / round.drive(GET_8)?.percentile_ms(99))
+        },
+    },
+    Figure {
+        name: "documents_put_p99_over_idle",
+        unit: "ratio",
+        better: Better::Lower,
+        floor: Some(2.0),
+        aim: None,
+        method: "the same of PutItem",
+        measure: |round| {
+            Ok(round.drive_beside_uploads(PUT_8)?.percentile_ms(99) / round.drive(PUT_8)?.percentile_ms(99))
+        },
+    },
+    Figure {
+        name: "documents_memory_mib",
+        unit: "MiB",
+        better: Better::Lower,
+        floor: Some(192.0),
+        aim: None,
+        method: "by how much the server's memory grows, at the most, with 1, 8, 32, 64 uploads, downloads, stalled ones",
+        measure: |round| round.document_memory(),
     },
     Figure {
         name: "least_over_echo_64",

@@ -6,6 +6,7 @@
 mod crowd;
 mod data;
 mod decision;
+mod documents;
 mod drive;
 mod echo;
 mod figures;

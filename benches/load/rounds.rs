@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use super::Error;
 use super::crowd::Crowds;
 use super::data::{ITEMS, Stored};
+use super::documents::Documents;
 use super::drive::{Call, Load, Run, drive};
 use super::figures::{FIGURES, Figure};
 use super::import;
@@ -80,8 +81,17 @@ pub fn measure(program: &Path, dir: &Path, plan: &Plan, only: &str) -> Result<Me
         eprintln!("round {number} of {}", plan.rounds);
         let servers = Servers { vault: &vault, echo: &echo, least: &least };
         let (runs, place) = (Vec::new(), (program, dir.path()));
-        let mut round =
-            Round { runtime: &runtime, servers, stored: &stored, plan, place, runs, crowds: crowds.as_ref() };
+        let mut round = Round {
+            runtime: &runtime,
+            servers,
+            stored: &stored,
+            plan,
+            place,
+            runs,
+            crowds: crowds.as_ref(),
+            documents: None,
+            alone: None,
+        };
         for (figure, values) in &mut figures {
             values.push((figure.measure)(&mut round)?);
         }
@@ -112,12 +122,45 @@ pub struct Round<'a> {
     place: (&'a Path, &'a Path),
     runs: Vec<(Load, Run)>,
     crowds: Option<&'a Crowds>,
+    documents: Option<Arc<Documents>>,
+    alone: Option<(f64, f64)>,
 }
 
 impl Round<'_> {
     /// The median time of an erasure in a large vault over that in a small one.
     pub fn erase_among_many(&self) -> Result<f64, Error> {
         self.crowds.ok_or("no crowds")?.erase(self.runtime)
+    }
+
+    /// MiB a second of one upload and of one download.
+    pub fn document(&mut self) -> Result<(f64, f64), Error> {
+        if let Some(known) = self.alone {
+            return Ok(known);
+        }
+        let alone = self.documents()?.alone(self.runtime, self.servers.vault)?;
+        self.alone = Some(alone);
+        Ok(alone)
+    }
+
+    /// By how many MiB the vault's memory grew with streams of documents.
+    pub fn document_memory(&mut self) -> Result<f64, Error> {
+        self.documents()?.memory(self.runtime, self.servers.vault)
+    }
+
+    /// What a load shows beside uploads.
+    pub fn drive_beside_uploads(&mut self, load: Load) -> Result<Run, Error> {
+        let documents = self.documents()?;
+        let (vault, plan) = (self.servers.vault, self.plan);
+        documents.beside(vault, || drive(self.runtime, vault, self.stored, load, plan.warm_up, plan.time))
+    }
+
+    fn documents(&mut self) -> Result<Arc<Documents>, Error> {
+        if let Some(known) = &self.documents {
+            return Ok(known.clone());
+        }
+        let documents = Documents::create(self.runtime, self.servers.vault, self.plan.pinned)?;
+        self.documents = Some(documents.clone());
+        Ok(documents)
     }
 
     /// Rows a second of a bulk load.

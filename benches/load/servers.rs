@@ -30,6 +30,8 @@ const TICKS_PER_SECOND: u64 = 100;
 /// A running server with open connections; stopped when dropped.
 pub struct Server {
     process: Process,
+    /// Whose certificates callers show, and where.
+    place: (PathBuf, String),
     clients: Vec<VaultClient<Channel>>,
     /// Of a vault: connections of who may erase persons.
     officers: Vec<PrivacyClient<Channel>>,
@@ -58,7 +60,8 @@ impl Server {
         let connect = |role| connect(runtime, dir, &dev.text("address")?, role);
         let clients = connect("service")?.into_iter().map(VaultClient::new).collect();
         let officers = connect("privacy-officer")?.into_iter().map(PrivacyClient::new).collect();
-        Ok(Self { process, clients, officers, operations: Some((dev.text("ops_address")?, unrecorded)) })
+        let place = (dir.to_owned(), dev.text("address")?);
+        Ok(Self { process, place, clients, officers, operations: Some((dev.text("ops_address")?, unrecorded)) })
     }
 
     /// Starts the echo with the certificates of a vault's folder.
@@ -80,12 +83,27 @@ impl Server {
         let mut address = String::new();
         BufReader::new(output).read_line(&mut address)?;
         let clients = connect(runtime, dir, address.trim(), "service")?.into_iter().map(VaultClient::new).collect();
-        Ok(Self { process, clients, officers: Vec::new(), operations: None })
+        let place = (dir.to_owned(), address.trim().to_owned());
+        Ok(Self { process, place, clients, officers: Vec::new(), operations: None })
     }
 
     /// The client of one of many callers.
     pub fn client(&self, caller: usize) -> VaultClient<Channel> {
         self.clients[caller % self.clients.len()].clone()
+    }
+
+    /// Connections of their own for callers on another runtime.
+    pub fn connect_again(&self, runtime: &Runtime) -> Result<Vec<VaultClient<Channel>>, Error> {
+        let (dir, address) = &self.place;
+        Ok(connect(runtime, dir, address, "service")?.into_iter().map(VaultClient::new).collect())
+    }
+
+    /// Memory of the process now, in MiB.
+    pub fn memory_mib(&self) -> Result<f64, Error> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        Ok(kib.ok_or("/proc reads otherwise than expected")? / 1024.0)
     }
 
     /// The same for one who erases persons; only a vault has any.
