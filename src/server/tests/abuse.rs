@@ -248,6 +248,7 @@ async fn calls_too_many_are_refused_as_overload_and_health_still_answers() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
     assert_eq!(calls.answered("/lacuna.v1.Vault/GetItem", Code::ResourceExhausted), 1);
     // An erasure has a place; here there is no such service.
+    grpc.ready().await.unwrap();
     let path = tonic::codegen::http::uri::PathAndQuery::from_static("/lacuna.v1.Privacy/EraseSubject");
     let codec = crate::api::codec::Codec::<HealthCheckRequest, HealthCheckResponse>::default();
     let status = grpc.unary(Request::new(HealthCheckRequest::default()), path, codec).await.unwrap_err();
