@@ -259,8 +259,8 @@ impl SlotSet {
     /// hold its secret.
     pub fn check_staged(&self, state: &State, epoch: u64) -> Option<Staged> {
         let look = |seat: &mut SlotSeat| {
-            let prf = seat.check(state, |slot| self.look(slot, epoch)).flatten();
-            Some((seat.slot, prf?))
+            let prf = seat.check(state, |slot| self.look(slot, epoch))?;
+            Some((seat.slot, prf.ok()?))
         };
         let secrets: Option<Vec<(SlotId, Key)>> = self.on_each(look).into_iter().collect();
         secrets.map(|secrets| Staged { epoch, secrets })
@@ -357,9 +357,8 @@ impl SlotSet {
     pub fn prove(&self, epoch: u64, old: u64, now: Timestamp) -> Result<Vec<SlotProof>, SeatError> {
         let prove = |seat: &mut SlotSeat| {
             let slot = seat.claimed.as_ref().ok_or_else(|| seat.error(SlotError::Missing))?;
-            let seen = slot.describe().map_err(|error| seat.error(error))?;
-            // As asking for it would: it is in no block, and no block is damaged that may hold it.
-            let old_failed = !seen.epochs.contains(&old) && !seen.damaged;
+            let (seen, asked) = self.look(slot, old).map_err(|error| seat.error(error))?;
+            let old_failed = matches!(asked.map(drop), Err(SlotError::NoSuchEpoch));
             if seen.epochs != [epoch] || !old_failed {
                 return Err(seat.error(SlotError::StillThere));
             }
@@ -380,8 +379,8 @@ impl SlotSet {
         slot.read(epoch, &[&vault, &number])
     }
 
-    /// What a slot shows, and its part in sealing the root of an epoch, from one look; none if it does not hold that.
-    fn look(&self, slot: &FileSlot, epoch: u64) -> Result<(Description, Option<Key>), SlotError> {
+    /// What a slot shows, and its part in sealing the root of an epoch, from one look.
+    fn look(&self, slot: &FileSlot, epoch: u64) -> Result<(Description, Result<Key, SlotError>), SlotError> {
         let [vault, number] = root::prf_context(&self.vault, epoch);
         slot.describe_and_read(epoch, &[&vault, &number])
     }

@@ -85,7 +85,7 @@ async fn who_read_an_erased_persons_data_is_told_to_legal_alone_until_the_last_h
 
     // The readings are recorded as being about the person.
     let again = entries(&vault, LEGAL, history_of(receipt), false).await.expect("is listed");
-    assert!(again.iter().filter(|entry| entry.operation == "lacuna.v1.Audit/ListEntries").count() >= 2);
+    assert!(again.iter().any(|entry| entry.operation == "lacuna.v1.Audit/ListEntries"));
     assert!(again.iter().any(|entry| entry.operation == "details.opened"));
 
     for hold in [&one, &plain] {

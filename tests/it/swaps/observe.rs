@@ -84,8 +84,9 @@ async fn observe_holds(scene: &Scene, vault: &TestVault, all: &mut Observed) {
         let target = Some(list_keep_reasons_request::Target::MatterId(matter.clone()));
         let list = ListKeepReasonsRequest { context: context(), target, ..Default::default() };
         let listed = holds(vault).list_keep_reasons(list).await.map(|answer| answer.into_inner().items);
-        // What kind of item it is comes from its row, which is not opened for this.
-        let of = |kept: &KeptItem| hash(&KeptItem { class: String::new(), version: 0, ..kept.clone() });
+        // What kind of item it is, and its etag, come from its row, which is not opened for this.
+        let of =
+            |kept: &KeptItem| hash(&KeptItem { class: String::new(), version: 0, etag: String::new(), ..kept.clone() });
         let listed = listed.map(|items| items.iter().map(|kept| (kept.item_id.clone(), of(kept))).collect());
         each(all, &format!("kept for {matter}"), listed);
     }

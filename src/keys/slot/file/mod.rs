@@ -127,17 +127,17 @@ impl FileSlot {
         if after.header == header && after.header_settled { Ok(claimed) } else { Err(SlotError::Damaged) }
     }
 
-    /// [`RootSlot::describe`] and [`RootSlot::read`] with one look at the medium; none where it does not hold the secret.
+    /// [`RootSlot::describe`] and [`RootSlot::read`] with one look at the medium.
     ///
     /// # Errors
-    /// As for both.
+    /// As for the first, and inside as for the second.
     pub fn describe_and_read(
         &self,
         epoch: u64,
         context: &[&[u8]],
-    ) -> Result<(Description, Option<Secret<32>>), SlotError> {
+    ) -> Result<(Description, Result<Secret<32>, SlotError>), SlotError> {
         let contents = self.contents()?;
-        Ok((contents.describe(self.view.grading), contents.prf(epoch, context).ok()))
+        Ok((contents.describe(self.view.grading), contents.prf(epoch, context)))
     }
 
     /// The slot as read now, if it is still the one that was claimed and no write has failed.
