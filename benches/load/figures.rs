@@ -210,6 +210,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "one upload of 64 MiB in messages of 1 MiB, durable",
+        needs_crowds: false,
         measure: |round| Ok(round.document()?.0),
     },
     Figure {
@@ -219,6 +220,7 @@ pub const FIGURES: &[Figure] = &[
         floor: None,
         aim: None,
         method: "one download of it",
+        needs_crowds: false,
         measure: |round| Ok(round.document()?.1),
     },
     Figure {
@@ -228,6 +230,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(2.0),
         aim: None,
         method: "99th percentile of the time of a GetItem, 8 callers, beside 8 uploads over that without",
+        needs_crowds: false,
         measure: |round| {
             Ok(round.drive_beside_uploads(GET_8)?.percentile_ms(99) / round.drive(GET_8)?.percentile_ms(99))
         },
@@ -239,6 +242,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(2.0),
         aim: None,
         method: "the same of PutItem",
+        needs_crowds: false,
         measure: |round| {
             Ok(round.drive_beside_uploads(PUT_8)?.percentile_ms(99) / round.drive(PUT_8)?.percentile_ms(99))
         },
@@ -250,6 +254,7 @@ pub const FIGURES: &[Figure] = &[
         floor: Some(192.0),
         aim: None,
         method: "by how much the server's memory grows, at the most, with 1, 8, 32, 64 uploads, downloads, stalled ones",
+        needs_crowds: false,
         measure: |round| round.document_memory(),
     },
     Figure {
