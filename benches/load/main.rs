@@ -12,6 +12,7 @@ mod echo;
 mod figures;
 mod import;
 mod least;
+mod peer;
 mod report;
 mod rounds;
 mod servers;

@@ -98,3 +98,30 @@ pub struct Event {
     /// The sealed detail, if there is one.
     pub detail: Option<Vec<u8>>,
 }
+
+impl Event {
+    /// Of a call about which nothing is known yet: refused before anything was decided, unless more is said.
+    pub fn unjudged(actor: Actor, operation: SafeText, policy: PolicyVersion, request: RequestId) -> Self {
+        let (empty, unknown) = (SafeText::constant(""), SafeText::constant("unknown"));
+        Self {
+            actor,
+            on_behalf: None,
+            role: unknown,
+            operation,
+            purpose: empty.clone(),
+            class: empty.clone(),
+            view: 0,
+            decision: Decision::NotAsked,
+            rule: empty,
+            policy,
+            outcome: Outcome::Refused,
+            reason: None,
+            count: 0,
+            epoch: 0,
+            request,
+            about: About::Nobody,
+            receipt_hash: None,
+            detail: None,
+        }
+    }
+}

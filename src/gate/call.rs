@@ -13,7 +13,7 @@ use super::record::{Chosen, Ended, Recorder, Touched, Whom};
 use super::refusal::{Access, Approving, Denied, Refusal, Told, Unavailable};
 use super::standpoint::{Standpoint, Stated};
 use super::vault::Vault;
-use crate::audit::event::{About, Actor, Decision, Event, Outcome};
+use crate::audit::event::{Actor, Event, Outcome};
 use crate::base::id::{ActorId, ApprovalId, RequestId, SubjectId};
 use crate::base::limits::ABSENCE_BEAT;
 use crate::base::log_safe::SafeText;
@@ -361,29 +361,14 @@ impl Vault {
 
     /// What all entries of a call share. What the caller wrote and the vault does not know is `unknown`.
     fn template(&self, request: &CallRequest, rules: &Rules, id: RequestId, actor: Actor) -> Event {
-        let (empty, unknown) = (SafeText::constant(""), SafeText::constant("unknown"));
         let caller = request.caller.as_ref();
         let role = caller.and_then(|caller| caller.acting(&request.role).ok());
         let purpose = rules.registry().purpose(&request.purpose);
+        let unknown = || SafeText::constant("unknown");
         Event {
-            actor,
-            on_behalf: None,
-            role: role.map_or(unknown.clone(), |role| SafeText::constant(role.name())),
-            operation: SafeText::constant(request.action.as_str()),
-            purpose: purpose.map_or(unknown, |purpose| SafeText::of(&purpose.id)),
-            class: empty.clone(),
-            view: 0,
-            decision: Decision::NotAsked,
-            rule: empty,
-            policy: rules.version(),
-            outcome: Outcome::Refused,
-            reason: None,
-            count: 0,
-            epoch: 0,
-            request: id,
-            about: About::Nobody,
-            receipt_hash: None,
-            detail: None,
+            role: role.map_or_else(unknown, |role| SafeText::constant(role.name())),
+            purpose: purpose.map_or_else(unknown, |purpose| SafeText::of(&purpose.id)),
+            ..Event::unjudged(actor, SafeText::constant(request.action.as_str()), rules.version(), id)
         }
     }
 }

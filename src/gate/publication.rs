@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::record::{Chosen, Ended, Recorder, Touched, Whom};
 use super::refusal::{Access, Refusal, Unavailable};
 use super::vault::Vault;
-use crate::audit::event::{About, Decision, Event, Outcome};
+use crate::audit::event::Event;
 use crate::audit::sequence;
 use crate::audit::sidecar;
 use crate::audit::stored::StoredLog;
@@ -155,34 +155,16 @@ impl Vault {
         count: u32,
     ) -> Result<(), Refusal> {
         let id = rng::make_bytes().map_err(|_| Unavailable::Internal)?;
-        let (empty, rules) = (SafeText::constant(""), self.rules());
         let caller = match &reader.right {
             Right::Held(caller) => caller.as_deref(),
             Right::Open => None,
         };
-        let template = Event {
-            actor: self.actor(caller).await?,
-            on_behalf: None,
-            role: match judged {
-                Ok(Some(role)) => SafeText::constant(role.name()),
-                Ok(None) | Err(_) => SafeText::constant("unknown"),
-            },
-            operation: SafeText::constant(kind.operation()),
-            purpose: empty.clone(),
-            class: empty.clone(),
-            view: 0,
-            decision: Decision::NotAsked,
-            rule: empty,
-            policy: rules.version(),
-            outcome: Outcome::Refused,
-            reason: None,
-            count: 0,
-            epoch: 0,
-            request: RequestId::from_bytes(id),
-            about: About::Nobody,
-            receipt_hash: None,
-            detail: None,
-        };
+        let operation = SafeText::constant(kind.operation());
+        let request = RequestId::from_bytes(id);
+        let mut template = Event::unjudged(self.actor(caller).await?, operation, self.rules().version(), request);
+        if let Ok(Some(role)) = judged {
+            template.role = SafeText::constant(role.name());
+        }
         let recorder = Recorder {
             vault: self.id,
             template: Arc::new(template),

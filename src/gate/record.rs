@@ -168,27 +168,9 @@ impl Recorder {
 
 /// An entry about the vault's own work.
 pub fn own_event(operation: SafeText, epoch: u64) -> Result<Event, Refusal> {
-    let empty = || SafeText::constant("");
-    Ok(Event {
-        actor: Actor::Vault,
-        on_behalf: None,
-        role: empty(),
-        operation,
-        purpose: empty(),
-        class: empty(),
-        view: 0,
-        decision: Decision::NotAsked,
-        rule: empty(),
-        policy: PolicyVersion::default(),
-        outcome: Outcome::Done,
-        reason: None,
-        count: 0,
-        epoch,
-        request: RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?),
-        about: About::Nobody,
-        receipt_hash: None,
-        detail: None,
-    })
+    let request = RequestId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
+    let unjudged = Event::unjudged(Actor::Vault, operation, PolicyVersion::default(), request);
+    Ok(Event { role: SafeText::constant(""), outcome: Outcome::Done, epoch, ..unjudged })
 }
 
 fn denying_rule(ended: &Ended<'_>) -> Option<SafeText> {

@@ -12,7 +12,7 @@ use lacuna::store::Engine as _;
 use lacuna::store::keyspace::Space;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::program::subject;
 use crate::random::Random;
@@ -386,24 +386,25 @@ async fn an_upload_that_stalls_ends_at_its_deadline_and_is_gone_on_with() {
     assert!(vault.download("service", &id, &item_id, 0).await.expect("is read").1 == content);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_ends_a_download_whose_caller_takes_nothing() {
-    let vault = TestVault::start();
-    let id = vault.create(&[]).await.subject_id;
-    let content = pdf(&vault, 16 * PIECE);
-    let stamp = vault.store_document(&id, &content).await;
-    let request = DownloadDocumentRequest {
-        context: vault.delivery(),
-        subject: subject(&id),
-        item_id: stamp.item_id.clone(),
-        ..Default::default()
-    };
+/// A document of a person, and a download of it whose caller takes the item and nothing more.
+async fn untaken(vault: &TestVault, id: &str) -> (String, Streaming<DownloadDocumentResponse>) {
+    let item_id = vault.store_document(id, &pdf(vault, 16 * PIECE)).await.item_id;
+    let (context, subject) = (vault.delivery(), subject(id));
+    let request = DownloadDocumentRequest { context, subject, item_id: item_id.clone(), ..Default::default() };
     let mut stream = vault.client("service").download_document(request).await.expect("opens").into_inner();
     assert!(matches!(stream.message().await.expect("comes").and_then(|a| a.part), Some(Got::Item(_))));
     // The rest does not fit what waits for a caller that takes nothing.
     tokio::time::sleep(Duration::from_millis(300)).await;
+    (item_id, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_ends_a_download_whose_caller_takes_nothing() {
+    let vault = TestVault::start();
+    let id = vault.create(&[]).await.subject_id;
+    let (item_id, stream) = untaken(&vault, &id).await;
     let began = Instant::now();
-    let erasure = vault.delete(&id, &stamp.item_id).await.expect("deletes");
+    let erasure = vault.delete(&id, &item_id).await.expect("deletes");
     assert_eq!(erasure.state(), ErasureState::Erased);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let status = vault.gather(stream).await.err().expect("is cut");
@@ -460,17 +461,7 @@ async fn an_erasure_ends_an_upload_whose_caller_says_nothing_and_leaves_no_row_t
 async fn an_erasure_ends_a_download_whose_caller_takes_nothing() {
     let vault = TestVault::start();
     let id = vault.create(&[]).await.subject_id;
-    let content = pdf(&vault, 16 * PIECE);
-    let stamp = vault.store_document(&id, &content).await;
-    let request = DownloadDocumentRequest {
-        context: vault.delivery(),
-        subject: subject(&id),
-        item_id: stamp.item_id,
-        ..Default::default()
-    };
-    let mut stream = vault.client("service").download_document(request).await.expect("opens").into_inner();
-    assert!(matches!(stream.message().await.expect("comes").and_then(|a| a.part), Some(Got::Item(_))));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (_, stream) = untaken(&vault, &id).await;
     let erased = vault.erase(&id, "").await.expect("erases");
     assert_eq!(erased.erasure.expect("is told").state(), ErasureState::Erased);
     let status = vault.gather(stream).await.err().expect("is cut");

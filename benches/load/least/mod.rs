@@ -7,30 +7,22 @@
 mod group;
 mod store;
 
-use std::convert::Infallible;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use lacuna::api::codec::Codec;
 use lacuna::api::proto::*;
-use lacuna::base::time::{Clock, SystemClock};
 use lacuna::crypto::hash::sha256;
-use lacuna::server::accept::{Security, live_bindings};
-use lacuna::server::config::Config;
-use lacuna::server::serve::{Hooks, Listener, serve};
-use lacuna::server::stop::Signals;
-use lacuna::server::tls::{DevCertificates, Tls};
+use lacuna::server::serve::Hooks;
 use tokio_stream::Once;
 use tonic::body::Body;
-use tonic::codegen::{BoxFuture, Service, http};
-use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
-use tonic::service::Routes;
+use tonic::codegen::{BoxFuture, http};
+use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 
 use super::Error;
 use super::data::{Random, item};
+use super::peer::{self, Handler};
 use group::Log;
 use store::Rows;
 
@@ -40,11 +32,7 @@ const ENTRY_BYTES: usize = 400;
 /// Fills a store of its own and serves with the certificates of a vault of `lacuna dev` until a signal; prints its
 /// address when ready.
 pub fn run(dir: &Path, subjects: usize) -> Result<(), Error> {
-    let config = Config::load(&dir.join("lacuna.toml"))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tls = Arc::new(Tls::live(config.tls.clone(), DevCertificates::Accepted, clock)?);
-    let bindings = Arc::new(live_bindings(config.files.bindings.clone())?);
-    let mut listener = Listener::api(([127, 0, 0, 1], 0).into(), config.listen.threads, Security::Api(tls, bindings));
+    let (config, mut listener) = peer::listener(dir)?;
     listener.threads = 1; // the log hands its groups back to one runtime
     let rows = Rows::create(&dir.join("least"), config.store.cache_mib, subjects)?;
     let log = Arc::new(Log::start(rows.engine()));
@@ -57,14 +45,7 @@ pub fn run(dir: &Path, subjects: usize) -> Result<(), Error> {
         }),
         ..Hooks::default()
     };
-    let least = Least(Arc::new(State { rows, log, answer }));
-    let mut signals = Signals::take_over()?;
-    let running = serve(&listener, move || Routes::new(least.clone()), &hooks)?;
-    println!("{}", running.address());
-    std::io::stdout().flush()?;
-    signals.wait(|| ());
-    running.stop();
-    Ok(())
+    peer::run(&listener, Least(Arc::new(State { rows, log, answer })), &hooks)
 }
 
 struct State {
@@ -90,28 +71,13 @@ impl State {
 #[derive(Clone)]
 struct Least(Arc<State>);
 
-impl NamedService for Least {
-    const NAME: &'static str = "lacuna.v1.Vault";
-}
-
-impl Service<http::Request<Body>> for Least {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let least = self.clone();
-        Box::pin(async move {
-            Ok(if request.uri().path().ends_with("/BatchGetItems") {
-                Grpc::new(Codec::default()).server_streaming(least, request).await
-            } else {
-                Grpc::new(Codec::default()).unary(least, request).await
-            })
-        })
+impl Handler for Least {
+    async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
+        if request.uri().path().ends_with("/BatchGetItems") {
+            Grpc::new(Codec::default()).server_streaming(self, request).await
+        } else {
+            Grpc::new(Codec::default()).unary(self, request).await
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::audit::checkpoint::Checkpoint;
+use crate::audit::event::Outcome;
 use crate::audit::leaf::{self, tests::sample};
 use crate::audit::tile::{decode_entries, decode_tile};
 use crate::audit::tree::leaf_hash;

@@ -10,7 +10,7 @@ use crate::base::limits::{
 };
 use crate::base::log_safe::SafeText;
 use crate::base::time::Timestamp;
-use crate::catalog::class::{ClassDef, Form};
+use crate::catalog::class::{ClassDef, ClassId, Form};
 use crate::catalog::classes::{CanonicalValue, Document, ItemValue};
 use crate::catalog::media::MediaType;
 use crate::catalog::text::Text;
@@ -18,6 +18,7 @@ use crate::crypto::hash::Hasher;
 use crate::crypto::{mac, rng};
 use crate::gate::buffers::Reserved;
 use crate::gate::call::Call;
+use crate::gate::readings::Reading;
 use crate::gate::record::{Ended as How, Touched, Whom};
 use crate::gate::refusal::{self, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{self, Reads, Txn};
@@ -127,6 +128,33 @@ fn canonical_name(media: MediaType, file_name: Text) -> Result<Text, Refusal> {
     }
 }
 
+impl Uploading {
+    /// Of which nothing has come yet.
+    fn new(
+        vault: &Arc<Vault>,
+        call: &Call,
+        (place, class, media, expires): (UploadPlace, ClassId, MediaType, Timestamp),
+        presence: Reading,
+        room: Reserved,
+    ) -> Self {
+        Self {
+            vault: vault.clone(),
+            call: call.clone(),
+            place,
+            class,
+            media,
+            expires,
+            chunks: 0,
+            tail: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
+            fits: false,
+            hasher: Hasher::default(),
+            total: 0,
+            presence,
+            _room: room,
+        }
+    }
+}
+
 /// A new upload that is durable, or what an earlier call with the same key made.
 enum Begun {
     New(UploadPlace, Timestamp),
@@ -147,21 +175,8 @@ async fn begin(vault: &Arc<Vault>, call: &Call, room: Reserved, opening: Opening
             let presence = vault.readings().begin_presence(place.subject);
             // What ended before the stream was there to be cut.
             vault.read(|reads| still_there(reads, call, &place).map(|_| ()))?;
-            Ok(Upload::Open(Box::new(Uploading {
-                vault: vault.clone(),
-                call: call.clone(),
-                place,
-                class,
-                media,
-                expires,
-                chunks: 0,
-                tail: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
-                fits: false,
-                hasher: Hasher::default(),
-                total: 0,
-                presence,
-                _room: room,
-            })))
+            let terms = (place, class, media, expires);
+            Ok(Upload::Open(Box::new(Uploading::new(vault, call, terms, presence, room))))
         }
         Begun::Before(subject, stamp, receipt) => {
             let expires = after(vault.now());
@@ -298,21 +313,8 @@ async fn go_on(
             // What is durable is read once more: its hash is not kept, and it must open.
             let stored = Chunks::new(vault.clone(), place, announced.content, reading);
             let hasher = stored.hash(chunks).await?;
-            Ok(Upload::Open(Box::new(Uploading {
-                vault: vault.clone(),
-                call: call.clone(),
-                place,
-                class,
-                media,
-                expires,
-                chunks,
-                tail: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
-                fits: chunks > 0,
-                hasher,
-                total,
-                presence,
-                _room: room,
-            })))
+            let begun = Uploading::new(vault, call, (place, class, media, expires), presence, room);
+            Ok(Upload::Open(Box::new(Uploading { chunks, fits: chunks > 0, hasher, total, ..begun })))
         }
     }
 }

@@ -9,8 +9,9 @@ use lacuna::crypto::hash::sha256;
 use prost::Message;
 use tonic::{Response, Status};
 
-use super::scene::{Scene, holds};
+use super::scene::Scene;
 use crate::finding::{found, identifiers, search};
+use crate::holds::{LEGAL, holds};
 use crate::program::subject;
 use crate::samples::reason;
 use crate::vault::TestVault;
@@ -75,15 +76,15 @@ fn uncounted(subject: Option<Subject>) -> Subject {
 async fn observe_holds(scene: &Scene, vault: &TestVault, all: &mut Observed) {
     let context = || vault.context("legal_compliance");
     let list = ListHoldsRequest { context: context(), ..Default::default() };
-    let listed = holds(vault).list_holds(list).await.map(|answer| answer.into_inner().holds);
+    let listed = holds(vault, LEGAL).list_holds(list).await.map(|answer| answer.into_inner().holds);
     each(all, "holds", listed.map(|holds| holds.iter().map(|hold| (hold.hold_id.clone(), hash(hold))).collect()));
     let list = ListMattersRequest { context: context(), ..Default::default() };
-    let listed = holds(vault).list_matters(list).await.map(|answer| answer.into_inner().matters);
+    let listed = holds(vault, LEGAL).list_matters(list).await.map(|answer| answer.into_inner().matters);
     each(all, "matters", listed.map(|all| all.iter().map(|matter| (matter.matter_id.clone(), hash(matter))).collect()));
     for matter in &scene.matters {
         let target = Some(list_keep_reasons_request::Target::MatterId(matter.clone()));
         let list = ListKeepReasonsRequest { context: context(), target, ..Default::default() };
-        let listed = holds(vault).list_keep_reasons(list).await.map(|answer| answer.into_inner().items);
+        let listed = holds(vault, LEGAL).list_keep_reasons(list).await.map(|answer| answer.into_inner().items);
         // What kind of item it is, and its etag, come from its row, which is not opened for this.
         let of =
             |kept: &KeptItem| hash(&KeptItem { class: String::new(), version: 0, etag: String::new(), ..kept.clone() });
@@ -106,7 +107,7 @@ async fn repeat(scene: &Scene, vault: &TestVault, in_the_end: bool, all: &mut Ob
         let (whose, what, key) = &scene.deletion;
         all.insert("deleted again".into(), told(vault.delete_once(whose, what, key).await));
     }
-    let again = holds(vault).place_hold(scene.placing.clone()).await.map(Response::into_inner);
+    let again = holds(vault, LEGAL).place_hold(scene.placing.clone()).await.map(Response::into_inner);
     all.insert("placed again".into(), told(again));
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use lacuna::api::proto::holds_client::HoldsClient;
 use lacuna::api::proto::*;
 use lacuna::store::Engine as _;
 use lacuna::store::keyspace::Space;
 
 use crate::documents::pdf;
 use crate::events::visit;
+use crate::holds::{LEGAL, holds, open};
 use crate::program::subject;
 use crate::vault::TestVault;
 
@@ -89,7 +89,7 @@ impl Scene {
             people.push(person(&vault).await);
         }
         for _ in 0..2 {
-            matters.push(open_matter(&vault).await);
+            matters.push(open(&vault).await);
         }
         let first = stopped(&mut vault);
 
@@ -97,7 +97,7 @@ impl Scene {
         let mut placings = Vec::new();
         for (person, item, matter) in [(ANN, 0, 0), (CLEO, 0, 0), (DORA, 1, 1)] {
             let placing = place(&vault, &matters[matter], people[person].id(), people[person].item(item));
-            holds(&vault).place_hold(placing.clone()).await.expect("places");
+            holds(&vault, LEGAL).place_hold(placing.clone()).await.expect("places");
             placings.push(placing);
         }
         for person in &mut people {
@@ -161,23 +161,6 @@ async fn record(vault: &TestVault, subject_id: &str, seconds: i64) {
     let answers = vault.client("service").record_events(tokio_stream::iter([batch])).await.expect("opens").into_inner();
     let answers = vault.gather(answers).await.expect("records");
     assert_eq!(answers.iter().map(|answer| answer.stored_count).sum::<u32>(), 1);
-}
-
-/// The holds as the legal role sees them.
-pub fn holds(vault: &TestVault) -> HoldsClient<crate::vault::Recorded> {
-    HoldsClient::new(vault.service(Some("legal")))
-}
-
-async fn open_matter(vault: &TestVault) -> String {
-    let matter = Matter {
-        name: vault.canary(),
-        authority: vault.canary(),
-        reference: vault.canary(),
-        review_time: Some(Default::default()),
-        ..Default::default()
-    };
-    let request = OpenMatterRequest { context: vault.context("legal_compliance"), matter: Some(matter) };
-    holds(vault).open_matter(request).await.expect("opens").into_inner().matter.expect("a matter").matter_id
 }
 
 fn place(vault: &TestVault, matter: &str, subject_id: &str, item_id: &str) -> PlaceHoldRequest {

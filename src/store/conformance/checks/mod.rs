@@ -1,14 +1,12 @@
 //! The checks, by example; [`super::model`] has the random ones.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+mod commits;
+mod files;
 
 use super::super::batch::Batch;
 use super::super::keyspace::Space;
-use super::super::purge::Purge;
 use super::super::{Engine, Error};
-use super::{Check, Fault, Place, Verdict, same};
+use super::{Check, Place, Verdict, same};
 
 pub(super) const ALL: &[Check] = &[
     ("an absent key has no value", absent),
@@ -25,14 +23,14 @@ pub(super) const ALL: &[Check] = &[
     ("a scan starts at from", scan_from),
     ("a scan ends at its limit", scan_limit),
     ("a scan is in key order", scan_order),
-    ("a precondition compares the value before the batch", preconditions),
-    ("a refused batch writes nothing", refused_batch),
-    ("a batch of preconditions alone is checked", preconditions_alone),
-    ("readers never see half a batch", whole_batches_seen),
-    ("of two commits on the same precondition one succeeds", one_winner),
-    ("what was committed is there after reopening", reopen),
-    ("what was deleted before a purge is in no file after it", purged),
-    ("a purge loses nothing", purge_keeps),
+    ("a precondition compares the value before the batch", commits::preconditions),
+    ("a refused batch writes nothing", commits::refused_batch),
+    ("a batch of preconditions alone is checked", commits::preconditions_alone),
+    ("readers never see half a batch", commits::whole_batches_seen),
+    ("of two commits on the same precondition one succeeds", commits::one_winner),
+    ("what was committed is there after reopening", files::reopen),
+    ("what was deleted before a purge is in no file after it", files::purged),
+    ("a purge loses nothing", files::purge_keeps),
 ];
 
 const S: Space = Space::Item;
@@ -274,245 +272,4 @@ fn scan_order(place: &dyn Place) -> Verdict {
         put_keys(&*engine, &[key])?;
     }
     scans_to(&*engine, [b"", b""], 100, &[b"", b"a", b"a\x00", b"aa", b"b", b"\x7f", b"\x80"])
-}
-
-fn preconditions(place: &dyn Place) -> Verdict {
-    let engine = place.open();
-    put(&*engine, &[(b"k", b"one")])?;
-    let commit = |key: &str, expected: Option<&[u8]>| {
-        let mut batch = Batch::new();
-        batch.put(S, "k", "one");
-        batch.expect(S, key, expected.map(<[u8]>::to_vec));
-        engine.commit(batch)
-    };
-    same("equal", commit("k", Some(b"one")), Ok(()))?;
-    same("different", commit("k", Some(b"two")), Err(Error::Precondition))?;
-    same("shorter", commit("k", Some(b"on")), Err(Error::Precondition))?;
-    same("longer", commit("k", Some(b"one ")), Err(Error::Precondition))?;
-    same("present, expected absent", commit("k", None), Err(Error::Precondition))?;
-    same("absent", commit("new", None), Ok(()))?;
-    same("absent, expected present", commit("new", Some(b"one")), Err(Error::Precondition))?;
-    let mut batch = Batch::new();
-    batch.expect(Space::Page, "k", None);
-    batch.expect(S, "k", Some(b"one".to_vec()));
-    batch.put(Space::Page, "k", "one");
-    batch.put(S, "k", "two");
-    same("in each its own space, before the changes", engine.commit(batch), Ok(()))?;
-    let mut batch = Batch::new();
-    batch.expect(S, "k", Some(b"one".to_vec()));
-    batch.put(S, "k", "one");
-    same("what the batch itself writes", engine.commit(batch), Err(Error::Precondition))?;
-    let mut batch = Batch::new();
-    batch.expect(S, "k", Some(b"two".to_vec()));
-    batch.expect(S, "new", Some(b"one".to_vec()));
-    same("the last of several", engine.commit(batch), Err(Error::Precondition))
-}
-
-fn refused_batch(place: &dyn Place) -> Verdict {
-    let engine = place.open();
-    put_keys(&*engine, &[b"deleted", b"k"])?;
-    let mut batch = Batch::new();
-    for key in ["a", "b", "c", "d"] {
-        batch.put(S, key, "");
-        batch.put(Space::Log, key, "");
-    }
-    batch.put(S, "k", "changed");
-    batch.delete(S, "deleted");
-    batch.expect(S, "k", None);
-    same("commit", engine.commit(batch), Err(Error::Precondition))?;
-    same("another space", engine.scan(Space::Log, b"", b"", 10)?, vec![])?;
-    same("k", engine.get(S, b"k")?, Some(b"k".to_vec()))?;
-    scans_to(&*engine, [b"", b""], 10, &[b"deleted", b"k"])?;
-    put_keys(&*engine, &[b"later"])?;
-    drop(engine);
-    scans_to(&*place.open(), [b"", b""], 10, &[b"deleted", b"k", b"later"])
-}
-
-fn preconditions_alone(place: &dyn Place) -> Verdict {
-    let engine = place.open();
-    for (expected, outcome) in [(None, Ok(())), (Some(b"v".to_vec()), Err(Error::Precondition))] {
-        let mut batch = Batch::new();
-        batch.expect(S, "k", expected);
-        same("commit", engine.commit(batch), outcome)?;
-    }
-    Ok(())
-}
-
-/// One writer sets all keys to the same number, batch after batch; readers must never find two numbers.
-fn whole_batches_seen(place: &dyn Place) -> Verdict {
-    const KEYS: u8 = 16;
-    let engine = place.open();
-    let engine = &*engine;
-    let write = |number: u32| {
-        let mut batch = Batch::new();
-        (0..KEYS).for_each(|key| batch.put(S, [key], number.to_be_bytes()));
-        engine.commit(batch)
-    };
-    let done = AtomicBool::new(false);
-    let read = || -> Verdict {
-        let keys: Vec<[u8; 1]> = (0..KEYS).map(|key| [key]).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        while !done.load(Ordering::SeqCst) {
-            let found = engine.multi_get(S, &keys)?;
-            same("numbers in one multi_get", found.iter().all(|value| *value == found[0]), true)?;
-            let found = engine.scan(S, b"", b"", usize::MAX)?;
-            same("records in one scan", found.len(), KEYS.into())?;
-            same("numbers in one scan", found.iter().all(|(_, value)| *value == found[0].1), true)?;
-        }
-        Ok(())
-    };
-    write(0)?;
-    thread::scope(|scope| {
-        let readers = [scope.spawn(read), scope.spawn(read)];
-        let written = (1..300).try_for_each(write);
-        done.store(true, Ordering::SeqCst);
-        for reader in readers {
-            reader.join().expect("readers return their verdict")?;
-        }
-        Ok(written?)
-    })
-}
-
-/// Threads count together, each by a precondition on the number it read: no count is lost or made twice.
-fn one_winner(place: &dyn Place) -> Verdict {
-    const THREADS: u32 = 4;
-    const ROUNDS: u32 = 25;
-    let engine = place.open();
-    let engine = &*engine;
-    put(engine, &[(b"count", &0u32.to_be_bytes())])?;
-    let count_up = || -> Verdict {
-        let mut won = 0;
-        // A refusal means that another thread won in between, so there are fewer attempts than wins of all.
-        for _ in 0..THREADS * ROUNDS {
-            let before = engine.get(S, b"count")?.unwrap_or_default();
-            let number = before.iter().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
-            let mut batch = Batch::new();
-            batch.expect(S, "count", Some(before));
-            thread::yield_now();
-            batch.put(S, "count", (number + 1).to_be_bytes());
-            match engine.commit(batch) {
-                Err(Error::Precondition) => {}
-                other => other.map(|()| won += 1)?,
-            }
-            if won == ROUNDS {
-                return Ok(());
-            }
-        }
-        same("wins of one thread", won, ROUNDS)
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(count_up)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("threads return their verdict"))
-    })?;
-    same("count", engine.get(S, b"count")?, Some((THREADS * ROUNDS).to_be_bytes().to_vec()))
-}
-
-fn reopen(place: &dyn Place) -> Verdict {
-    put_keys(&*place.open(), &[b"a", b"b"])?;
-    let engine = place.open();
-    scans_to(&*engine, [b"", b""], 10, &[b"a", b"b"])?;
-    let mut batch = Batch::new();
-    batch.delete(S, "a");
-    batch.put(S, "b", "changed");
-    batch.put(Space::Log, "c", "c");
-    engine.commit(batch)?;
-    drop(engine);
-    for _ in 0..2 {
-        let engine = place.open();
-        same("after deleting", engine.get(S, b"a")?, None)?;
-        same("after changing", engine.get(S, b"b")?, Some(b"changed".to_vec()))?;
-        same("in another space", engine.get(Space::Log, b"c")?, Some(b"c".to_vec()))?;
-    }
-    Ok(())
-}
-
-fn purged(place: &dyn Place) -> Verdict {
-    let value = |space: Space, what: u8| noise(u64::from(space as u8) << 8 | u64::from(what));
-    let [deleted, replaced, below, stays] = [0, 1, 2, 3];
-    let put_all = |engine: &dyn Engine| {
-        let mut batch = Batch::new();
-        for space in Space::ALL {
-            let keys = [(deleted, "deleted"), (replaced, "replaced"), (below, "below/1"), (stays, "stays")];
-            keys.iter().for_each(|(what, key)| batch.put(*space, *key, value(*space, *what)));
-        }
-        engine.commit(batch)
-    };
-    // What is deleted is in files that are not written any more, and what deletes it is in later ones.
-    put_all(&*place.open())?;
-    let engine = place.open();
-    for _ in 0..2 {
-        for space in Space::ALL {
-            same("a search of the files finds what is there", place.holds(&value(*space, stays)), true)?;
-            let mut batch = Batch::new();
-            batch.delete(*space, "deleted");
-            batch.put(*space, "replaced", "by this");
-            batch.delete_below(*space, "below/");
-            engine.commit(batch)?;
-        }
-        purge(&*engine, Purge::new())?;
-        for space in Space::ALL {
-            let found = [deleted, replaced, below, stays].map(|what| place.holds(&value(*space, what)));
-            same(space.name(), found, [false, false, false, true])?;
-        }
-        // And once more, of what is written and deleted while the engine is open.
-        put_all(&*engine)?;
-    }
-    Ok(())
-}
-
-fn purge_keeps(place: &dyn Place) -> Verdict {
-    let mut engine = place.open();
-    for round in 0..3u64 {
-        let mut batch = Batch::new();
-        Space::ALL.iter().for_each(|space| batch.put(*space, round.to_be_bytes(), noise(round)));
-        engine.commit(batch)?;
-        // Half of it, and the rest by another engine on the same store.
-        let mut half = Purge::new();
-        for _ in 0..Space::ALL.len() / 2 {
-            half = engine.purge(&half)?;
-        }
-        drop(engine);
-        engine = place.open();
-        put_keys(&*engine, &[b"meanwhile"])?;
-        purge(&*engine, Purge::decode(&half.encode()).map_err(|error| Fault(error.to_string()))?)?;
-    }
-    // One that begins before anything is written, and during which something is.
-    drop(engine);
-    let engine = place.open();
-    let begun = engine.purge(&Purge::new())?;
-    put_keys(&*engine, &[b"after it began"])?;
-    purge(&*engine, begun)?;
-    for space in Space::ALL {
-        let found =
-            engine.multi_get(*space, &[0u64, 1, 2].each_ref().map(|n| n.to_be_bytes()).each_ref().map(|k| &k[..]))?;
-        same(space.name(), found, (0..3).map(|round| Some(noise(round))).collect())?;
-    }
-    same("written meanwhile", engine.get(S, b"meanwhile")?, Some(b"meanwhile".to_vec()))
-}
-
-/// To its end. Files that somebody still reads are waited for.
-fn purge(engine: &dyn Engine, mut purge: Purge) -> Verdict {
-    for _ in 0..10_000 {
-        if purge.is_done() {
-            return Ok(());
-        }
-        let further = engine.purge(&purge)?;
-        if further == purge {
-            thread::sleep(Duration::from_millis(1));
-        }
-        purge = further;
-    }
-    Err(Fault("a purge does not end".into()))
-}
-
-/// Bytes that do not compress, the same for the same seed.
-fn noise(seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..64).map(|_| next()).collect()
 }

@@ -1,5 +1,8 @@
 //! Events: days, order, repeats, damage, and what is told to whom.
 
+mod damage;
+mod reading;
+
 use super::*;
 use crate::base::limits::{EVENT_AHEAD_MAX, EVENTS_PER_MESSAGE_MAX};
 use crate::base::reason::Reason;
@@ -333,6 +336,10 @@ async fn a_day_is_deleted_whole_and_never_corrected() {
 }
 
 /// A long day goes as a range of rows, a short one row by row: neither takes a row of another.
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 #[tokio::test]
 async fn of_days_long_and_short_no_segment_is_left_and_no_other_is_touched() {
     let bench = Bench::new();
@@ -360,187 +367,6 @@ async fn of_days_long_and_short_no_segment_is_left_and_no_other_is_touched() {
     }
     assert_eq!(names(&bench, all_of(ann)).await.expect("reads").len(), 0);
     assert_eq!(names(&bench, all_of(ben)).await.expect("reads").len(), 20);
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
-#[tokio::test]
-async fn a_segment_that_is_missing_moved_or_old_is_found() {
-    let bench = Bench::new();
-    let (subject, _) = bench.person(&[]).await;
-    let (other, _) = bench.person(&[]).await;
-    for page in ["/1", "/2", "/3"] {
-        store(&bench, vec![visit(subject, NOON, page), visit(other, NOON, page)]).await;
-    }
-    let segments = bench.rows(Space::EventSegment);
-    let of = |id: SubjectId| segments.iter().filter(|(key, _)| key.starts_with(id.as_bytes())).collect::<Vec<_>>();
-    let (own, others) = (of(subject), of(other));
-    assert_eq!((own.len(), others.len()), (3, 3));
-    let item = bench.rows(Space::Item).into_iter().find(|(key, _)| key.starts_with(subject.as_bytes())).expect("one");
-    let set = |space, key: &[u8], value: Option<&[u8]>| {
-        let mut batch = crate::store::batch::Batch::new();
-        match value {
-            Some(value) => batch.put(space, key, value),
-            None => batch.delete(space, key),
-        }
-        bench.engine.inner.commit(batch).expect("is written");
-    };
-    let heal = || {
-        own.iter().for_each(|(key, value)| set(Space::EventSegment, key, Some(value)));
-        set(Space::Item, &item.0, Some(&item.1));
-    };
-    let damaged: Refusal = Unavailable::Damaged.into();
-    let found = async |what: &str| {
-        assert_eq!(names(&bench, all_of(subject)).await, Err(damaged.clone()), "{what}");
-        heal();
-        assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/1", "/2", "/3"], "healed after {what}");
-    };
-    for at in 0..3 {
-        set(Space::EventSegment, &own[at].0, None);
-        found("one is missing").await;
-        set(Space::EventSegment, &own[at].0, Some(&others[at].1));
-        found("one is another person's").await;
-        set(Space::EventSegment, &own[at].0, Some(&own[(at + 1) % 3].1));
-        found("one is in another's place").await;
-    }
-    set(Space::EventSegment, &own[0].0, Some(&own[1].1));
-    set(Space::EventSegment, &own[1].0, Some(&own[0].1));
-    found("two are swapped").await;
-
-    // The day as it was before it was appended to again: its row is older than the count beside its key.
-    let call = bench.call(Action::RecordEvents).await;
-    let more = batch("", "", vec![visit(subject, NOON, "/4")]);
-    record(&bench.vault, &call, more).await.expect("is taken");
-    let newest = bench.rows(Space::Item).into_iter().find(|(key, _)| *key == item.0).expect("is there");
-    set(Space::Item, &item.0, Some(&item.1));
-    assert_eq!(names(&bench, all_of(subject)).await, Err(damaged.clone()), "an old state");
-    let refused = record(&bench.vault, &call, batch("", "", vec![visit(subject, NOON, "/5")])).await.expect("is told");
-    assert_eq!(reasons(&refused), [(0, Reason::DataCorrupt)], "nothing is appended to what is damaged");
-    set(Space::Item, &newest.0, Some(&newest.1));
-    assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/1", "/2", "/3", "/4"]);
-}
-
-#[tokio::test]
-async fn a_segment_written_for_a_batch_that_failed_fits_no_more() {
-    let bench = Bench::new();
-    let (subject, _) = bench.person(&[]).await;
-    store(&bench, vec![visit(subject, NOON, "/1")]).await;
-    // The same place of the same day in two histories of one vault.
-    let before: Vec<_> =
-        [Space::Item, Space::Page].iter().flat_map(|s| bench.rows(*s).into_iter().map(|r| (*s, r))).collect();
-    store(&bench, vec![visit(subject, NOON, "/never happened")]).await;
-    let segments = bench.rows(Space::EventSegment);
-    let never = segments.last().expect("two").clone();
-    let mut batch = crate::store::batch::Batch::new();
-    before.iter().for_each(|(space, (key, value))| batch.put(*space, &key[..], &value[..]));
-    batch.delete(Space::EventSegment, &never.0[..]);
-    bench.engine.inner.commit(batch).expect("is written");
-    let Bench { vault, engine, dir, .. } = bench;
-    std::thread::spawn(move || vault.stop()).join().expect("ends");
-    let bench = Bench::on(engine.inner.clone(), dir);
-    store(&bench, vec![visit(subject, NOON, "/2")]).await;
-    assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/1", "/2"]);
-    let mut batch = crate::store::batch::Batch::new();
-    batch.put(Space::EventSegment, &never.0[..], &never.1[..]);
-    bench.engine.inner.commit(batch).expect("is written");
-    assert_eq!(names(&bench, all_of(subject)).await, Err(Unavailable::Damaged.into()), "sealed under the same key");
-}
-
-#[tokio::test]
-async fn a_reading_goes_on_where_a_message_ended_for_its_caller_its_query_and_a_day() {
-    let bench = Bench::new();
-    let (subject, _) = bench.person(&[]).await;
-    let count = 2 * EVENTS_PER_MESSAGE_MAX + 7;
-    let page = |i: usize| format!("/{i:05}");
-    // Appended against the order of time, over two days.
-    let mut events: Vec<NewEvent> =
-        (0..count).rev().map(|i| visit(subject, MIDNIGHT - HOUR - DAY + i as i64 * 20_000, &page(i))).collect();
-    bench.at(13 * HOUR);
-    while !events.is_empty() {
-        let rest = events.split_off(events.len().min(700));
-        assert_eq!(store(&bench, events).await.rejected, []);
-        events = rest;
-    }
-    let whole = parts(&bench, all_of(subject)).await.expect("reads");
-    assert_eq!(whole.iter().map(|part| part.events.len()).collect::<Vec<_>>(), [2_000, 2_000, 7]);
-    let all: Vec<String> = (0..count).map(page).collect();
-    assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), all);
-    for (number, part) in whole.iter().enumerate() {
-        let query = EventQuery { resume_token: part.resume_token.clone(), ..all_of(subject) };
-        let rest = names(&bench, query).await.expect("goes on");
-        assert_eq!(rest, all[((number + 1) * 2_000).min(count)..], "after message {number}");
-    }
-    let token = &whole[0].resume_token;
-    let resumed = |query: EventQuery| EventQuery { resume_token: token.clone(), ..query };
-    let bad: Refusal = Fault::new("resume_token", FaultReason::ResumeToken).into();
-    let fields = resumed(EventQuery { fields: vec!["page".into()], ..all_of(subject) });
-    assert_eq!(names(&bench, fields).await, Err(bad.clone()));
-    let end = resumed(EventQuery { end: Some(Timestamp::from_millis(NOON)), ..all_of(subject) });
-    assert_eq!(names(&bench, end).await, Err(bad.clone()));
-    let call = bench.call_as("billing", RoleId::Service, "service_delivery", Action::ReadEvents, "", "").await;
-    let other = read::open(bench.vault.clone(), call, resumed(all_of(subject))).await;
-    assert_eq!(other.map(|_| ()), Err(bad.clone()));
-    bench.at(38 * HOUR);
-    assert_eq!(names(&bench, resumed(all_of(subject))).await, Err(bad));
-}
-
-#[tokio::test]
-async fn a_reading_ends_when_its_subject_does_and_reads_on_when_a_day_does() {
-    let bench = Bench::new();
-    let (subject, _) = bench.person(&[]).await;
-    let many = EVENTS_PER_MESSAGE_MAX as i64;
-    let events = (0..=many).map(|i| visit(subject, NOON - DAY + i, "/old")).collect();
-    store(&bench, events).await;
-    store(&bench, vec![visit(subject, NOON, "/new")]).await;
-    let mut reading = open(&bench, all_of(subject)).await.expect("opens");
-    assert_eq!(reading.next().await.expect("reads").expect("a message").events.len(), 2_000);
-    let old = days(&bench, subject).await.into_iter().min_by_key(|day| day.metadata.as_ref().and_then(|m| m.expires));
-    forget(&bench, subject, old.expect("two").item).await;
-    let rest = reading.next().await.expect("reads").expect("a message");
-    assert_eq!(rest.events.len(), 1, "the day that is gone is not shown any more");
-    assert!(reading.next().await.expect("ends").is_none());
-    drop(reading);
-
-    let mut reading = open(&bench, all_of(subject)).await.expect("opens");
-    let readings = bench.vault.readings().clone();
-    let erasure = std::thread::spawn(move || {
-        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO)
-    });
-    let erased: Refusal = State::SubjectErased.into();
-    assert_eq!(reading.unless_cut(std::future::pending::<()>()).await, Err(erased.clone()), "also while it sends");
-    assert_eq!(reading.next().await.map(|_| ()), Err(erased));
-    drop(reading);
-    erasure.join().expect("goes on");
-}
-
-#[tokio::test]
-async fn denied_and_absent_are_told_alike() {
-    let bench = Bench::new();
-    let (subject, _) = bench.person(&["Ada"]).await;
-    store(&bench, vec![visit(subject, NOON, "/")]).await;
-    let ask = async |subject: SubjectId, classes: &[&str]| {
-        let call = bench.call_as("desk", RoleId::Support, "service_delivery", Action::ReadEvents, "", "").await;
-        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
-        let query = EventQuery { classes, ..all_of(subject) };
-        read::open(bench.vault.clone(), call, query).await.map(|_| ()).map_err(|refusal| refusal.told())
-    };
-    let stranger = SubjectId::from_bytes([9; 16]);
-    for classes in [&["access_event"][..], &[]] {
-        assert_eq!(ask(subject, classes).await, Err(Reason::NotFound));
-        assert_eq!(ask(stranger, classes).await, Err(Reason::NotFound));
-    }
-    assert_eq!(bench.last_leaf().reason, Reason::NotFound.number(), "of the stranger");
-    let call = bench.call_as("desk", RoleId::Service, "security", Action::ReadEvents, "", "").await;
-    let query = EventQuery { classes: vec!["access_event".into()], ..all_of(subject) };
-    let mut reading = read::open(bench.vault.clone(), call, query).await.expect("may read masked");
-    let part = reading.next().await.expect("reads").expect("one");
-    assert!(part.events[0].view == crate::catalog::view::View::Masked && !part.events[0].masked.is_empty());
-    for (named, reason) in [("contact", FaultReason::NotKeptAsEvents), ("no_class", FaultReason::ClassUnknown)] {
-        let query = EventQuery { classes: vec!["access_event".into(), named.into()], ..all_of(subject) };
-        assert_eq!(names(&bench, query).await, Err(Fault::new("classes[1]", reason).into()));
-    }
 }
 
 #[tokio::test]
