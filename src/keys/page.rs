@@ -256,6 +256,12 @@ impl Page {
         self.0[..HEAD].fill(0);
     }
 
+    /// As if its key had sealed so often.
+    #[cfg(test)]
+    pub(super) fn set_seals(&mut self, seals: u32) {
+        self.0[..HEAD].copy_from_slice(&seals.to_be_bytes());
+    }
+
     fn seals(&self) -> u32 {
         self.0[..HEAD].iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
     }
@@ -362,7 +368,7 @@ mod tests {
     fn a_page_key_wears_out_after_its_limit() {
         let key = Secret::copied(&[3; 32]);
         let mut page = Page::empty();
-        page.0[..HEAD].copy_from_slice(&(PAGE_SEALS_MAX - 1).to_be_bytes());
+        page.set_seals(PAGE_SEALS_MAX - 1);
         assert!(!page.is_worn());
         page.seal(&VAULT, PLACE, 1, &key).expect("nonce");
         assert!(page.is_worn());

@@ -9,10 +9,12 @@
 //! - A canary is found in the spellings that code produces by accident: as it is, in upper case, and each of these in
 //!   hexadecimal and in base 64 at all three alignments.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
 
+use aho_corasick::{AhoCorasick, Match};
 use lacuna::crypto::rng;
 
 /// The canaries planted in one vault.
@@ -45,16 +47,16 @@ impl Canaries {
 
     /// The search for all of them.
     pub fn search(&self) -> Search {
-        let mut search = Search { needles: Vec::new(), by_start: vec![Vec::new(); 1 << 16] };
+        let mut needles = Needles::default();
         for canary in self.0.lock().expect("no panic").iter() {
             let (first, second) = canary.text.split_at(canary.text.len() / 2);
             let parts = if canary.halves { vec![first, second] } else { vec![canary.text.as_str()] };
             for part in parts {
-                search.add(part, "plain");
-                search.add(&part.to_uppercase(), "upper case");
+                needles.add(part, "plain");
+                needles.add(&part.to_uppercase(), "upper case");
             }
         }
-        search
+        needles.search()
     }
 
     fn plant(&self, text: String, halves: bool) {
@@ -62,16 +64,18 @@ impl Canaries {
     }
 }
 
-/// What to look for, by its first two bytes.
-pub struct Search {
-    needles: Vec<Needle>,
-    by_start: Vec<Vec<usize>>,
+/// What to look for: bytes, and of which part in which spelling.
+#[derive(Default)]
+struct Needles {
+    bytes: Vec<Vec<u8>>,
+    names: Vec<(String, &'static str)>,
+    known: HashSet<Vec<u8>>,
 }
 
-struct Needle {
-    bytes: Vec<u8>,
-    part: String,
-    spelling: &'static str,
+/// A search for all needles at once.
+pub struct Search {
+    needles: AhoCorasick,
+    names: Vec<(String, &'static str)>,
 }
 
 /// A canary where none may be.
@@ -92,16 +96,11 @@ impl fmt::Display for Leak {
 impl Search {
     /// The canaries in some bytes.
     pub fn bytes(&self, place: &str, bytes: &[u8]) -> Vec<Leak> {
-        let mut leaks = Vec::new();
-        for (offset, start) in bytes.windows(2).enumerate() {
-            for number in &self.by_start[usize::from(u16::from_be_bytes([start[0], start[1]]))] {
-                let Needle { bytes: needle, part, spelling } = &self.needles[*number];
-                if bytes[offset..].starts_with(needle) {
-                    leaks.push(Leak { place: place.to_owned(), offset, part: part.clone(), spelling });
-                }
-            }
-        }
-        leaks
+        let leak = |found: Match| {
+            let (part, spelling) = self.names[found.pattern().as_usize()].clone();
+            Leak { place: place.to_owned(), offset: found.start(), part, spelling }
+        };
+        self.needles.find_overlapping_iter(bytes).map(leak).collect()
     }
 
     /// The canaries in every file below a directory, and in the names of the files.
@@ -118,7 +117,9 @@ impl Search {
         }
         leaks
     }
+}
 
+impl Needles {
     fn add(&mut self, part: &str, spelling: &'static str) {
         let hex = |digits: fn(u8) -> String| part.bytes().map(digits).collect::<String>();
         self.add_bytes(part, spelling, part.as_bytes());
@@ -130,13 +131,15 @@ impl Search {
     }
 
     fn add_bytes(&mut self, part: &str, spelling: &'static str, bytes: &[u8]) {
-        let start = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
         // Hexadecimal without letters is the same in upper case.
-        if self.by_start[start].iter().any(|number| self.needles[*number].bytes == bytes) {
-            return;
+        if self.known.insert(bytes.to_owned()) {
+            self.bytes.push(bytes.to_owned());
+            self.names.push((part.to_owned(), spelling));
         }
-        self.by_start[start].push(self.needles.len());
-        self.needles.push(Needle { bytes: bytes.to_owned(), part: part.to_owned(), spelling });
+    }
+
+    fn search(self) -> Search {
+        Search { needles: AhoCorasick::new(self.bytes).expect("few enough"), names: self.names }
     }
 }
 

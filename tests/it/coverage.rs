@@ -536,6 +536,7 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
     let vault = TestVault::start();
     let new_items = new_items(&vault);
     let services: BTreeMap<_, _> = ROLES.iter().map(|role| (*role, vault.service(Some(role)))).collect();
+    let officer = vault.client("privacy-officer");
     let shared = Fixture::make(&vault, &new_items).await;
     let mut wrong = BTreeSet::new();
     let mut count = 0;
@@ -553,9 +554,9 @@ async fn every_method_serves_those_it_is_for_and_refuses_all_others() {
                 let fixture = if consumes { Fixture::make(&vault, &new_items).await } else { shared.clone() };
                 let service = if role == "subject" { fixture.own.clone() } else { services[role].clone() };
                 let context = vault.context(purpose);
-                let (officer, supposed) =
-                    (vault.client("privacy-officer"), supposed(row, &fixture, role, purpose, class));
+                let supposed = supposed(row, &fixture, role, purpose, class);
                 let supposed = CheckAccessRequest { context: vault.context("legal_compliance"), ..supposed };
+                let officer = officer.clone();
                 calls.spawn(async move {
                     let told = explained(officer, supposed).await;
                     let found = outcome(service, row, context, (row.request)(&fixture, class)).await;

@@ -1,5 +1,8 @@
 //! Requests with a canary in every text that a caller may choose.
 
+use lacuna::api::proto::privacy_client::PrivacyClient;
+use lacuna::api::proto::system_client::SystemClient;
+use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -52,7 +55,7 @@ impl TestVault {
             items: classes.iter().map(|class| self.item(class)).collect(),
             ..Default::default()
         };
-        self.client("service").create_subject(request).await.expect("creates").into_inner()
+        VaultClient::new(self.steady("service")).create_subject(request).await.expect("creates").into_inner()
     }
 
     /// Reads an item as the service.
@@ -63,7 +66,7 @@ impl TestVault {
             item_id: item_id.into(),
             ..Default::default()
         };
-        let answer = self.client("service").get_item(request).await?;
+        let answer = VaultClient::new(self.steady("service")).get_item(request).await?;
         Ok(answer.into_inner().item.expect("an item"))
     }
 
@@ -80,7 +83,7 @@ impl TestVault {
             item_id: item_id.into(),
             ..Default::default()
         };
-        let answer = self.client("service").delete_item(request).await?;
+        let answer = VaultClient::new(self.steady("service")).delete_item(request).await?;
         Ok(answer.into_inner().erasure.expect("is stated"))
     }
 
@@ -89,20 +92,20 @@ impl TestVault {
         let context = self.context("legal_compliance").expect("is made");
         let context = Some(CallContext { idempotency_key: key.into(), ..context });
         let request = EraseSubjectRequest { context, subject: subject(subject_id), ..Default::default() };
-        Ok(self.privacy("privacy-officer").erase_subject(request).await?.into_inner())
+        Ok(PrivacyClient::new(self.steady("privacy-officer")).erase_subject(request).await?.into_inner())
     }
 
     /// Gets a receipt as the privacy officer.
     pub async fn receipt(&self, receipt_id: &str) -> Result<Receipt, Status> {
         let request = GetReceiptRequest { context: self.context("legal_compliance"), receipt_id: receipt_id.into() };
-        let answer = self.privacy("privacy-officer").get_receipt(request).await?.into_inner();
+        let answer = PrivacyClient::new(self.steady("privacy-officer")).get_receipt(request).await?.into_inner();
         Ok(answer.receipt.expect("a receipt"))
     }
 
     /// How the vault is.
     pub async fn status(&self) -> GetStatusResponse {
         let request = GetStatusRequest { context: self.context("security") };
-        self.system("operator").get_status(request).await.expect("tells").into_inner()
+        SystemClient::new(self.steady("operator")).get_status(request).await.expect("tells").into_inner()
     }
 
     fn contact(&self) -> Contact {

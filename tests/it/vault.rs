@@ -2,6 +2,7 @@
 //! dropped: its files, what it printed at the most talkative level, its metrics, and the headers and errors that its
 //! clients got.
 
+use std::collections::HashMap;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -38,6 +39,8 @@ pub const MACHINE: &str = "machine";
 /// A vault of one test. Not running after [`TestVault::stop`], [`TestVault::kill`] and [`TestVault::fork`].
 pub struct TestVault {
     program: Option<Program>,
+    /// Connections to it that are used again, by the name of their certificate.
+    steady: Mutex<HashMap<String, Channel>>,
     home: TempDir,
     traces: Arc<Traces>,
     canaries: Arc<Canaries>,
@@ -70,6 +73,7 @@ impl TestVault {
 
     /// Starts the program, with fail points armed as the text says.
     pub fn run(&mut self, failpoints: &str) {
+        drop(self.end());
         self.program = Some(Program::launch(&self.dir(), failpoints, &self.output()));
     }
 
@@ -87,13 +91,14 @@ impl TestVault {
 
     /// Starts the program on a directory that it may refuse. Whether it runs.
     pub fn starts(&mut self) -> bool {
+        drop(self.end());
         self.program = Program::try_launch(&self.dir(), &self.output());
         self.program.is_some()
     }
 
     /// Stops the program as an operator would. Its metrics are looked at before.
     pub fn stop(&mut self) {
-        if let Some(program) = self.program.take() {
+        if let Some(program) = self.end() {
             self.traces.note(&program.operations("/metrics"));
             program.stop();
         }
@@ -101,12 +106,18 @@ impl TestVault {
 
     /// Ends the program as `kill -9` does.
     pub fn kill(&mut self) {
-        self.program.take().expect("runs").kill();
+        self.end().expect("runs").kill();
     }
 
     /// Waits until a fail point has killed the program.
     pub fn wait_for_death(&mut self) {
-        self.program.take().expect("runs").wait_for_death();
+        self.end().expect("runs").wait_for_death();
+    }
+
+    /// The program, to be ended; helpers make new connections to the next.
+    fn end(&mut self) -> Option<Program> {
+        self.steady.lock().expect("no panic").clear();
+        self.program.take()
     }
 
     /// What the program has printed so far.
@@ -150,6 +161,14 @@ impl TestVault {
     /// The machine as a role sees it.
     pub fn system(&self, name: &str) -> SystemClient<Recorded> {
         SystemClient::new(self.service(Some(name)))
+    }
+
+    /// The one connection of that name that helpers share: for short calls whose connection does not matter.
+    pub fn steady(&self, name: &str) -> Recorded {
+        let mut steady = self.steady.lock().expect("no panic");
+        let connect = || self.program().endpoint(Some(name)).connect_lazy();
+        let channel = steady.entry(name.to_owned()).or_insert_with(connect).clone();
+        Recorded { channel, traces: self.traces.clone(), token: None }
     }
 
     /// A connection with the certificate of that name, or with none; made at the first call.
@@ -210,7 +229,8 @@ impl TestVault {
 
     fn in_home(fill: impl FnOnce(&Path)) -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let vault = Self { program: None, home, traces: Arc::default(), canaries: Arc::default() };
+        let (traces, canaries) = (Arc::default(), Arc::default());
+        let vault = Self { program: None, steady: Mutex::default(), home, traces, canaries };
         std::fs::create_dir(vault.dir()).expect("a new directory");
         fill(&vault.dir());
         vault

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use lacuna::api::proto::holds_client::HoldsClient;
 use lacuna::api::proto::identifier::Identifier as By;
+use lacuna::api::proto::privacy_client::PrivacyClient;
+use lacuna::api::proto::vault_client::VaultClient;
 use lacuna::api::proto::*;
 use lacuna::crypto::hash::sha256;
 use prost::Message;
@@ -11,10 +14,10 @@ use tonic::{Response, Status};
 
 use super::scene::Scene;
 use crate::finding::{found, identifiers, search};
-use crate::holds::{LEGAL, holds};
+use crate::holds::LEGAL;
 use crate::program::subject;
 use crate::samples::reason;
-use crate::vault::TestVault;
+use crate::vault::{Recorded, TestVault};
 
 /// What is answered: a hash of it, or the reason why not.
 pub type Answer = Result<String, String>;
@@ -31,11 +34,13 @@ pub async fn observe(scene: &Scene, vault: &TestVault, in_the_end: bool) -> Obse
             all.insert(format!("item {item_id}"), told(vault.read(id, item_id).await));
         }
         let get = GetSubjectRequest { context: vault.delivery(), subject: subject(id) };
-        let got = vault.client("service").get_subject(get).await.map(|answer| answer.into_inner().subject);
+        let got =
+            VaultClient::new(vault.steady("service")).get_subject(get).await.map(|answer| answer.into_inner().subject);
         all.insert(format!("person {number}"), told(got.map(uncounted)));
         let named = Some(SubjectRef { r#ref: Some(subject_ref::Ref::ExternalId(person.create.external_id.clone())) });
         let get = GetSubjectRequest { context: vault.delivery(), subject: named };
-        let got = vault.client("service").get_subject(get).await.map(|answer| answer.into_inner().subject);
+        let got =
+            VaultClient::new(vault.steady("service")).get_subject(get).await.map(|answer| answer.into_inner().subject);
         all.insert(format!("person {number} by the caller's id"), told(got.map(uncounted)));
         for (at, item) in person.create.items.iter().enumerate() {
             for (which, by) in identifiers(item).into_iter().enumerate() {
@@ -49,7 +54,8 @@ pub async fn observe(scene: &Scene, vault: &TestVault, in_the_end: bool) -> Obse
     for (item_id, version) in &scene.kept {
         let (context, version) = (vault.context("legal_compliance"), *version);
         let request = GetItemRequest { context, item_id: item_id.clone(), version, ..Default::default() };
-        let item = vault.client("legal").get_item(request).await.map(|answer| answer.into_inner().item);
+        let item =
+            VaultClient::new(vault.steady("legal")).get_item(request).await.map(|answer| answer.into_inner().item);
         all.insert(format!("kept {item_id}"), told(item.map(Option::unwrap_or_default)));
     }
     observe_holds(scene, vault, &mut all).await;
@@ -60,7 +66,8 @@ pub async fn observe(scene: &Scene, vault: &TestVault, in_the_end: bool) -> Obse
         all.insert(format!("receipt {id}"), told(bare));
         let target = Some(verify_erasure_request::Target::ReceiptId(id.clone()));
         let verify = VerifyErasureRequest { context: vault.context("legal_compliance"), target };
-        let found = vault.privacy("privacy-officer").verify_erasure(verify).await.map(Response::into_inner);
+        let found =
+            PrivacyClient::new(vault.steady("privacy-officer")).verify_erasure(verify).await.map(Response::into_inner);
         let found = found.map(|found| VerifyErasureResponse { verify_time: None, ..found });
         all.insert(format!("verdict on {id}"), told(found));
     }
@@ -73,18 +80,22 @@ fn uncounted(subject: Option<Subject>) -> Subject {
     Subject { item_counts: Default::default(), ..subject.unwrap_or_default() }
 }
 
+fn holds(vault: &TestVault) -> HoldsClient<Recorded> {
+    HoldsClient::new(vault.steady(LEGAL))
+}
+
 async fn observe_holds(scene: &Scene, vault: &TestVault, all: &mut Observed) {
     let context = || vault.context("legal_compliance");
     let list = ListHoldsRequest { context: context(), ..Default::default() };
-    let listed = holds(vault, LEGAL).list_holds(list).await.map(|answer| answer.into_inner().holds);
+    let listed = holds(vault).list_holds(list).await.map(|answer| answer.into_inner().holds);
     each(all, "holds", listed.map(|holds| holds.iter().map(|hold| (hold.hold_id.clone(), hash(hold))).collect()));
     let list = ListMattersRequest { context: context(), ..Default::default() };
-    let listed = holds(vault, LEGAL).list_matters(list).await.map(|answer| answer.into_inner().matters);
+    let listed = holds(vault).list_matters(list).await.map(|answer| answer.into_inner().matters);
     each(all, "matters", listed.map(|all| all.iter().map(|matter| (matter.matter_id.clone(), hash(matter))).collect()));
     for matter in &scene.matters {
         let target = Some(list_keep_reasons_request::Target::MatterId(matter.clone()));
         let list = ListKeepReasonsRequest { context: context(), target, ..Default::default() };
-        let listed = holds(vault, LEGAL).list_keep_reasons(list).await.map(|answer| answer.into_inner().items);
+        let listed = holds(vault).list_keep_reasons(list).await.map(|answer| answer.into_inner().items);
         // What kind of item it is, and its etag, come from its row, which is not opened for this.
         let of =
             |kept: &KeptItem| hash(&KeptItem { class: String::new(), version: 0, etag: String::new(), ..kept.clone() });
@@ -96,10 +107,13 @@ async fn observe_holds(scene: &Scene, vault: &TestVault, all: &mut Observed) {
 /// Changes that were made, sent again: what they were answered.
 async fn repeat(scene: &Scene, vault: &TestVault, in_the_end: bool, all: &mut Observed) {
     for (number, person) in scene.people.iter().enumerate() {
-        let again = vault.client("service").create_subject(person.create.clone()).await.map(Response::into_inner);
+        let again = VaultClient::new(vault.steady("service"))
+            .create_subject(person.create.clone())
+            .await
+            .map(Response::into_inner);
         all.insert(format!("person {number} created again"), told(again));
         if let Some((put, _)) = &person.put {
-            let again = vault.client("service").put_item(put.clone()).await.map(Response::into_inner);
+            let again = VaultClient::new(vault.steady("service")).put_item(put.clone()).await.map(Response::into_inner);
             all.insert(format!("person {number} put again"), told(again));
         }
     }
@@ -107,25 +121,26 @@ async fn repeat(scene: &Scene, vault: &TestVault, in_the_end: bool, all: &mut Ob
         let (whose, what, key) = &scene.deletion;
         all.insert("deleted again".into(), told(vault.delete_once(whose, what, key).await));
     }
-    let again = holds(vault, LEGAL).place_hold(scene.placing.clone()).await.map(Response::into_inner);
+    let again = holds(vault).place_hold(scene.placing.clone()).await.map(Response::into_inner);
     all.insert("placed again".into(), told(again));
 }
 
 async fn find(vault: &TestVault, by: By) -> Result<Vec<(String, String)>, Status> {
-    let matches = found(&mut vault.client("service"), search(vault, by)).await?;
+    let matches = found(&mut VaultClient::new(vault.steady("service")), search(vault, by)).await?;
     Ok(matches.into_iter().map(|(subject, item)| (format!("{subject} {item}"), String::new())).collect())
 }
 
 async fn list(vault: &TestVault, id: &str) -> Result<Vec<(String, String)>, Status> {
     let request =
         ListItemsRequest { context: vault.delivery(), subject: subject(id), page_size: 100, ..Default::default() };
-    let items = vault.client("service").list_items(request).await?.into_inner().items;
+    let items = VaultClient::new(vault.steady("service")).list_items(request).await?.into_inner().items;
     Ok(items.into_iter().map(|item| (item.item_id.clone(), hash(&item))).collect())
 }
 
 async fn events(vault: &TestVault, id: &str) -> Result<Vec<(String, String)>, Status> {
     let request = ReadEventsRequest { context: vault.delivery(), subject: subject(id), ..Default::default() };
-    let parts = vault.gather(vault.client("service").read_events(request).await?.into_inner()).await?;
+    let parts =
+        vault.gather(VaultClient::new(vault.steady("service")).read_events(request).await?.into_inner()).await?;
     let events = parts.into_iter().flat_map(|part| part.events);
     Ok(events.map(|event| (hash(&event), String::new())).collect())
 }
@@ -138,7 +153,7 @@ async fn document(vault: &TestVault, id: &str, item_id: &str) -> Answer {
         ..Default::default()
     };
     let read = async {
-        let stream = vault.client("service").download_document(request).await?.into_inner();
+        let stream = VaultClient::new(vault.steady("service")).download_document(request).await?.into_inner();
         let mut content = Vec::new();
         for part in vault.gather(stream).await? {
             if let Some(download_document_response::Part::Chunk(chunk)) = part.part {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{S, put, put_keys, scans_to};
+use crate::store::Error;
 use crate::store::batch::Batch;
 use crate::store::conformance::{Place, Verdict, same};
 use crate::store::keyspace::Space;
-use crate::store::Error;
 
 pub(super) fn preconditions(place: &dyn Place) -> Verdict {
     let engine = place.open();
