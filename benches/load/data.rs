@@ -1,5 +1,6 @@
 //! The data set: subjects of five items of about 300 bytes each, asked for uniformly.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -43,7 +44,7 @@ impl Stored {
         let mut stored = Vec::with_capacity(subjects);
         runtime.block_on(async {
             let callers: Vec<_> = (0..CALLERS)
-                .map(|number| tokio::spawn(create(server.client(number), next.clone(), (end, items), start)))
+                .map(|number| tokio::spawn(create(server.client(number), next.clone(), (first..end, items), start)))
                 .collect();
             for caller in callers {
                 stored.extend(caller.await??);
@@ -145,18 +146,19 @@ pub fn event(subject_id: &str, now: Timestamp, random: &mut Random) -> NewEvent 
 async fn create(
     mut client: vault_client::VaultClient<tonic::transport::Channel>,
     next: Arc<AtomicUsize>,
-    (subjects, items): (usize, usize),
+    (numbers, items): (Range<usize>, usize),
     start: Instant,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
     let mut stored = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= subjects {
+        if number >= numbers.end {
             return Ok(stored);
         }
-        if number > 0 && number.is_multiple_of(SAID_EVERY) {
-            let rate = number as f64 / start.elapsed().as_secs_f64();
-            eprintln!("storing: {number} of {subjects} subjects, {rate:.0} a second");
+        let done = number - numbers.start;
+        if done > 0 && done.is_multiple_of(SAID_EVERY) {
+            let rate = done as f64 / start.elapsed().as_secs_f64();
+            eprintln!("storing: {done} of {} subjects, {rate:.0} a second", numbers.len());
         }
         let mut random = Random::seeded(number as u64);
         let request = CreateSubjectRequest {

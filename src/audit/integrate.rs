@@ -137,7 +137,7 @@ fn edge_at(log: StoredLog<'_>, key: &VerifierKey, signed: &SignedCheckpoint) -> 
 fn open_bundle(log: StoredLog<'_>, edge: &Edge) -> Result<Bundle, Error> {
     let first = edge.size() - edge.size() % TILE_WIDTH;
     let (_, hashes) = edge.partial().next().ok_or(Error::Damaged("a tile is missing"))?;
-    let mut bundle: Option<Bundle> = None;
+    let (row, mut bundle) = (log.row_of(first)?, None::<Bundle>);
     let stored = log.bundle(first / TILE_WIDTH)?.ok_or(Error::Damaged("a bundle's row is missing"))?;
     let mut entries = log.entries(first)?;
     for (index, hash) in (first..).zip(hashes) {
@@ -145,7 +145,7 @@ fn open_bundle(log: StoredLog<'_>, edge: &Edge) -> Result<Bundle, Error> {
         if leaf_hash(&leaf) != *hash {
             return Err(Error::Damaged("an entry is not the one signed"));
         }
-        bundle.get_or_insert_with(|| Bundle::starting(stored.row)).note(&check_place(&leaf, index)?);
+        bundle.get_or_insert_with(|| Bundle::starting(row)).note(&check_place(&leaf, index)?);
     }
     let bundle = bundle.ok_or(Error::Damaged("a tile is missing"))?;
     // It has more in it if a step after the checkpoint made it full.

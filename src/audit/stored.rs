@@ -8,7 +8,7 @@ use super::bundle::Bundle;
 use super::checkpoint::Checkpoint;
 use super::event::SubjectToken;
 use super::sequence::{Entry, Error, unpack};
-use super::tile::{TILE_WIDTH, TileId, Tiles, decode_tile};
+use super::tile::{TileId, Tiles, decode_tile};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::limits::LOG_SCAN_ROWS;
 use crate::crypto::hash::Digest;
@@ -95,19 +95,21 @@ impl<'e> StoredLog<'e> {
         Ok(Entries { rows: Rows::new(self, self.row_of(from)?), from, next: Vec::new().into_iter() })
     }
 
-    /// The key of the packed row that holds an entry, or of one before it where the log is not integrated yet.
+    /// One entry.
+    ///
+    /// # Errors
+    /// There is none with this index, or its row does not read.
+    pub fn entry(self, index: u64) -> Result<Entry, Error> {
+        let missing = Error::Damaged("a row is missing");
+        let Some((key, row)) = self.0.floor(Space::Log, &index.to_be_bytes())? else { return Err(missing) };
+        let entries = unpack(&row).map_err(|_| Error::Damaged("a row does not read"))?;
+        entries.into_iter().nth((index - number(&key)?) as usize).ok_or(missing)
+    }
+
+    /// The key of the packed row that holds an entry, or, past the end, of the last one.
     pub fn row_of(self, index: u64) -> Result<u64, Error> {
-        for _ in 0..2 {
-            if let Some(bundle) = self.bundle(index / TILE_WIDTH)? {
-                return Ok(bundle.row);
-            }
-            let integrated = self.integrated()?;
-            if integrated <= index {
-                return Ok(integrated);
-            }
-            // It was integrated between the two looks: look again.
-        }
-        Err(Error::Damaged("a bundle's row is missing"))
+        let row = self.0.floor(Space::Log, &index.to_be_bytes())?;
+        row.map_or(Ok(0), |(key, _)| number(&key))
     }
 }
 

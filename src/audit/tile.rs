@@ -1,5 +1,8 @@
 //! Tiles and entry bundles of C2SP tlog-tiles: their places, their bytes, and hashes of subtrees out of them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 
@@ -190,13 +193,15 @@ pub trait Tiles {
 /// Hashes of subtrees computed from tiles, each of which is read once.
 pub struct TileHashes<'t, T> {
     tiles: &'t T,
-    seen: std::cell::RefCell<std::collections::HashMap<TileId, Vec<Digest>>>,
+    seen: RefCell<HashMap<TileId, Vec<Digest>>>,
+    /// Roots of subtrees that were asked for: two proofs under one checkpoint share most of them.
+    known: RefCell<HashMap<Node, Digest>>,
 }
 
 impl<'t, T: Tiles> TileHashes<'t, T> {
     /// For the length of one computation.
     pub fn new(tiles: &'t T) -> Self {
-        Self { tiles, seen: Default::default() }
+        Self { tiles, seen: RefCell::default(), known: RefCell::default() }
     }
 }
 
@@ -204,17 +209,22 @@ impl<T: Tiles> Hashes for TileHashes<'_, T> {
     type Error = T::Error;
 
     fn hash(&self, node: Node) -> Result<Digest, T::Error> {
+        if let Some(known) = self.known.borrow().get(&node) {
+            return Ok(*known);
+        }
         let (level, height) = (node.level / TILE_LEVELS, node.level % TILE_LEVELS);
         let first = node.index << height;
         let id = TileId { level, index: first / TILE_WIDTH };
         let mut seen = self.seen.borrow_mut();
         let tile = match seen.entry(id) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(self.tiles.tile(id)?),
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.tiles.tile(id)?),
         };
         let from = (first % TILE_WIDTH) as usize;
         let hashes = tile.get(from..from + (1 << height)).ok_or_else(|| self.tiles.short())?;
-        Ok(subtree_root(hashes))
+        let root = subtree_root(hashes);
+        self.known.borrow_mut().insert(node, root);
+        Ok(root)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::audit::event::{About, Outcome};
 use crate::audit::leaf;
+use crate::audit::tile::TileHashes;
 use crate::base::id::ReceiptId;
 use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS};
 use crate::crypto::hash::sha256;
@@ -13,7 +14,7 @@ use crate::gate::purge;
 use crate::gate::receipts::{self, Progress, Record, Signed};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
-use crate::gate::signing::{Proven, prove};
+use crate::gate::signing::{Proven, prove_leaf};
 use crate::gate::vault::Vault;
 use crate::items::recorded::refuse;
 use crate::keep::kept::{self, Opening};
@@ -147,8 +148,8 @@ pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result
 pub(super) async fn proofs(vault: &Vault, id: ReceiptId) -> Result<Proofs, Refusal> {
     let newest = vault.log().known().borrow().newest.clone();
     let places = places(vault, id)?;
-    let checkpoint = match (&newest, places) {
-        (Some(newest), Some((_, erased))) if newest.checkpoint.size > erased => newest.clone(),
+    let checkpoint = match (&newest, &places) {
+        (Some(newest), Some((_, erased))) if newest.checkpoint.size > erased.0 => newest.clone(),
         _ => vault.log().checkpoint(vault.committer().log_size()).await?,
     };
     // Both are durable, so they are indexed by now.
@@ -156,22 +157,30 @@ pub(super) async fn proofs(vault: &Vault, id: ReceiptId) -> Result<Proofs, Refus
         Some(places) => places,
         None => self::places(vault, id)?.ok_or(Unavailable::Damaged)?,
     };
-    Ok(Proofs { requested: prove(vault, requested, checkpoint.clone())?, erased: prove(vault, erased, checkpoint)? })
+    let log = vault.log().stored();
+    let hashes = TileHashes::new(&log);
+    let prove = |place| prove_leaf(&hashes, place, checkpoint.clone());
+    Ok(Proofs { requested: prove(requested)?, erased: prove(erased)? })
 }
 
-/// The indices of both entries, as far as the log is indexed.
-fn places(vault: &Vault, id: ReceiptId) -> Result<Option<(u64, u64)>, Refusal> {
+/// An entry's index and its bytes.
+type Place = (u64, Vec<u8>);
+
+/// Both entries, as far as the log is indexed.
+fn places(vault: &Vault, id: ReceiptId) -> Result<Option<(Place, Place)>, Refusal> {
     let log = vault.log().stored();
     let (mut requested, mut from) = (None, 0);
     loop {
         let indices = log.with_token(id.as_bytes(), from, LOG_INDEX_ROWS)?;
         for index in &indices {
-            let (_, (bytes, _)) = log.entries(*index)?.next().ok_or(Unavailable::Damaged)??;
+            let (bytes, _) = log.entry(*index)?;
             let leaf = leaf::decode(&bytes).map_err(|_| Unavailable::Damaged)?;
             match (leaf.about, leaf.outcome, leaf.receipt_hash) {
-                (About::Erasure(of), Outcome::Started, None) if of == id => requested = requested.or(Some(*index)),
+                (About::Erasure(of), Outcome::Started, None) if of == id => {
+                    requested = requested.or(Some((*index, bytes)));
+                }
                 (About::Erasure(of), Outcome::Done, Some(_)) if of == id => {
-                    return Ok(requested.map(|requested| (requested, *index)));
+                    return Ok(requested.map(|requested| (requested, (*index, bytes))));
                 }
                 _ => {}
             }
@@ -207,25 +216,27 @@ pub(super) async fn later_of(vault: &Vault, record: Option<&Record>) -> Result<L
 /// The entry by which the vault ended something of its own, not before an epoch. That is asked of the log: whoever can
 /// write the store could have exchanged the row that names the entry.
 async fn end_of(vault: &Vault, id: ReceiptId, (operation, epoch): (&str, u64)) -> Result<Proven, Refusal> {
-    let look = || -> Result<Option<u64>, Refusal> {
+    let look = || -> Result<Option<Place>, Refusal> {
         let log = vault.log().stored();
         for index in log.with_token(id.as_bytes(), 0, LOG_INDEX_ROWS)? {
-            let (_, (bytes, _)) = log.entries(index)?.next().ok_or(Unavailable::Damaged)??;
+            let (bytes, _) = log.entry(index)?;
             let leaf = leaf::decode(&bytes).map_err(|_| Unavailable::Damaged)?;
             let is_it = leaf.about == About::Erasure(id) && leaf.outcome == Outcome::Done;
             if is_it && leaf.operation == operation && leaf.epoch >= epoch {
-                return Ok(Some(index));
+                return Ok(Some((index, bytes)));
             }
         }
         Ok(None)
     };
     let newest = vault.log().known().borrow().newest.clone();
-    match (newest, look()?) {
-        (Some(newest), Some(index)) if newest.checkpoint.size > index => prove(vault, index, newest),
+    let (place, checkpoint) = match (newest, look()?) {
+        (Some(newest), Some(place)) if newest.checkpoint.size > place.0 => (place, newest),
         _ => {
             // It is durable, so it is indexed then.
             let checkpoint = vault.log().checkpoint(vault.committer().log_size()).await?;
-            prove(vault, look()?.ok_or(Unavailable::Damaged)?, checkpoint)
+            (look()?.ok_or(Unavailable::Damaged)?, checkpoint)
         }
-    }
+    };
+    let log = vault.log().stored();
+    prove_leaf(&TileHashes::new(&log), place, checkpoint)
 }

@@ -3,6 +3,7 @@
 use crate::base::id::ReceiptId;
 use crate::crypto::rng;
 use crate::gate::call::Call;
+use crate::gate::epoch::Expectation;
 use crate::gate::once;
 use crate::gate::receipts::{self, Ground, Progress, Record, Scope};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -67,12 +68,14 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
     let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
     let target = Target::of(&wanted.subject);
     let (call, ground) = (call.clone(), wanted.ground);
+    let expectation = (wanted.wait == Wait::Erased).then(|| vault.epochs().expectation());
     let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
         Some(Repeated::Gone { receipt, .. }) => again(txn, &call, receipt),
         Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
         None => match target.open(txn, &call) {
             Ok(subject) => {
                 let intent = remove(txn, &call, &subject, receipt, ground)?;
+                expectation.inspect(Expectation::tell);
                 Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
             }
             Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {

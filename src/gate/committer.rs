@@ -69,6 +69,8 @@ enum Turn {
     First,
     /// Ahead of all others, in a group of its own.
     Alone,
+    /// As in order, and need not be durable: it can be made anew.
+    Derived,
 }
 
 impl Queue {
@@ -78,10 +80,11 @@ impl Queue {
 
     /// One change that must be alone, or as many as a group takes, those that go first at its head.
     fn take_group(&mut self) -> Vec<Queued> {
-        if self.first.front().is_some_and(|queued| queued.job.alone()) {
+        let is_alone = |queued: &Queued| queued.job.turn() == Turn::Alone;
+        if self.first.front().is_some_and(is_alone) {
             return self.first.drain(..1).collect();
         }
-        let joint = self.first.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !queued.job.alone()).count();
+        let joint = self.first.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !is_alone(queued)).count();
         let others = self.jobs.len().min(COMMIT_GROUP_MAX - joint);
         self.first.drain(..joint).chain(self.jobs.drain(..others)).collect()
     }
@@ -97,8 +100,8 @@ struct Queued {
 
 /// A change, with its type erased.
 trait Job: Send {
-    /// Must the change have a group of its own?
-    fn alone(&self) -> bool;
+    /// When it has its turn.
+    fn turn(&self) -> Turn;
     /// Runs the closure. The changes to commit, or `None` if it refused.
     fn run(&mut self, txn: Txn<'_>) -> Option<Changes>;
     /// Tells the call how it went.
@@ -109,7 +112,7 @@ struct Change<F, T> {
     work: Option<F>,
     result: Option<Result<T, Refusal>>,
     reply: oneshot::Sender<Result<T, Refusal>>,
-    alone: bool,
+    turn: Turn,
 }
 
 impl<F, T> Job for Change<F, T>
@@ -117,8 +120,8 @@ where
     F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send,
     T: Send,
 {
-    fn alone(&self) -> bool {
-        self.alone
+    fn turn(&self) -> Turn {
+        self.turn
     }
 
     fn run(&mut self, mut txn: Txn<'_>) -> Option<Changes> {
@@ -241,7 +244,27 @@ impl Committer {
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
-        let reply = self.submit(work, if alone { Turn::Alone } else { Turn::InOrder })?;
+        self.submit_blocking(work, if alone { Turn::Alone } else { Turn::InOrder })
+    }
+
+    /// As [`Committer::commit_blocking`], for rows that can be made anew from what is durable. It records nothing.
+    ///
+    /// # Durability
+    /// On `Ok` every read sees the rows. They survive `kill -9`, and power loss with the next change that is durable.
+    pub fn commit_derived<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.submit_blocking(work, Turn::Derived)
+    }
+
+    fn submit_blocking<T, F>(&self, work: F, turn: Turn) -> Result<T, Refusal>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        T: Send + 'static,
+    {
+        let reply = self.submit(work, turn)?;
         reply.blocking_recv().unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
     }
 
@@ -325,7 +348,7 @@ impl Committer {
         let (mut jobs, mut replies) = (Vec::with_capacity(works.len()), Vec::with_capacity(works.len()));
         for work in works {
             let (reply, receiver) = oneshot::channel();
-            let job = Box::new(Change { work: Some(work), result: None, reply, alone: turn == Turn::Alone });
+            let job = Box::new(Change { work: Some(work), result: None, reply, turn });
             jobs.push(Queued { job, pump: pump.clone() });
             replies.push(receiver);
         }
@@ -335,7 +358,7 @@ impl Committer {
             return Err(Unavailable::Stopping.into());
         }
         let line = match turn {
-            Turn::InOrder => &mut queue.jobs,
+            Turn::InOrder | Turn::Derived => &mut queue.jobs,
             Turn::First | Turn::Alone => &mut queue.first,
         };
         if line.len() + jobs.len() > COMMIT_QUEUE_MAX {
@@ -454,10 +477,11 @@ impl Writer {
         let now = self.clock.now();
         let root = self.root.load_full();
         let last_entry = *self.shared.last_entry.lock();
-        let mut changes = Changes::default();
+        let (mut changes, mut derived) = (Changes::default(), true);
         for queued in group {
             let txn = Txn::new(&self.ground, &root, &changes, (now, last_entry));
             if let Some(more) = queued.job.run(txn) {
+                derived &= queued.job.turn() == Turn::Derived && more.events.is_empty();
                 changes.batch.absorb(more.batch);
                 changes.nodes.extend(more.nodes);
                 changes.events.extend(more.events);
@@ -482,7 +506,7 @@ impl Writer {
             return Ok(());
         }
         fault::point("commit_before");
-        self.write(batch)?;
+        self.write(batch, derived)?;
         fault::point("commit_after");
         for page in sealed.pages {
             self.ground.pages.cache().publish(page.id, page.generation, page.page);
@@ -501,8 +525,9 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&self, batch: Batch) -> Result<(), store::Error> {
-        let written = self.ground.engine.commit(batch);
+    fn write(&self, batch: Batch, derived: bool) -> Result<(), store::Error> {
+        let engine = &self.ground.engine;
+        let written = if derived { engine.commit_derived(batch) } else { engine.commit(batch) };
         match written {
             Ok(()) => self.shared.room.engine_writes(),
             Err(store::Error::Full) => self.shared.room.engine_is_full(),
@@ -520,7 +545,7 @@ impl Writer {
         let mut batch = Batch::new();
         self.head.write_again(&mut batch);
         // Whatever comes of it is noted.
-        let _ = self.write(batch);
+        let _ = self.write(batch, false);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It works from what is stored, a second after the log has grown or at once when somebody waits for a checkpoint, and
 //! hands its rows to the committer like everybody else. What it holds in memory changes only once a checkpoint is
-//! durable, so that a refused commit or a crash costs nothing but the work.
+//! written, so that a refused commit or a crash costs nothing but the work. A checkpoint is not waited for to be durable:
+//! the leaves that it covers are, and from these a vault that lost power makes the same tree again.
 
 pub mod keys;
 mod rotate;
@@ -286,7 +287,7 @@ impl Runner {
                 txn.put_all(batch);
                 Ok(())
             };
-            self.committer.commit_blocking(put, false).map_err(|refusal| match refusal {
+            self.committer.commit_derived(put).map_err(|refusal| match refusal {
                 Refusal::Unavailable(ended @ (Unavailable::StorageFailed | Unavailable::Stopping)) => Cut::Ended(ended),
                 _ => Cut::Refused,
             })?;

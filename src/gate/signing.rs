@@ -8,7 +8,7 @@ use super::record::{Ended, Touched, Whom};
 use super::refusal::{Refusal, State, Unavailable};
 use super::vault::Vault;
 use crate::audit::proof::make_inclusion;
-use crate::audit::stored::SignedCheckpoint;
+use crate::audit::stored::{SignedCheckpoint, StoredLog};
 use crate::audit::tile::TileHashes;
 use crate::base::id::{KeyId, RotationId};
 use crate::base::time::Timestamp;
@@ -121,8 +121,19 @@ pub async fn replace(vault: &Vault, call: &Call, key: KeyId) -> Result<Option<Re
 /// [`Unavailable`] if the log does not read.
 pub fn prove(vault: &Vault, index: u64, checkpoint: Arc<SignedCheckpoint>) -> Result<Proven, Refusal> {
     let log = vault.log().stored();
-    let (_, (leaf, _)) = log.entries(index)?.next().ok_or(Unavailable::Damaged)??;
-    let path = make_inclusion(&TileHashes::new(&log), index, checkpoint.checkpoint.size);
-    let path = path.map_err(|_| Unavailable::Damaged)?;
+    let (leaf, _) = log.entry(index)?;
+    prove_leaf(&TileHashes::new(&log), (index, leaf), checkpoint)
+}
+
+/// The same of an entry that was read before, with hashes that several proofs share.
+///
+/// # Errors
+/// [`Unavailable`] if the log does not read.
+pub fn prove_leaf(
+    hashes: &TileHashes<'_, StoredLog<'_>>,
+    (index, leaf): (u64, Vec<u8>),
+    checkpoint: Arc<SignedCheckpoint>,
+) -> Result<Proven, Refusal> {
+    let path = make_inclusion(hashes, index, checkpoint.checkpoint.size).map_err(|_| Unavailable::Damaged)?;
     Ok(Proven { index, leaf, path, checkpoint })
 }

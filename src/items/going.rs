@@ -23,7 +23,7 @@ use crate::store::keyspace::Space;
 
 use super::expiry;
 use super::record::{AUDIT_POSITION, OpenSubject, StoredItem};
-use super::rows::{ItemRows, below, doomed_rows_of_subject, forget_ends_of_uploads, unfinished};
+use super::rows::{ItemRows, below, doomed_rows_of_subject, forget_ends_of_uploads};
 use super::subject::items_of;
 
 /// What goes with an item that is deleted.
@@ -94,15 +94,14 @@ pub fn with_subject(
         case.history = History::Kept;
     }
     keeping.finish(txn, &receipt)?;
-    forget_ends_of_uploads(txn, &subject.id)?;
+    contents.extend(forget_ends_of_uploads(txn, &subject.id)?);
     names.retain(|name| !kept_names.contains(name));
     case.keys = ForgottenKeys::of(names);
     case = case.indexed_under(keys_of(txn, &index));
     let mut rows: Vec<DoomedRow> = BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())).into();
-    if case.kept.is_empty() && !any_kept {
+    if case.kept.is_empty() && !any_kept && !contents.is_empty() {
         rows.extend(CONTENT_BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())));
     } else {
-        rows.extend(unfinished(txn, subject.id.as_bytes())?);
         rows.extend(contents);
     }
     rows.extend(index);

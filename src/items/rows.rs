@@ -106,14 +106,17 @@ pub fn end_uploads(txn: &mut Txn<'_>, subject: &OpenSubject, item: &StoredItem) 
 }
 
 /// Deletes the rows that say when uploads of a subject end: their keys name the subject, and they would outlive it. What
-/// else there is of its uploads goes with its other rows.
-pub fn forget_ends_of_uploads(txn: &mut Txn<'_>, subject: &SubjectId) -> Result<(), Fault> {
+/// else there is of its uploads goes with its other rows. What the unfinished ones have brought.
+pub fn forget_ends_of_uploads(txn: &mut Txn<'_>, subject: &SubjectId) -> Result<Vec<DoomedRow>, Fault> {
+    let mut brought = Vec::new();
     for (key, row) in txn.rows(Space::Upload, subject.as_bytes(), &[], usize::MAX)? {
-        if unnote(txn, &key, &row).is_err() {
-            tracing::warn!("a damaged upload is forgotten; when it ends is forgotten when it does");
+        match unnote(txn, &key, &row) {
+            Ok(UploadRow::Pending(_)) => brought.push(below(Space::Chunk, key)),
+            Ok(_) => {}
+            Err(_) => tracing::warn!("a damaged upload is forgotten; when it ends is forgotten when it does"),
         }
     }
-    Ok(())
+    Ok(brought)
 }
 
 fn unnote(txn: &mut Txn<'_>, key: &[u8], row: &[u8]) -> Result<UploadRow, Fault> {

@@ -41,6 +41,12 @@ impl Engine for MemoryEngine {
         Ok(below.take(limit).map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error> {
+        let records = self.0.read();
+        let last = records.range((space, Vec::new())..=(space, key.to_vec())).next_back();
+        Ok(last.map(|((_, key), value)| (key.clone(), value.clone())))
+    }
+
     /// # Durability
     /// None: the batch lives as long as the process.
     fn commit(&self, batch: Batch) -> Result<(), Error> {

@@ -59,11 +59,23 @@ pub trait Engine: Send + Sync + 'static {
     /// `from` is a whole key, prefix included; an empty one starts at the first.
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, Error>;
 
+    /// The last record of `space` whose key is at or before this one, or `None`.
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error>;
+
     /// Applies a batch: all of it or nothing, preconditions first.
     ///
     /// # Durability
     /// When this returns `Ok`, the batch survives `kill -9` and power loss.
     fn commit(&self, batch: Batch) -> Result<(), Error>;
+
+    /// As [`Engine::commit`], without waiting for the medium: for what can be made anew from what is durable.
+    ///
+    /// # Durability
+    /// When this returns `Ok`, every read sees the batch. It survives `kill -9`, and power loss once a later `commit` does;
+    /// until then either all of it is there or nothing.
+    fn commit_derived(&self, batch: Batch) -> Result<(), Error> {
+        self.commit(batch)
+    }
 
     /// Takes one step of a purge, and says how far it is then; unchanged where it has to be tried again later.
     ///

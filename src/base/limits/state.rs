@@ -159,6 +159,8 @@ pub const KEEP_SCAN_ROWS: usize = 1024;
 pub const EPOCHS_REMEMBERED: usize = 64;
 /// How often an epoch that waits for a slot tries again.
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
+/// For how long a look at the slots, made while an erasure was on its way to the medium, is good for its epoch.
+pub const SLOT_LOOK_FRESH: Duration = Duration::from_millis(100);
 /// How often the slots are looked at, and keys of past days looked for, while nothing is to be forgotten.
 pub const SLOT_LOOK: Duration = Duration::from_secs(2);
 /// Longest configurable delay of a pending epoch, in milliseconds.

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::store::purge::Purge;
+use crate::store::{Engine, Record};
+
 use crate::gate::open::open;
 use crate::gate::open::tests::{Bench, OURS};
 
@@ -58,4 +61,73 @@ fn a_full_queue_still_takes_what_ends_data() {
     assert_eq!((refused, waiting.len()), (Unavailable::Overloaded.into(), COMMIT_QUEUE_MAX));
     let first = committer.submit(|_: &mut Txn<'_>| Ok(()), Turn::First).expect("is taken all the same");
     assert!(slow.blocking_recv().is_ok() && first.blocking_recv().is_ok());
+}
+
+#[test]
+fn only_what_can_be_made_anew_does_without_a_sync() {
+    let (bench, synced) = (Bench::new(), Arc::new(AtomicU64::new(0)));
+    let engine = Arc::new(Counting { inner: Arc::new(bench.engine.clone()), synced: synced.clone() });
+    let vault = open(crate::gate::open::Parts { engine, ..bench.parts(OURS, bench.key_file()) }).expect("opens");
+    vault.log().stop(); // its checkpoints would be counted
+    let committer = vault.committer();
+    let put = |key: &'static str| {
+        move |txn: &mut Txn<'_>| {
+            txn.put(Space::Meta, key, "value");
+            Ok(())
+        }
+    };
+    let before = synced.load(Ordering::SeqCst);
+    committer.commit_derived(put("derived")).expect("is written");
+    assert_eq!(synced.load(Ordering::SeqCst), before);
+    assert!(bench.engine.get(Space::Meta, b"derived").expect("reads").is_some(), "every read sees it");
+    // In one group with what must be durable it is durable as well.
+    let slow = committer.submit(
+        |_: &mut Txn<'_>| {
+            std::thread::sleep(Duration::from_millis(200));
+            Ok(())
+        },
+        Turn::InOrder,
+    );
+    std::thread::sleep(Duration::from_millis(50)); // the writer has taken it
+    let both = [committer.submit(put("one"), Turn::Derived), committer.submit(put("two"), Turn::InOrder)];
+    slow.expect("is taken").blocking_recv().expect("is answered").expect("is done");
+    both.into_iter().for_each(|reply| reply.expect("is taken").blocking_recv().expect("is answered").expect("is done"));
+    assert_eq!(synced.load(Ordering::SeqCst), before + 1);
+}
+
+/// An engine that counts the commits that wait for the medium.
+struct Counting {
+    inner: Arc<dyn Engine>,
+    synced: Arc<AtomicU64>,
+}
+
+impl Engine for Counting {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, store::Error> {
+        self.inner.get(space, key)
+    }
+
+    fn multi_get(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, store::Error> {
+        self.inner.multi_get(space, keys)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>, store::Error> {
+        self.inner.scan(space, prefix, from, limit)
+    }
+
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, store::Error> {
+        self.inner.floor(space, key)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), store::Error> {
+        self.synced.fetch_add(1, Ordering::SeqCst);
+        self.inner.commit(batch)
+    }
+
+    fn commit_derived(&self, batch: Batch) -> Result<(), store::Error> {
+        self.inner.commit_derived(batch)
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<Purge, store::Error> {
+        self.inner.purge(purge)
+    }
 }

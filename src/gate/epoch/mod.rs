@@ -71,6 +71,8 @@ struct Asked {
     /// When the oldest erasure that nobody waits for must be carried out.
     due: Option<Instant>,
     pending: u64,
+    /// Somebody is about to ask for one and to wait for it.
+    expected: bool,
     /// Keys of a day are gone: their rows can go too.
     sweep: bool,
     /// A lost slot's end is known: what waited for it can be released.
@@ -96,6 +98,17 @@ pub(super) struct Work {
     pub patience: Patience,
 }
 
+/// Tells the epochs that one of them is about to be asked for, so that they look at the slots meanwhile.
+pub struct Expectation(Arc<Shared>);
+
+impl Expectation {
+    /// It is.
+    pub fn tell(&self) {
+        self.0.asked.lock().expected = true;
+        self.0.wake.notify_one();
+    }
+}
+
 impl Epochs {
     /// Starts the thread. `pending` erasures were found, or an unfinished epoch.
     pub(super) fn start(work: Work, pending: u64, held: u64, unfinished: bool) -> std::io::Result<Self> {
@@ -112,6 +125,11 @@ impl Epochs {
         let runner = Runner::new(work, shared.clone(), tell);
         let thread = std::thread::Builder::new().name("epochs".into()).spawn(move || runner.run())?;
         Ok(Self { shared, done, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What tells, from the writer's thread, that an intent will be durable soon and be waited for.
+    pub fn expectation(&self) -> Expectation {
+        Expectation(self.shared.clone())
     }
 
     /// Tells that an intent is durable; `urgent` if somebody waits for it.

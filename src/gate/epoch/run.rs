@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::done::{Done, Finished};
 use super::{Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK, SWEEP_ROWS_MAX};
+use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK, SLOT_LOOK_FRESH, SWEEP_ROWS_MAX};
 use crate::base::secret::Key;
 use crate::gate::approvals;
 use crate::gate::days;
@@ -20,7 +20,7 @@ use crate::gate::held;
 use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::periods;
 use crate::gate::readings::{Forgotten, Scope};
-use crate::gate::receipts::{Carried, Signed};
+use crate::gate::receipts::{Carried, Case, Signed};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
 use crate::gate::slots::{SeatError, Staged};
@@ -38,6 +38,16 @@ pub(super) struct Runner {
     /// Pages that the epoch in flight left behind; their open copies are dropped with the rows.
     replaced: Mutex<Vec<(PageId, u64)>>,
     ahead: Mutex<Option<Ahead>>,
+    /// What a look at the slots gave while somebody was about to ask for an epoch.
+    looked: Mutex<Option<(Instant, Staged)>>,
+    /// Every intent up to this one is gone: a search from the first would pass over all of them.
+    gone_through: AtomicU64,
+}
+
+/// What an epoch that this run has prepared need not read again.
+struct Fresh {
+    intents: Vec<(u64, Intent)>,
+    staged: Arc<Staged>,
 }
 
 /// A number that the last epoch reserved for the next.
@@ -51,6 +61,8 @@ enum Wake {
     Change(SlotChange),
     /// An epoch is due.
     Epoch,
+    /// One is about to be asked for.
+    Soon,
     /// A lost slot's end is known.
     Release,
     /// It is time to look at the slots, and for keys of past days.
@@ -77,7 +89,15 @@ impl From<Refusal> for Halt {
 
 impl Runner {
     pub(super) fn new(work: Work, shared: Arc<Shared>, tell: watch::Sender<Finished>) -> Self {
-        Self { work, shared, tell, replaced: Mutex::default(), ahead: Mutex::default() }
+        Self {
+            work,
+            shared,
+            tell,
+            replaced: Mutex::default(),
+            ahead: Mutex::default(),
+            looked: Mutex::default(),
+            gone_through: AtomicU64::new(0),
+        }
     }
 
     /// Carries out epochs until the thread shall end.
@@ -87,6 +107,7 @@ impl Runner {
                 Wake::Change(change) => {
                     // A slot that has joined does not hold what was staged ahead.
                     *self.ahead.lock() = None;
+                    *self.looked.lock() = None;
                     let asks = change(&self.work);
                     self.slots_changed();
                     let mut asked = self.shared.asked.lock();
@@ -94,6 +115,10 @@ impl Runner {
                         asked.pending += 1;
                         asked.due = Some(Instant::now());
                     }
+                    continue;
+                }
+                Wake::Soon => {
+                    self.look_early();
                     continue;
                 }
                 Wake::Release => {
@@ -140,11 +165,13 @@ impl Runner {
             if std::mem::take(&mut asked.release) {
                 return Some(Wake::Release);
             }
+            let is_expected = std::mem::take(&mut asked.expected);
             match asked.due {
                 Some(due) if due <= now => {
                     asked.due = None;
                     return Some(Wake::Epoch);
                 }
+                _ if is_expected => return Some(Wake::Soon),
                 _ if look <= now => return Some(Wake::Look),
                 due => {
                     self.shared.wake.wait_until(&mut asked, due.map_or(look, |due| due.min(look)));
@@ -253,10 +280,10 @@ impl Runner {
         let staged = self.check_slots(&state);
         self.work.slots.claim(&state)?;
         self.work.slots.require_all()?;
-        let prepared = match state.prepared {
-            Some(prepared) => prepared,
+        let (prepared, fresh) = match state.prepared {
+            Some(prepared) => (prepared, None),
             None => match self.prepare(state, staged)? {
-                Some(prepared) => prepared,
+                Some((prepared, fresh)) => (prepared, Some(fresh)),
                 None => {
                     self.nothing_is_left();
                     return Ok(None);
@@ -264,11 +291,14 @@ impl Runner {
             },
         };
         self.phase(Phase::Destroying);
-        self.read_back(prepared.epoch)?;
-        self.work.slots.destroy_except(prepared.epoch)?;
-        let at = self.work.clock.now();
-        let slots = self.work.slots.prove(prepared.epoch, state.current, at)?;
-        self.finish(state.current, prepared, Carried { epoch: prepared.epoch, at, slots }).map(Some)
+        self.open_next(prepared.epoch, fresh.as_ref().map(|fresh| &fresh.staged))?;
+        let slots = self.work.slots.replace(prepared.epoch, state.current, &*self.work.clock)?;
+        let intents = match fresh {
+            Some(fresh) => fresh.intents,
+            None => self.intents(prepared.intents_through)?,
+        };
+        let carried = Carried { epoch: prepared.epoch, at: self.work.clock.now(), slots };
+        self.finish(state.current, prepared, carried, intents).map(Some)
     }
 
     /// An intent may be carried out before the epochs are told of it: then it is counted when it is gone already.
@@ -280,7 +310,7 @@ impl Runner {
     }
 
     /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.
-    fn prepare(&self, state: State, staged: Option<Staged>) -> Result<Option<Prepared>, Halt> {
+    fn prepare(&self, state: State, staged: Option<Staged>) -> Result<Option<(Prepared, Fresh)>, Halt> {
         let intents = self.intents(u64::MAX)?;
         let Some((through, _)) = intents.last() else {
             // What is staged is good for the next.
@@ -303,11 +333,12 @@ impl Runner {
         let epoch = reserved.reserved;
 
         let prepared = Prepared { epoch, intents_through: through };
-        let targets: Vec<_> = intents.into_iter().flat_map(|(_, intent)| intent.targets).collect();
-        let slots = self.work.slots.clone();
+        let targets: Vec<_> = intents.iter().flat_map(|(_, intent)| intent.targets.iter().copied()).collect();
+        let (slots, staged) = (self.work.slots.clone(), Arc::new(staged));
+        let sealing = staged.clone();
         let replaced = self.commit(move |txn| {
             let forgotten = txn.forget(epoch, &targets)?;
-            for (key, row) in slots.seal_root(&staged, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
+            for (key, row) in slots.seal_root(&sealing, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
                 txn.put(Space::Root, key, row);
             }
             for (number, (id, generation)) in forgotten.replaced.iter().enumerate() {
@@ -320,19 +351,31 @@ impl Runner {
         *self.replaced.lock() = replaced;
         fault::point("epoch_prepared");
         self.phase(Phase::Committed);
-        Ok(Some(prepared))
+        Ok(Some((prepared, Fresh { intents, staged })))
     }
 
     /// Looks at every slot; where a secret is staged ahead, with the same look takes what seals the next root.
     fn check_slots(&self, state: &State) -> Option<Staged> {
         let ahead = self.ahead.lock().take().filter(|ahead| ahead.staged && ahead.epoch == state.reserved);
+        let looked = self.looked.lock().take().filter(|(at, _)| at.elapsed() < SLOT_LOOK_FRESH);
         match ahead {
+            Some(ahead) if state.prepared.is_none() && looked.as_ref().is_some_and(|(_, s)| s.is_of(ahead.epoch)) => {
+                looked.map(|(_, staged)| staged)
+            }
             Some(ahead) if state.prepared.is_none() => self.work.slots.check_staged(state, ahead.epoch),
             _ => {
                 self.work.slots.check(state);
                 None
             }
         }
+    }
+
+    /// The look at the slots with which an epoch begins, while what asks for it is still on its way to the medium.
+    fn look_early(&self) {
+        let Ok(state) = self.state() else { return };
+        let ahead = self.ahead.lock().as_ref().filter(|ahead| ahead.staged).map(|ahead| ahead.epoch);
+        let Some(epoch) = ahead.filter(|epoch| *epoch == state.reserved && state.prepared.is_none()) else { return };
+        *self.looked.lock() = self.work.slots.check_staged(&state, epoch).map(|staged| (Instant::now(), staged));
     }
 
     /// A number that no slot has heard of, or that every slot heard of from this process alone, staged in every slot.
@@ -369,14 +412,15 @@ impl Runner {
         self.work.slots.require_all().is_ok() && self.work.slots.stage(current, epoch).is_ok()
     }
 
-    /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed.
-    fn read_back(&self, epoch: u64) -> Result<(), Halt> {
-        let key: Key = self
-            .work
-            .slots
-            .open_root(&*self.work.engine, epoch)?
-            .ok_or(Unavailable::Internal)
-            .map_err(Refusal::from)?;
+    /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed. What
+    /// was read back from the slots after it was staged need not be read again: each is looked at before it is overwritten.
+    fn open_next(&self, epoch: u64, staged: Option<&Arc<Staged>>) -> Result<(), Halt> {
+        let (slots, engine) = (&self.work.slots, &*self.work.engine);
+        let key: Option<Key> = match staged {
+            Some(staged) => slots.open_staged(engine, staged)?,
+            None => slots.open_root(engine, epoch)?,
+        };
+        let key = key.ok_or(Unavailable::Internal).map_err(Refusal::from)?;
         let root = self.work.root.load();
         let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && root.epoch == epoch;
         let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(epoch)).map_err(Refusal::from)?;
@@ -384,8 +428,13 @@ impl Runner {
     }
 
     /// Step 6: the rows go, the intents end, and the log says so.
-    fn finish(&self, old: u64, prepared: Prepared, carried: Carried) -> Result<Done, Halt> {
-        let intents = self.intents(prepared.intents_through)?;
+    fn finish(
+        &self,
+        old: u64,
+        prepared: Prepared,
+        carried: Carried,
+        intents: Vec<(u64, Intent)>,
+    ) -> Result<Done, Halt> {
         let carried_out = intents.len() as u64;
         let turned = intents.iter().any(|(_, intent)| intent.what == What::DayKeys);
         let epoch = prepared.epoch;
@@ -426,6 +475,7 @@ impl Runner {
             Ok((kept_back, gone))
         })?;
         fault::point("epoch_finished");
+        self.gone_through.store(prepared.intents_through, Ordering::Relaxed);
         if kept_back > 0 {
             self.shared.held.fetch_add(kept_back, Ordering::Relaxed);
             self.slots_changed();
@@ -446,9 +496,10 @@ impl Runner {
     /// Deletes most of what a large prefix holds before the batch that ends the intents, which so stays small. A crash
     /// between leaves less to delete.
     fn delete_ahead(&self, intents: &[(u64, Intent)]) -> Result<(), Halt> {
-        let trees = intents.iter().filter_map(|(_, intent)| intent.gone_tree());
+        let large = || intents.iter().map(|(_, intent)| intent).filter(|intent| !is_small(intent));
+        let trees = large().filter_map(|intent| intent.gone_tree());
         let pages = trees.map(|tree| (Space::Page, tree.row_prefix()));
-        let rows = intents.iter().flat_map(|(_, intent)| &intent.rows);
+        let rows = large().flat_map(|intent| &intent.rows);
         let rows = rows.filter(|row| row.prefix && !is_removed_unread(row.space));
         let below: Vec<_> = rows.map(|row| (row.space, row.key.clone())).chain(pages).collect();
         for (space, prefix) in below {
@@ -486,7 +537,9 @@ impl Runner {
     }
 
     fn intents(&self, through: u64) -> Result<Vec<(u64, Intent)>, Halt> {
-        let rows = self.work.engine.scan(Space::Intent, &[], &[], EPOCH_INTENTS_MAX).map_err(Refusal::from)?;
+        let from = self.gone_through.load(Ordering::Relaxed) + 1;
+        let rows = self.work.engine.scan(Space::Intent, &[], &from.to_be_bytes(), EPOCH_INTENTS_MAX);
+        let rows = rows.map_err(Refusal::from)?;
         let mut intents = Vec::with_capacity(rows.len());
         for (key, row) in rows {
             let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Refusal::from(Unavailable::Damaged))?;
@@ -503,6 +556,12 @@ impl Runner {
     ) -> Result<T, Halt> {
         Ok(self.work.committer.commit_blocking(work, true)?)
     }
+}
+
+/// Whether its rows are few, as its keys are: most people have some items, and each of these some rows.
+fn is_small(intent: &Intent) -> bool {
+    let keys = |case: &Case| case.keys.count + case.kept.len() as u64;
+    intent.case.as_ref().is_some_and(|case| keys(case) <= KEYS_OF_FEW_ROWS)
 }
 
 fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
@@ -537,6 +596,8 @@ fn is_removed_unread(space: Space) -> bool {
     matches!(space, Space::Chunk | Space::EventSegment)
 }
 
+/// So many keys have no more rows than one batch takes.
+const KEYS_OF_FEW_ROWS: u64 = 100;
 /// Bytes of a subject's id, with which the keys of its rows begin.
 const SUBJECT_KEY_LEN: usize = 16;
 /// Segments of a day that are removed one by one; more go as a range.

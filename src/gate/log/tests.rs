@@ -46,6 +46,10 @@ impl Engine for Moody {
         self.inner.scan(space, prefix, from, limit)
     }
 
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, store::Error> {
+        self.inner.floor(space, key)
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), store::Error> {
         std::thread::sleep(self.pause);
         if self.fails.load(Ordering::SeqCst) { Err(store::Error::Failed) } else { self.inner.commit(batch) }

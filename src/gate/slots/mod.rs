@@ -14,7 +14,7 @@ use super::receipts::SlotProof;
 use crate::base::fault;
 use crate::base::id::{InstanceId, SlotId, VaultId};
 use crate::base::secret::Key;
-use crate::base::time::Timestamp;
+use crate::base::time::Clock;
 use crate::crypto::rng::RandomFailed;
 use crate::keys::epoch::State;
 use crate::keys::root;
@@ -37,6 +37,13 @@ pub struct Made {
 pub struct Staged {
     epoch: u64,
     secrets: Vec<(SlotId, Key)>,
+}
+
+impl Staged {
+    /// Whether it seals the root of this epoch.
+    pub fn is_of(&self, epoch: u64) -> bool {
+        self.epoch == epoch
+    }
 }
 
 /// Every slot of the vault.
@@ -183,7 +190,7 @@ impl SlotSet {
 
     /// Looks at every slot again; a slot that no longer answers, or answers wrongly, is let go of.
     pub fn check(&self, state: &State) {
-        self.on_each(|seat| seat.check(state, |slot| Ok((slot.describe()?, ()))));
+        self.in_turn(|seat| seat.check(state, |slot| Ok((slot.describe()?, ()))));
     }
 
     /// The same, and with the same look takes what seals the root of an epoch that is staged; none if some slot does not
@@ -193,7 +200,7 @@ impl SlotSet {
             let prf = seat.check(state, |slot| self.look(slot, epoch))?;
             Some((seat.slot, prf.ok()?))
         };
-        let secrets: Option<Vec<(SlotId, Key)>> = self.on_each(look).into_iter().collect();
+        let secrets: Option<Vec<(SlotId, Key)>> = self.in_turn(look).into_iter().collect();
         secrets.map(|secrets| Staged { epoch, secrets })
     }
 
@@ -204,7 +211,7 @@ impl SlotSet {
             let prf = slot.and_then(|slot| self.prf(slot, epoch)).map_err(|error| seat.error(error))?;
             Ok((seat.slot, prf))
         };
-        let secrets = self.on_each(read).into_iter().collect::<Result<_, SeatError>>()?;
+        let secrets = self.in_turn(read).into_iter().collect::<Result<_, SeatError>>()?;
         Ok(Staged { epoch, secrets })
     }
 
@@ -226,16 +233,29 @@ impl SlotSet {
 
     /// Opens R_e through every slot in reach; all must agree. `None` if no slot is in reach.
     pub fn open_root(&self, engine: &dyn Engine, epoch: u64) -> Result<Option<Key>, SeatError> {
-        let open = |seat: &mut SlotSeat| -> Result<Option<Key>, SeatError> {
+        self.open_each(|seat| {
             let Some(slot) = &seat.claimed else { return Ok(None) };
-            let sealed = engine.get(Space::Root, &root::row_key(epoch, &seat.slot)).ok().flatten();
-            let sealed = sealed.ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
             let prf = self.prf(slot, epoch).map_err(|error| seat.error(error))?;
-            let key = root::open(&self.outer, &prf, &self.vault, &seat.slot, epoch, &sealed);
-            key.map(Some).map_err(|_| seat.error(Unfit::DoesNotOpen))
-        };
+            self.open_through(engine, seat, epoch, &prf).map(Some)
+        })
+    }
+
+    /// The same with what was read from the slots before. `None` unless it was read from each.
+    pub fn open_staged(&self, engine: &dyn Engine, staged: &Staged) -> Result<Option<Key>, SeatError> {
+        let find = |slot: SlotId| staged.secrets.iter().find(|(of, _)| *of == slot).map(|(_, prf)| prf);
+        if self.seats.lock().iter().any(|seat| find(seat.slot).is_none()) {
+            return Ok(None);
+        }
+        let through = |seat: &SlotSeat, prf| self.open_through(engine, seat, staged.epoch, prf);
+        self.open_each(|seat| find(seat.slot).map(|prf| through(seat, prf)).transpose())
+    }
+
+    fn open_each(
+        &self,
+        open: impl Fn(&mut SlotSeat) -> Result<Option<Key>, SeatError>,
+    ) -> Result<Option<Key>, SeatError> {
         let mut opened: Option<Key> = None;
-        for (at, key) in self.on_each(open).into_iter().enumerate() {
+        for (at, key) in self.in_turn(open).into_iter().enumerate() {
             match (&opened, key?) {
                 (_, None) => {}
                 (Some(first), Some(key)) if !crate::crypto::mac::equal(first.expose(), key.expose()) => {
@@ -245,6 +265,13 @@ impl SlotSet {
             }
         }
         Ok(opened)
+    }
+
+    fn open_through(&self, engine: &dyn Engine, seat: &SlotSeat, epoch: u64, prf: &Key) -> Result<Key, SeatError> {
+        let sealed = engine.get(Space::Root, &root::row_key(epoch, &seat.slot)).ok().flatten();
+        let sealed = sealed.ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
+        let key = root::open(&self.outer, prf, &self.vault, &seat.slot, epoch, &sealed);
+        key.map_err(|_| seat.error(Unfit::DoesNotOpen))
     }
 
     /// Checks that every slot is in reach, before anything is done that only all of them together can finish.
@@ -271,31 +298,29 @@ impl SlotSet {
 
     /// Destroys every secret but that of `keep` in every slot, and reads back that they are gone.
     pub fn destroy_except(&self, keep: u64) -> Result<(), SeatError> {
-        fault::point("epoch_destroy_before");
-        self.on_all(|slot| slot.destroy_except(keep))?;
-        fault::point("epoch_destroy_after");
-        for seat in self.seats.lock().iter_mut() {
-            seat.last.epoch = keep;
-        }
-        Ok(())
+        self.on_all(|slot| slot.destroy_except(keep)).map(drop)
     }
 
-    /// What every slot shows now that the secret of `old` is to be gone: read from the medium, and the old secret asked
-    /// for. Every slot must be in reach.
+    /// The same, and what every slot shows by that look: read from the medium, and the secret of `old` asked for.
     ///
     /// # Errors
-    /// A slot does not answer, holds anything but the secret of `epoch`, or still answers for the old one.
-    pub fn prove(&self, epoch: u64, old: u64, now: Timestamp) -> Result<Vec<SlotProof>, SeatError> {
-        let prove = |seat: &mut SlotSeat| {
-            let slot = seat.claimed.as_ref().ok_or_else(|| seat.error(SlotError::Missing))?;
-            let (seen, asked) = self.look(slot, old).map_err(|error| seat.error(error))?;
+    /// Also where a slot holds anything but the secret of `epoch`, or still answers for the old one.
+    pub fn replace(&self, epoch: u64, old: u64, clock: &dyn Clock) -> Result<Vec<SlotProof>, SeatError> {
+        fault::point("epoch_destroy_before");
+        let proofs = self.on_all(|slot| {
+            let [vault, number] = root::prf_context(&self.vault, old);
+            let (seen, asked) = slot.destroy_and_read(epoch, old, &[&vault, &number])?;
             let old_failed = matches!(asked.map(drop), Err(SlotError::NoSuchEpoch));
             if seen.epochs != [epoch] || !old_failed {
-                return Err(seat.error(SlotError::StillThere));
+                return Err(SlotError::StillThere);
             }
-            Ok(SlotProof { slot: seat.slot, grade: seen.grade, epoch, old_failed, at: now })
-        };
-        self.on_each(prove).into_iter().collect()
+            Ok(SlotProof { slot: seen.slot, grade: seen.grade, epoch, old_failed, at: clock.now() })
+        })?;
+        fault::point("epoch_destroy_after");
+        for seat in self.seats.lock().iter_mut() {
+            seat.last.epoch = epoch;
+        }
+        Ok(proofs)
     }
 
     /// The epochs that each slot in reach holds a secret of, read now.
@@ -317,7 +342,7 @@ impl SlotSet {
     }
 
     /// Does the same to every slot, each of which must be in reach.
-    fn on_all(&self, act: impl Fn(&mut FileSlot) -> Result<(), SlotError> + Sync) -> Result<(), SeatError> {
+    fn on_all<T: Send>(&self, act: impl Fn(&mut FileSlot) -> Result<T, SlotError> + Sync) -> Result<Vec<T>, SeatError> {
         self.require_all()?;
         let act = |seat: &mut SlotSeat| {
             let acted = seat.claimed.as_mut().map_or(Err(SlotError::Missing), &act);
@@ -329,6 +354,11 @@ impl SlotSet {
             })
         };
         self.on_each(act).into_iter().collect()
+    }
+
+    /// Looks at one slot after another: a look takes less time than starting a thread for it.
+    fn in_turn<T>(&self, look: impl FnMut(&mut SlotSeat) -> T) -> Vec<T> {
+        self.seats.lock().iter_mut().map(look).collect()
     }
 
     /// Does something with every slot at once, since each waits for its own medium. In the order of the slots.

@@ -79,6 +79,10 @@ impl Engine for Breakable {
         self.inner.scan(space, prefix, from, limit)
     }
 
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error> {
+        self.inner.floor(space, key)
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), Error> {
         self.commits.fetch_add(1, Ordering::SeqCst);
         match self.mood.load(Ordering::SeqCst) {

@@ -47,6 +47,10 @@ impl Engine for Mortal {
         self.records.scan(space, prefix, from, limit)
     }
 
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error> {
+        self.records.floor(space, key)
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), Error> {
         while self.is_stuck.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));

@@ -33,6 +33,7 @@ pub(super) enum PlantedFault {
     ScanIgnoresFrom,
     ScanOneMore,
     ScanBackwards,
+    FloorExcludesKey,
     IgnoresPreconditions,
     ChecksAfterApplying,
     AppliesRefusedHalf,
@@ -41,6 +42,7 @@ pub(super) enum PlantedFault {
     ChecksOutsideLock,
     ForgetsOnReopen,
     ForgetsLastOnReopen,
+    DropsDerived,
     PurgesNothing,
     PurgeSkipsSpace,
     PurgeLeavesReplaced,
@@ -71,6 +73,7 @@ impl PlantedFault {
         (ScanIgnoresFrom, "a scan starts at from"),
         (ScanOneMore, "a scan ends at its limit"),
         (ScanBackwards, "a scan is in key order"),
+        (FloorExcludesKey, "a floor is the last key at or before"),
         (IgnoresPreconditions, "a precondition compares the value before the batch"),
         (ChecksAfterApplying, "a precondition compares the value before the batch"),
         (AppliesRefusedHalf, "a refused batch writes nothing"),
@@ -79,6 +82,7 @@ impl PlantedFault {
         (ChecksOutsideLock, "of two commits on the same precondition one succeeds"),
         (ForgetsOnReopen, "what was committed is there after reopening"),
         (ForgetsLastOnReopen, "what was committed is there after reopening"),
+        (DropsDerived, "so is what was committed as derived"),
         (PurgesNothing, "what was deleted before a purge is in no file after it"),
         (PurgeSkipsSpace, "what was deleted before a purge is in no file after it"),
         (PurgeLeavesReplaced, "what was deleted before a purge is in no file after it"),
@@ -209,6 +213,14 @@ impl Engine for Broken {
         Ok(records)
     }
 
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error> {
+        if self.has(FloorExcludesKey) {
+            let before = self.inner.scan(self.space(space), b"", b"", usize::MAX)?;
+            return Ok(before.into_iter().rev().find(|(other, _)| other[..] < *key));
+        }
+        self.inner.floor(self.space(space), key)
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), Error> {
         if self.has(SkipsBatchesWithoutChanges) && batch.is_empty() {
             return Ok(());
@@ -237,6 +249,10 @@ impl Engine for Broken {
             self.inner.commit(first)?;
         }
         outcome
+    }
+
+    fn commit_derived(&self, batch: Batch) -> Result<(), Error> {
+        if self.has(DropsDerived) { Ok(()) } else { self.commit(batch) }
     }
 
     fn purge(&self, purge: &Purge) -> Result<Purge, Error> {

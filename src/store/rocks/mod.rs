@@ -32,6 +32,7 @@ pub struct RocksEngine {
     path: PathBuf,
     read: ReadOptions,
     write: WriteOptions,
+    write_derived: WriteOptions,
     log_bytes_max: u64,
     /// INVARIANT: held from the check of a batch's preconditions until its changes are visible.
     commits: Mutex<()>,
@@ -79,6 +80,7 @@ impl RocksEngine {
             path: path.to_owned(),
             read: options::read(),
             write: options::write(),
+            write_derived: options::write_derived(),
             log_bytes_max: options::log_bytes_max(options),
             commits: Mutex::new(()),
             failed: AtomicBool::new(false),
@@ -171,6 +173,36 @@ impl RocksEngine {
         }
         Ok(true)
     }
+
+    fn apply(&self, batch: &Batch, options: &WriteOptions) -> Result<(), Error> {
+        let _one_at_a_time = self.commits.lock();
+        self.usable()?;
+        if !self.preconditions_hold(batch)? {
+            return Err(Error::Precondition);
+        }
+        if batch.is_empty() {
+            return Ok(()); // what the preconditions saw is there already
+        }
+        let mut write = WriteBatch::default();
+        for (space, prefix) in batch.emptied() {
+            match first_after(prefix) {
+                Some(end) => write.delete_range_cf(self.family(space), prefix, &end),
+                // Nothing comes after such a prefix that could be the end of a range.
+                None => {
+                    for (key, _) in self.scan(space, prefix, &[], usize::MAX)? {
+                        write.delete_cf(self.family(space), key);
+                    }
+                }
+            }
+        }
+        for (space, key, value) in batch.changes() {
+            match value {
+                Some(value) => write.put_cf(self.family(space), key, value),
+                None => write.delete_cf(self.family(space), key),
+            }
+        }
+        self.checked(self.db.write_opt(write, options))
+    }
 }
 
 impl Engine for RocksEngine {
@@ -211,34 +243,23 @@ impl Engine for RocksEngine {
         Ok(records)
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), Error> {
-        let _one_at_a_time = self.commits.lock();
+    fn floor(&self, space: Space, key: &[u8]) -> Result<Option<Record>, Error> {
         self.usable()?;
-        if !self.preconditions_hold(&batch)? {
-            return Err(Error::Precondition);
-        }
-        if batch.is_empty() {
-            return Ok(()); // what the preconditions saw is durable already
-        }
-        let mut write = WriteBatch::default();
-        for (space, prefix) in batch.emptied() {
-            match first_after(prefix) {
-                Some(end) => write.delete_range_cf(self.family(space), prefix, &end),
-                // Nothing comes after such a prefix that could be the end of a range.
-                None => {
-                    for (key, _) in self.scan(space, prefix, &[], usize::MAX)? {
-                        write.delete_cf(self.family(space), key);
-                    }
-                }
-            }
-        }
-        for (space, key, value) in batch.changes() {
-            match value {
-                Some(value) => write.put_cf(self.family(space), key, value),
-                None => write.delete_cf(self.family(space), key),
-            }
-        }
-        self.checked(self.db.write_opt(write, &self.write))
+        let mut read = options::read();
+        read.set_total_order_seek(true);
+        let mut cursor = self.db.raw_iterator_cf_opt(self.family(space), read);
+        cursor.seek_for_prev(key);
+        let found = cursor.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
+        self.checked(cursor.status())?;
+        Ok(found)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Error> {
+        self.apply(&batch, &self.write)
+    }
+
+    fn commit_derived(&self, batch: Batch) -> Result<(), Error> {
+        self.apply(&batch, &self.write_derived)
     }
 
     fn purge(&self, purge: &Purge) -> Result<Purge, Error> {

@@ -102,6 +102,11 @@ pub(super) fn write() -> WriteOptions {
     options
 }
 
+/// In the log with the system, which survives this process; on the medium with the next batch that waits for it.
+pub(super) fn write_derived() -> WriteOptions {
+    WriteOptions::default()
+}
+
 /// How a kind of record is mostly read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadBy {

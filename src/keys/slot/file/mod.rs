@@ -140,6 +140,37 @@ impl FileSlot {
         Ok((contents.describe(self.view.grading), contents.prf(epoch, context)))
     }
 
+    /// [`RootSlot::destroy_except`], and what the look that read it back showed: as [`FileSlot::describe_and_read`].
+    ///
+    /// # Errors
+    /// As for the first, and inside as for [`RootSlot::read`].
+    pub fn destroy_and_read(
+        &mut self,
+        keep: u64,
+        epoch: u64,
+        context: &[&[u8]],
+    ) -> Result<(Description, Result<Secret<32>, SlotError>), SlotError> {
+        let after = self.overwrite_beside(keep)?;
+        Ok((after.describe(self.view.grading), after.prf(epoch, context)))
+    }
+
+    /// Overwrites whatever is beside the secret of `keep`. What the medium holds after that.
+    fn overwrite_beside(&mut self, keep: u64) -> Result<Contents, SlotError> {
+        let kept = self.contents()?.position(keep)?;
+        fault::point("slot_destroy_before");
+        // Also when the block reads as empty: zeros may be in the page cache alone.
+        self.overwrite(COPIES + 1 - kept, &layout::ERASED)?;
+        fault::point("slot_destroy_after");
+        let after = self.contents()?;
+        if after.position(keep)? != kept {
+            return Err(SlotError::Damaged);
+        }
+        match after.secrets[1 - kept] {
+            Block::Empty => Ok(after),
+            Block::Holds { .. } | Block::Damaged => Err(SlotError::StillThere),
+        }
+    }
+
     /// The slot as read now, if it is still the one that was claimed and no write has failed.
     fn contents(&self) -> Result<Contents, SlotError> {
         if self.failed {
@@ -191,19 +222,7 @@ impl RootSlot for FileSlot {
     }
 
     fn destroy_except(&mut self, keep: u64) -> Result<(), SlotError> {
-        let kept = self.contents()?.position(keep)?;
-        fault::point("slot_destroy_before");
-        // Also when the block reads as empty: zeros may be in the page cache alone.
-        self.overwrite(COPIES + 1 - kept, &layout::ERASED)?;
-        fault::point("slot_destroy_after");
-        let after = self.contents()?;
-        if after.position(keep)? != kept {
-            return Err(SlotError::Damaged);
-        }
-        match after.secrets[1 - kept] {
-            Block::Empty => Ok(()),
-            Block::Holds { .. } | Block::Damaged => Err(SlotError::StillThere),
-        }
+        self.overwrite_beside(keep).map(drop)
     }
 
     fn destroy_all(&mut self) -> Result<(), SlotError> {

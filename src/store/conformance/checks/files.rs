@@ -4,11 +4,24 @@ use std::thread;
 use std::time::Duration;
 
 use super::{S, put_keys, scans_to};
-use crate::store::Engine;
+use crate::store::{Engine, Error};
 use crate::store::batch::Batch;
 use crate::store::conformance::{Fault, Place, Verdict, same};
 use crate::store::keyspace::Space;
 use crate::store::purge::Purge;
+
+pub(super) fn derived(place: &dyn Place) -> Verdict {
+    let engine = place.open();
+    let (mut refused, mut batch) = (Batch::new(), Batch::new());
+    refused.expect(S, "a", Some(b"something".to_vec()));
+    refused.put(S, "b", "b");
+    same("a precondition", engine.commit_derived(refused), Err(Error::Precondition))?;
+    batch.put(S, "a", "a");
+    engine.commit_derived(batch)?;
+    scans_to(&*engine, [b"", b""], 10, &[b"a"])?;
+    drop(engine);
+    scans_to(&*place.open(), [b"", b""], 10, &[b"a"])
+}
 
 pub(super) fn reopen(place: &dyn Place) -> Verdict {
     put_keys(&*place.open(), &[b"a", b"b"])?;

@@ -23,12 +23,14 @@ pub(super) const ALL: &[Check] = &[
     ("a scan starts at from", scan_from),
     ("a scan ends at its limit", scan_limit),
     ("a scan is in key order", scan_order),
+    ("a floor is the last key at or before", floor),
     ("a precondition compares the value before the batch", commits::preconditions),
     ("a refused batch writes nothing", commits::refused_batch),
     ("a batch of preconditions alone is checked", commits::preconditions_alone),
     ("readers never see half a batch", commits::whole_batches_seen),
     ("of two commits on the same precondition one succeeds", commits::one_winner),
     ("what was committed is there after reopening", files::reopen),
+    ("so is what was committed as derived", files::derived),
     ("what was deleted before a purge is in no file after it", files::purged),
     ("a purge loses nothing", files::purge_keeps),
 ];
@@ -263,6 +265,33 @@ fn scan_limit(place: &dyn Place) -> Verdict {
     scans_to(e, [b"", b"b"], 1, &[b"b"])?;
     scans_to(e, [b"", b""], 3, &[b"a", b"b", b"c"])?;
     scans_to(e, [b"", b""], usize::MAX, &[b"a", b"b", b"c"])
+}
+
+fn floor(place: &dyn Place) -> Verdict {
+    let engine = place.open();
+    same("of nothing", engine.floor(S, b"a")?, None)?;
+    put_keys(&*engine, &[b"b", b"ba", b"d", b"\xff"])?;
+    let mut other = Batch::new();
+    other.put(Space::Page, "c", "of another kind");
+    engine.commit(other)?;
+    let cases: [(&[u8], Option<&[u8]>); 8] = [
+        (b"a", None),
+        (b"b", Some(b"b")),
+        (b"b\x00", Some(b"b")),
+        (b"ba", Some(b"ba")),
+        (b"c", Some(b"ba")),
+        (b"d", Some(b"d")),
+        (b"\xfe\xff", Some(b"d")),
+        (b"\xff\xff", Some(b"\xff")),
+    ];
+    for (key, expected) in cases {
+        let found = engine.floor(S, key)?.map(|(key, value)| (key.clone(), value == key));
+        same(&format!("floor of {key:?}"), found, expected.map(|key| (key.to_vec(), true)))?;
+    }
+    let mut batch = Batch::new();
+    batch.delete(S, "ba");
+    engine.commit(batch)?;
+    same("past a deleted one", engine.floor(S, b"c")?.map(|(key, _)| key), Some(b"b".to_vec()))
 }
 
 fn scan_order(place: &dyn Place) -> Verdict {
