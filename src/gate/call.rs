@@ -199,6 +199,11 @@ impl Call {
         &self.recorder
     }
 
+    /// The record of the person for whom the call acts; none also where that person has none here.
+    pub(super) fn acts_for(&self) -> Option<SubjectId> {
+        self.own.and_then(|own| own.subject)
+    }
+
     /// Whether a subject is the person for whom the call acts.
     ///
     /// # Errors

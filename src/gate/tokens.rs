@@ -1,4 +1,4 @@
-//! Tokens by which a list goes on: sealed, for one caller, role, purpose and query, for a day.
+//! Tokens by which a list goes on: sealed, for one caller, person, role, purpose, method and query, for a day.
 //!
 //! Token: version, day of its key, then sealed: when it was made, and where the list goes on.
 
@@ -15,8 +15,8 @@ use crate::crypto::label::Label;
 
 const VERSION: u8 = 1;
 
-/// What a token is bound to beside who asks, in which role and for what: the kind of list, and everything of the query
-/// that must stay the same from page to page.
+/// What a token is bound to beside who asks, for whom, in which role, for what and by which method: the kind of list, and
+/// everything of the query that must stay the same from page to page.
 pub struct Bound<'q> {
     /// The label of the kind of list.
     pub label: Label,
@@ -30,8 +30,10 @@ impl Bound<'_> {
             .bytes(self.label.as_bytes())
             .bytes(call.recorder().vault().as_bytes())
             .text(call.caller())
+            .option(call.acts_for(), |w, person| w.raw(person.as_bytes()))
             .text(call.role().name())
             .text(call.purpose().as_str())
+            .text(call.action().as_str())
             .raw(self.query)
             .finish()
     }

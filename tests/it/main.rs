@@ -57,6 +57,7 @@ mod start_up;
 mod strangers;
 mod swaps;
 mod tamper;
+mod tokens;
 mod unfit;
 mod vault;
 mod witness;
