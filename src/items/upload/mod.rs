@@ -110,7 +110,8 @@ impl Upload {
     /// What is said to be durable survives power loss, and nobody can write it again.
     ///
     /// # Errors
-    /// What is wrong with the piece; that the upload is no more, or another stream's; [`Refusal::Unavailable`].
+    /// What is wrong with the piece; that the upload is no more, or another stream's; [`Refusal::Unavailable`]. After
+    /// more than a document may have the upload is given up.
     pub async fn take(&mut self, offset: u64, data: &[u8]) -> Result<Option<u64>, Refusal> {
         match self {
             Self::Open(uploading) => {
@@ -130,7 +131,8 @@ impl Upload {
     /// On `Ok` the item and its whole content survive power loss. On an error there is no item.
     ///
     /// # Errors
-    /// What is wrong with the content, after which the upload is given up; else as for [`Upload::take`].
+    /// What is wrong with the content, or that the item is no more what the new version was for, after which the upload
+    /// is given up; else as for [`Upload::take`].
     pub async fn finish(self, whole: WholeContent) -> Result<Uploaded, Refusal> {
         match self {
             Self::Open(uploading) => uploading.finish(whole).await,
@@ -152,8 +154,20 @@ pub fn out_of_order(field: &'static str) -> Refusal {
     Fault::new(field, FaultReason::OutOfOrder).into()
 }
 
+/// Whether an upload can never become what it is for once it was refused so: it is given up with that, lest its content
+/// stay until its time is over.
+fn is_final(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Document(Document::TooLarge | Document::IsNone)
+            | Refusal::State(State::EtagMismatch | State::ItemErased)
+    )
+}
+
 impl Uploading {
     async fn refuse(&self, refusal: Refusal) -> Refusal {
+        let given_up = if is_final(&refusal) { self.give_up().await } else { Ok(()) };
+        let refusal = given_up.err().unwrap_or(refusal);
         let named = SubjectRef::Id(self.place.subject);
         refuse(&self.vault, &self.call, Some(&named), touched(self.class, &self.place), refusal).await
     }

@@ -104,7 +104,7 @@ impl Uploading {
     }
 
     /// Gives the upload up: its key is forgotten by an epoch.
-    pub(super) async fn give_up(&mut self) -> Result<(), Refusal> {
+    pub(super) async fn give_up(&self) -> Result<(), Refusal> {
         let (call, place, class) = (self.call.clone(), self.place, self.class);
         let work = move |txn: &mut Txn<'_>| match still_there(txn, &call, &place) {
             Ok((subject, stored)) => {

@@ -270,10 +270,38 @@ async fn a_document_has_64_mib_and_no_byte_more() {
     let content = pdf(1 << 20).repeat(DOCUMENT_BYTES_MAX as usize >> 20);
     let mut upload = bench.open(opening(subject)).await.expect("opens");
     send(&mut upload, &content, 1 << 20).await.expect("is taken");
-    assert_eq!(upload.take(DOCUMENT_BYTES_MAX, b"x").await, Err(Document::TooLarge.into()));
     let done = upload.finish(whole(&content)).await.expect("is stored");
     let offset = DOCUMENT_BYTES_MAX - 9;
     assert_eq!(bench.content(subject, done.stamp.item, offset).await, Ok(content[offset as usize..].to_vec()));
+}
+
+#[tokio::test]
+async fn an_upload_that_can_never_end_well_is_given_up_with_its_refusal() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let content = pdf(1 << 20).repeat(DOCUMENT_BYTES_MAX as usize >> 20);
+    let mut upload = bench.open(opening(subject)).await.expect("opens");
+    let large = upload.accepted().upload;
+    send(&mut upload, &content, 1 << 20).await.expect("is taken");
+    assert_eq!(upload.take(DOCUMENT_BYTES_MAX, b"x").await, Err(Document::TooLarge.into()));
+    let gone = Err(Document::UploadExpired.into());
+    assert_eq!(upload.finish(whole(&content)).await.map(|_| ()), gone);
+
+    let (content, other) = (pdf(2 * CHUNK_BYTES), pdf(CHUNK_BYTES));
+    let first = bench.store(opening(subject), &content).await.expect("is stored").stamp;
+    let renewing = UploadOpening { item: Some(first.item), etag: first.etag.clone(), ..opening(subject) };
+    let mut upload = bench.open(renewing).await.expect("opens");
+    let late = upload.accepted().upload;
+    send(&mut upload, &other, 1 << 20).await.expect("is taken");
+    bench.annotate(subject, first.item).await;
+    assert_eq!(upload.finish(whole(&other)).await.map(|_| ()), Err(State::EtagMismatch.into()));
+
+    for id in [large, late] {
+        assert_eq!(bench.go_on(subject, id).await.map(|_| ()), gone);
+    }
+    bench.settle().await;
+    assert_eq!(bench.left(), [2, 1, 1], "what was stored, and that it was");
+    assert_eq!(bench.content(subject, first.item, 0).await, Ok(content));
 }
 
 #[tokio::test]
