@@ -169,6 +169,14 @@ impl Round<'_> {
         import::rows_per_second(program, dir, (self.plan.subjects / 5).max(100))
     }
 
+    /// What a load shows beside a bulk load.
+    pub fn drive_beside_import(&self, load: Load) -> Result<Run, Error> {
+        let (vault, plan) = (self.servers.vault, self.plan);
+        // More than an import stores in that time.
+        let rows = (plan.warm_up + plan.time).as_secs() as usize * 20_000 + 40_000;
+        import::beside(self.place, rows, || drive(self.runtime, vault, self.stored, load, plan.warm_up, plan.time))
+    }
+
     /// What a load shows in this round; driven when first asked for.
     pub fn drive(&mut self, load: Load) -> Result<Run, Error> {
         if let Some((_, run)) = self.runs.iter().find(|(known, _)| *known == load) {

@@ -26,8 +26,8 @@ use super::txn::{Changes, Ground, Txn};
 use crate::audit::sequence::Head;
 use crate::base::fault;
 use crate::base::limits::{
-    COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX, COMMIT_STALL_MAX, ROOM_PROBE,
-    SHUTDOWN_TIME_MAX,
+    COMMIT_BULK_FROM, COMMIT_BULK_MAX, COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX,
+    COMMIT_STALL_MAX, ROOM_PROBE, SHUTDOWN_TIME_MAX,
 };
 use crate::base::time::{Clock, Timestamp};
 use crate::keys::tree::{Root, seal_all};
@@ -56,6 +56,9 @@ struct Queue {
     /// What goes ahead of everything else: what ends data, and the epochs that carry it out.
     first: VecDeque<Queued>,
     jobs: VecDeque<Queued>,
+    /// What calls bring many at a time: a few of them take turns with all others, so that nobody waits for all.
+    bulk: VecDeque<Queued>,
+    bulk_was_last: bool,
     since: Option<Instant>,
     stopping: bool,
 }
@@ -65,6 +68,8 @@ struct Queue {
 enum Turn {
     /// After those that came before it.
     InOrder,
+    /// A few at a time, taking turns with all others.
+    Bulk,
     /// Ahead of all others.
     First,
     /// Ahead of all others, in a group of its own.
@@ -75,14 +80,28 @@ enum Turn {
 
 impl Queue {
     fn len(&self) -> usize {
-        self.first.len() + self.jobs.len()
+        self.first.len() + self.jobs.len() + self.bulk.len()
     }
 
-    /// One change that must be alone, or as many as a group takes, those that go first at its head.
+    fn line(&mut self, turn: Turn) -> &mut VecDeque<Queued> {
+        match turn {
+            Turn::InOrder | Turn::Derived => &mut self.jobs,
+            Turn::Bulk => &mut self.bulk,
+            Turn::First | Turn::Alone => &mut self.first,
+        }
+    }
+
+    /// One change that must be alone, a few of a bulk, or as many others as a group takes, those that go first at its head.
     fn take_group(&mut self) -> Vec<Queued> {
         let is_alone = |queued: &Queued| queued.job.turn() == Turn::Alone;
         if self.first.front().is_some_and(is_alone) {
             return self.first.drain(..1).collect();
+        }
+        let is_bulks_turn = self.first.is_empty() && self.jobs.is_empty() || !self.bulk_was_last;
+        self.bulk_was_last = is_bulks_turn && !self.bulk.is_empty();
+        if self.bulk_was_last {
+            let few = self.bulk.len().min(COMMIT_BULK_MAX);
+            return self.bulk.drain(..few).collect();
         }
         let joint = self.first.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !is_alone(queued)).count();
         let others = self.jobs.len().min(COMMIT_GROUP_MAX - joint);
@@ -205,15 +224,15 @@ impl Committer {
         reply.await.unwrap_or_else(|_| Err(Unavailable::Stopping.into()))
     }
 
-    /// As [`Committer::commit`], for changes that share a sync: the writer can take none before all are handed over. Each
-    /// succeeds or fails by itself.
+    /// As [`Committer::commit`], for many changes, handed over at once. Each succeeds or fails by itself. A few share a sync;
+    /// of more, so many at a time that others do not wait for all.
     pub async fn commit_all<T, F>(&self, works: Vec<F>) -> Vec<Result<T, Refusal>>
     where
         F: FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
         T: Send + 'static,
     {
         let count = works.len();
-        let replies = match self.submit_all(works, Turn::InOrder) {
+        let replies = match self.submit_all(works, turn_of(count)) {
             Ok(replies) => replies,
             Err(refusal) => return (0..count).map(|_| Err(refusal.clone())).collect(),
         };
@@ -232,7 +251,7 @@ impl Committer {
     {
         let count = works.len();
         let stopping = |_| Err(Unavailable::Stopping.into());
-        match self.submit_all(works, Turn::InOrder) {
+        match self.submit_all(works, turn_of(count)) {
             Ok(replies) => replies.into_iter().map(|reply| reply.blocking_recv().unwrap_or_else(stopping)).collect(),
             Err(refusal) => (0..count).map(|_| Err(refusal.clone())).collect(),
         }
@@ -357,10 +376,7 @@ impl Committer {
         if queue.stopping {
             return Err(Unavailable::Stopping.into());
         }
-        let line = match turn {
-            Turn::InOrder | Turn::Derived => &mut queue.jobs,
-            Turn::First | Turn::Alone => &mut queue.first,
-        };
+        let line = queue.line(turn);
         if line.len() + jobs.len() > COMMIT_QUEUE_MAX {
             return Err(Unavailable::Overloaded.into());
         }
@@ -375,6 +391,11 @@ impl Committer {
         }
         Ok(replies)
     }
+}
+
+/// The turn of that many changes of one call.
+fn turn_of(count: usize) -> Turn {
+    if count < COMMIT_BULK_FROM { Turn::InOrder } else { Turn::Bulk }
 }
 
 /// Waits for a thread to end, but not for ever: a medium that does not answer must not keep a process from ending.

@@ -16,10 +16,14 @@ pub const DECISIONS_MAX: usize = 64 * 1024;
 pub const ANSWERS_MAX: usize = 8 * 1024;
 /// How long after the log's last entry the next may come before the clock counts as having jumped.
 pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Changes waiting for the committer.
+/// Changes waiting for the committer, in each of its lines.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
-/// Changes the committer takes into one group: those of a whole batch, and as many that wait beside it.
+/// Changes the committer takes into one group.
 pub const COMMIT_GROUP_MAX: usize = 2048;
+/// Changes of one call that are a bulk, which others do not wait for.
+pub const COMMIT_BULK_FROM: usize = 33;
+/// Changes of a bulk that the committer takes into one group: as long as these take, others wait.
+pub const COMMIT_BULK_MAX: usize = 128;
 /// Changes that wake the committer although the runtime is busy.
 pub const COMMIT_GATHER_COUNT: usize = 48;
 /// The oldest change wakes the committer after this long, although the runtime is busy.

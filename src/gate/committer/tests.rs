@@ -131,3 +131,35 @@ impl Engine for Counting {
         self.inner.purge(purge)
     }
 }
+
+#[test]
+fn a_bulk_is_done_in_order_and_nobody_waits_for_all_of_it() {
+    let bench = Bench::new();
+    let vault = open(bench.parts(OURS, bench.key_file())).expect("opens");
+    let committer = vault.committer();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let (begun, began) = std::sync::mpsc::channel();
+    let work = |number: usize, begun: Option<std::sync::mpsc::Sender<()>>| {
+        let order = order.clone();
+        move |_: &mut Txn<'_>| {
+            if let Some(begun) = begun {
+                begun.send(()).expect("is waited for");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            order.lock().push(number);
+            Ok(())
+        }
+    };
+    const BULK: usize = 5 * COMMIT_BULK_MAX;
+    const LATE: usize = usize::MAX;
+    let works = (0..BULK).map(|number| work(number, (number == 7).then(|| begun.clone()))).collect();
+    let mut waiting = committer.submit_all(works, turn_of(BULK)).expect("are taken");
+    began.recv().expect("the first of them are under way");
+    waiting.push(committer.submit(work(LATE, None), Turn::InOrder).expect("is taken"));
+    waiting.into_iter().for_each(|reply| reply.blocking_recv().expect("is answered").expect("is done"));
+    let mut order = order.lock();
+    let late = order.iter().position(|number| *number == LATE).expect("is done");
+    assert_eq!(late, COMMIT_BULK_MAX, "right after those that were under way");
+    order.remove(late);
+    assert!(order.is_sorted() && order.len() == BULK);
+}
