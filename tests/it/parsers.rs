@@ -23,7 +23,7 @@ use lacuna::catalog::classes::payment::Payment as Means;
 use lacuna::catalog::classes::usage_event::UsageEvent;
 use lacuna::catalog::classes::{CLASSES, CanonicalValue, ItemValue as Held};
 use lacuna::catalog::registry::{self, Registry};
-use lacuna::cli::import::journal::Journal;
+use lacuna::cli::import::journal::{Journal, Mark};
 use lacuna::cli::import::mapping::Mapping;
 use lacuna::cli::receipt::check;
 use lacuna::crypto::sign::Signer;
@@ -300,7 +300,7 @@ fn of_operators() -> Vec<Parser> {
         }),
         parser("journals of an import", 10, vec![journal()], |bytes| {
             std::fs::write(journal_file(), bytes).expect("is written");
-            let _ = Journal::open(journal_file(), "vlt_a", 100, &[7; 32], (10, 20));
+            let _ = Journal::open(journal_file(), "vlt_a", MARK, &[7; 32], (10, 20));
         }),
         parser("parameters of a passphrase", 1, vec![[&[1][..], &[7; 28]].concat()], |bytes| {
             let _ = Kdf::decode(bytes);
@@ -451,6 +451,9 @@ fn mappings() -> Vec<Vec<u8>> {
     ])
 }
 
+/// The file of an import.
+const MARK: Mark = Mark { bytes: 100, check: 7 };
+
 fn journal_file() -> &'static Path {
     static DIR: OnceLock<(tempfile::TempDir, std::path::PathBuf)> = OnceLock::new();
     &DIR.get_or_init(|| {
@@ -462,7 +465,7 @@ fn journal_file() -> &'static Path {
 }
 
 fn journal() -> Vec<u8> {
-    let mut journal = Journal::open(journal_file(), "vlt_a", 100, &[7; 32], (10, 20)).ok().expect("begins");
+    let mut journal = Journal::open(journal_file(), "vlt_a", MARK, &[7; 32], (10, 20)).ok().expect("begins");
     let place = lacuna::cli::import::source::Place { offset: 10, line: 1, row: 1 };
     for batch in [0, 1] {
         journal.sending(batch).ok().expect("notes");

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::source::Place;
 use crate::base::time::{Clock as _, SystemClock};
 use crate::cli::failure::Failure;
-use crate::crypto::hash::Digest;
+use crate::crypto::hash::{Digest, Hasher};
 use crate::crypto::rng;
 
 /// For how long a batch may be sent again under its key: less than the day for which the vault remembers it.
@@ -30,9 +30,40 @@ struct Head {
     #[serde(default)]
     vault: Option<String>,
     file_bytes: u64,
+    /// A few bits of a hash of the whole file: enough to notice that it was changed, too few to try out what is in it.
+    /// Journals of the first release do not have it.
+    #[serde(default)]
+    file_check: Option<u16>,
     mapping: String,
     batch_entries: usize,
     batch_bytes: usize,
+}
+
+/// By which a file is known again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// Its length.
+    pub bytes: u64,
+    /// A few bits of its hash.
+    pub check: u16,
+}
+
+impl Mark {
+    /// Reads a whole file.
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| about(path, error.kind());
+        let mut file = File::open(path).map_err(failed)?;
+        let (mut hasher, mut bytes, mut buffer) = (Hasher::default(), 0, vec![0; 1 << 20]);
+        loop {
+            let read = file.read(&mut buffer).map_err(failed)?;
+            if read == 0 {
+                let [first, second, ..] = hasher.finish();
+                return Ok(Self { bytes, check: u16::from_be_bytes([first, second]) });
+            }
+            hasher.update(&buffer[..read]);
+            bytes += read as u64;
+        }
+    }
 }
 
 /// A line of the journal.
@@ -82,11 +113,12 @@ impl Journal {
     pub fn open(
         path: &Path,
         vault: &str,
-        file_bytes: u64,
+        file: Mark,
         mapping: &Digest,
         (batch_entries, batch_bytes): (usize, usize),
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| about(path, error.kind());
+        let Mark { bytes: file_bytes, check: file_check } = file;
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         file.try_lock().map_err(|_| about(path, "another import works on this file"))?;
@@ -102,6 +134,7 @@ impl Journal {
             import: hex(&id),
             vault: Some(vault.to_owned()),
             file_bytes,
+            file_check: Some(file_check),
             mapping: hex(mapping),
             batch_entries,
             batch_bytes,
@@ -119,10 +152,12 @@ impl Journal {
                     ));
                 }
                 head.vault = known.vault.clone();
+                head.file_check = head.file_check.filter(|_| known.file_check.is_some());
                 if known != head {
                     return Err(about(
                         path,
-                        "belongs to another file, mapping or release; remove it to begin from the start",
+                        "belongs to another file, mapping or release, or the file was changed since; to import other rows \
+                         name another with --journal",
                     ));
                 }
                 false
@@ -241,9 +276,10 @@ mod tests {
     use super::*;
 
     const MAPPING: Digest = [7; 32];
+    const FILE: Mark = Mark { bytes: 100, check: 5 };
 
     fn open(path: &Path) -> Result<Journal, Failure> {
-        Journal::open(path, "vlt_a", 100, &MAPPING, (10, 20))
+        Journal::open(path, "vlt_a", FILE, &MAPPING, (10, 20))
     }
 
     fn place(row: u64) -> Place {
@@ -295,14 +331,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.import");
         drop(open(&path));
-        assert!(Journal::open(&path, "vlt_a", 101, &MAPPING, (10, 20)).is_err());
-        assert!(Journal::open(&path, "vlt_a", 100, &[8; 32], (10, 20)).is_err());
-        assert!(Journal::open(&path, "vlt_b", 100, &MAPPING, (10, 20)).is_err());
+        for file in [Mark { bytes: 101, ..FILE }, Mark { check: 6, ..FILE }] {
+            assert!(Journal::open(&path, "vlt_a", file, &MAPPING, (10, 20)).is_err());
+        }
+        assert!(Journal::open(&path, "vlt_a", FILE, &[8; 32], (10, 20)).is_err());
+        assert!(Journal::open(&path, "vlt_b", FILE, &MAPPING, (10, 20)).is_err());
         assert!(open(&path).is_ok());
         // As the first release wrote it.
         let text = std::fs::read_to_string(&path).expect("reads");
-        let first = text.replace("\"vault\":\"vlt_a\",", "");
-        assert_ne!(first, text);
+        let first = text.replace("\"vault\":\"vlt_a\",", "").replace("\"file_check\":5,", "");
+        assert!(!first.contains("vault") && !first.contains("file_check"));
         std::fs::write(&path, first).expect("is written");
         assert!(open(&path).is_ok());
         std::fs::write(&path, "something else\n").expect("is written");

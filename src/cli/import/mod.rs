@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::Failure;
 use super::remote::{Remote, SERVICE};
 use super::show::{Format as Shown, out, table};
-use journal::{Counts, Journal};
+use journal::{Counts, Journal, Mark};
 use mapping::Mapping;
 use rejects::Rejects;
 use send::{BATCH_BYTES, BATCH_ENTRIES, Import, too_many_rejected, vault_of};
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .rejects
         .clone()
         .unwrap_or_else(|| with_ending(file, if arguments.check { ".faults.jsonl" } else { ".rejected.jsonl" }));
-    let work = Work { arguments, mapping, format, bytes, rejects: &rejects, bar: bar(bytes), began: Instant::now() };
+    let work = Work { arguments, mapping, format, rejects: &rejects, bar: bar(bytes), began: Instant::now() };
     if arguments.check {
         return work.check();
     }
@@ -84,7 +84,6 @@ struct Work<'a> {
     arguments: &'a Arguments,
     mapping: Mapping,
     format: Format,
-    bytes: u64,
     rejects: &'a Path,
     bar: ProgressBar,
     began: Instant,
@@ -94,13 +93,14 @@ impl Work<'_> {
     fn import(self) -> Result<(), Failure> {
         let Arguments { file, journal, remote, rejected_max, .. } = self.arguments;
         let journal = journal.clone().unwrap_or_else(|| with_ending(file, ".import"));
+        let mark = Mark::of(file)?;
         // Opened before anything is asked, so that what is wrong with it is said first.
         Source::open(file, self.format, Place::default(), self.mapping.columns())?;
         let (mut before, mut counts, mut rejects_bytes) = (Counts::default(), Counts::default(), 0);
         let ran = remote.follow(SERVICE, async |session| {
             let vault = vault_of(&session).await.map_err(|status| remote.refused(&status))?;
             let sizes = (BATCH_ENTRIES, BATCH_BYTES);
-            let journal = Journal::open(&journal, &vault, self.bytes, &self.mapping.digest, sizes)?;
+            let journal = Journal::open(&journal, &vault, mark, &self.mapping.digest, sizes)?;
             let (from, _) = journal.from();
             let rejects = Rejects::open(self.rejects, journal.rejects_bytes())?;
             let source = Source::open(file, self.format, from, self.mapping.columns())?;
