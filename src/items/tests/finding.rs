@@ -143,6 +143,44 @@ async fn who_may_not_know_of_somebody_does_not_find_them_and_the_log_says_so() {
     assert_eq!(bench.subjects(Identifier::external_id(&"user-1".into())).await, [subject]);
 }
 
+/// Labels of a person decide, whichever of the rules reads them: that about persons, or that about their items.
+#[tokio::test]
+async fn where_rules_read_labels_only_people_with_the_right_ones_are_found() {
+    let bench = Bench::new();
+    let mut people = Vec::new();
+    for (external_id, region) in [("user-eu", "eu"), ("user-us", "us"), ("user-nowhere", "")] {
+        let call = bench.call(Action::CreateSubject).await;
+        let labels = [("region", region)].into_iter().filter(|(_, region)| !region.is_empty());
+        let labels = labels.map(|(label, region)| (label.to_owned(), region.to_owned())).collect();
+        let items = vec![reachable(&["a@example.com"], PHONE)];
+        let new = NewSubject { external_id: external_id.into(), labels, items };
+        people.push(create::create(&bench.vault, &call, new).await.expect("creates").subject);
+    }
+    let europe = " && resource.hasTag(\"region\") && resource.getTag(\"region\") == \"eu\"";
+    for (of_person, of_item) in [(europe, ""), ("", europe)] {
+        let rule = |kind: &str, more: &str| {
+            format!(
+                "@id(\"own-{}\") permit (principal in Lacuna::Role::\"support\", action in Lacuna::Action::\"read\", \
+                 resource is Lacuna::{kind}) when {{ context.purpose == Lacuna::Purpose::\"service_delivery\"{more} }};",
+                kind.to_lowercase()
+            )
+        };
+        let policies = rule("Subject", of_person) + &rule("Data", of_item);
+        bench.rule_by(crate::catalog::registry::DEFAULT, &policies).await;
+        let found = async |identifier| {
+            let page = bench.found_as(RoleId::Support, "service_delivery", identifier).await.expect("is answered");
+            page.matches.into_iter().map(|found| found.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(found(email("a@example.com")).await, [people[0]]);
+        assert_eq!(found(phone(PHONE)).await, [people[0]]);
+        for (external_id, subject) in [("user-eu", people[0]), ("user-us", people[1]), ("user-nowhere", people[2])] {
+            // No item holds an external id.
+            let expected = if of_person.is_empty() || subject == people[0] { vec![subject] } else { vec![] };
+            assert_eq!(found(Identifier::external_id(&external_id.into())).await, expected, "{external_id}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_may_look_into_no_class_that_holds_it_is_told_so_about_everybody_alike() {
     let bench = Bench::new();

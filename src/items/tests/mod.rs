@@ -154,8 +154,12 @@ impl Bench {
 
     /// Puts another catalog in force.
     pub async fn catalog(&self, text: &str) {
-        let policies = [("roles.cedar".to_owned(), crate::policy::policies::DEFAULT.to_owned())];
-        let rules = Rules::load(text, &policies).expect("rules");
+        self.rule_by(text, crate::policy::policies::DEFAULT).await;
+    }
+
+    /// Puts another catalog and other policies in force.
+    pub async fn rule_by(&self, catalog: &str, policies: &str) {
+        let rules = Rules::load(catalog, &[("roles.cedar".to_owned(), policies.to_owned())]).expect("rules");
         let vault = self.vault.clone();
         tokio::task::spawn_blocking(move || vault.replace_rules(rules)).await.expect("no panic").expect("replaces");
     }

@@ -18,15 +18,6 @@ impl FolderOutlet {
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
-
-    /// The note that is there.
-    fn published(&self) -> Result<Option<Vec<u8>>, OutletError> {
-        match fs::read(self.0.join("checkpoint")) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(note) => Ok(Some(note)),
-        }
-    }
 }
 
 impl Outlet for FolderOutlet {
@@ -37,14 +28,25 @@ impl Outlet for FolderOutlet {
     /// # Durability
     /// On `Ok` both files survive power loss, as far as the file system keeps what it says.
     fn publish(&mut self, signed: &SignedCheckpoint, now: Timestamp, root_at: &RootAt<'_>) -> Result<(), OutletError> {
-        if let Some(old) = self.published()? {
-            may_follow(&old, &signed.checkpoint, root_at)?;
-        }
         let (day, size) = history(signed, now);
         let history = self.0.join("history").join(day);
+        for place in [self.0.join("checkpoint"), history.join(&size)] {
+            if let Some(old) = published(&place)? {
+                may_follow(&old, &signed.checkpoint, root_at)?;
+            }
+        }
         fs::create_dir_all(&history)?;
         put(&history, &size, signed.note.as_bytes())?;
         put(&self.0, "checkpoint", signed.note.as_bytes())
+    }
+}
+
+/// The note that is there.
+fn published(place: &Path) -> Result<Option<Vec<u8>>, OutletError> {
+    match fs::read(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(note) => Ok(Some(note)),
     }
 }
 

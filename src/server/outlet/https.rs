@@ -31,14 +31,17 @@ impl HttpsOutlet {
         now: Timestamp,
         root_at: &RootAt<'_>,
     ) -> Result<(), OutletError> {
-        match self.ask(Method::GET, "checkpoint", Vec::new()).await? {
-            (StatusCode::OK, old) => may_follow(&old, &signed.checkpoint, root_at)?,
-            (StatusCode::NOT_FOUND, _) => {}
-            (status, _) => return Err(HttpsError::Status(status).into()),
-        }
         let (day, size) = history(signed, now);
-        for name in [format!("history/{day}/{size}"), "checkpoint".to_owned()] {
-            match self.ask(Method::PUT, &name, signed.note.as_bytes().to_vec()).await? {
+        let places = [format!("history/{day}/{size}"), "checkpoint".to_owned()];
+        for name in &places {
+            match self.ask(Method::GET, name, Vec::new()).await? {
+                (StatusCode::OK, old) => may_follow(&old, &signed.checkpoint, root_at)?,
+                (StatusCode::NOT_FOUND, _) => {}
+                (status, _) => return Err(HttpsError::Status(status).into()),
+            }
+        }
+        for name in &places {
+            match self.ask(Method::PUT, name, signed.note.as_bytes().to_vec()).await? {
                 (StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT, _) => {}
                 (status, _) => return Err(HttpsError::Status(status).into()),
             }

@@ -49,6 +49,20 @@ fn a_log_that_contradicts_what_was_published_writes_nothing_over() {
 }
 
 #[test]
+fn what_is_kept_of_a_day_is_not_written_over_either() {
+    let home = tempfile::tempdir().unwrap();
+    let mut outlet = FolderOutlet::new(home.path().to_owned());
+    outlet.publish(&signed(7, 7), NOON, &honest(7)).unwrap();
+    let (newest, kept) = (home.path().join("checkpoint"), home.path().join("history/2023-11-14/7"));
+    fs::remove_file(&newest).unwrap();
+    let other = |at| Some([at as u8 ^ 1; 32]);
+    assert_eq!(outlet.publish(&signed(7, 6), NOON, &other), Err(OutletError::Contradiction));
+    assert_eq!(fs::read_to_string(kept).unwrap(), signed(7, 7).note);
+    assert!(!newest.exists());
+    outlet.publish(&signed(7, 7), NOON, &honest(7)).unwrap();
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_an_error_until_it_is() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("medium"), "").unwrap();

@@ -58,6 +58,42 @@ async fn a_segment_that_is_missing_moved_or_old_is_found() {
     assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/1", "/2", "/3", "/4"]);
 }
 
+/// Two days of one person and class, with as many events at the same hours: what belongs to one does not pass as the other's.
+#[tokio::test]
+async fn days_that_are_exchanged_are_found() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    for (day, page) in [(NOON - DAY, "/1"), (NOON - 2 * DAY, "/2")] {
+        store(&bench, vec![visit(subject, day, page)]).await;
+    }
+    for space in [Space::EventSegment, Space::EventDay, Space::Item] {
+        let rows = bench.rows(space);
+        let [(one, of_one), (two, of_two)] = &rows[..] else { panic!("a row for each day") };
+        // The item that holds a day is named by the row's key.
+        let (other_one, other_two) = match space {
+            Space::EventDay => {
+                let at = one.len() - 16;
+                ([&one[..at], &two[at..]].concat(), [&two[..at], &one[at..]].concat())
+            }
+            _ => (one.clone(), two.clone()),
+        };
+        let (to_one, to_two) = if space == Space::EventDay { (of_one, of_two) } else { (of_two, of_one) };
+        let mut exchange = crate::store::batch::Batch::new();
+        [one, two].into_iter().for_each(|key| exchange.delete(space, key.clone()));
+        exchange.put(space, other_one.clone(), to_one.clone());
+        exchange.put(space, other_two.clone(), to_two.clone());
+        bench.engine.inner.commit(exchange).expect("is written");
+        assert_eq!(names(&bench, all_of(subject)).await, Err(Unavailable::Damaged.into()), "{}", space.name());
+        let one_day = EventQuery { start: Some(Timestamp::from_millis(NOON - DAY - HOUR)), ..all_of(subject) };
+        assert_eq!(names(&bench, one_day).await, Err(Unavailable::Damaged.into()), "{}", space.name());
+        let mut heal = crate::store::batch::Batch::new();
+        [other_one, other_two].into_iter().for_each(|key| heal.delete(space, key));
+        rows.iter().for_each(|(key, row)| heal.put(space, key.clone(), row.clone()));
+        bench.engine.inner.commit(heal).expect("is written");
+        assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/2", "/1"]);
+    }
+}
+
 #[tokio::test]
 async fn a_segment_written_for_a_batch_that_failed_fits_no_more() {
     let bench = Bench::new();

@@ -368,7 +368,6 @@ async fn of_days_long_and_short_no_segment_is_left_and_no_other_is_touched() {
     assert_eq!(names(&bench, all_of(ann)).await.expect("reads").len(), 0);
     assert_eq!(names(&bench, all_of(ben)).await.expect("reads").len(), 20);
 }
-
 #[tokio::test]
 async fn what_a_person_restricts_is_not_appended_to() {
     let bench = Bench::new();
