@@ -94,6 +94,8 @@ labels! {
     AUDIT_DETAIL = "lacuna/1/audit/detail";
     /// Lookup keys of idempotency records, under a day's key.
     IDEMPOTENCY_LOOKUP = "lacuna/1/idempotency/lookup";
+    /// The key, of a day, that authenticates what is in clear in idempotency records.
+    IDEMPOTENCY_META = "lacuna/1/idempotency/meta";
     /// The key that seals an idempotency record, derived from the key of what it concerns.
     IDEMPOTENCY_SEAL = "lacuna/1/idempotency/seal";
     /// Content key, commitment and metadata key of an upload.

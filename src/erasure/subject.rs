@@ -119,7 +119,7 @@ fn remove(
     once::forget(txn, subject.id.as_bytes(), subject.id, receipt)?;
     let number = intent.lodge(txn)?;
     if let Some(once) = call.once() {
-        once.remember_forgetting(txn, subject.id, receipt);
+        once.remember_forgetting(txn, subject.id, receipt)?;
     }
     let fields = match ground {
         Ground::Unstated => Vec::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::intents::{Intent, What};
 use super::refusal::Refusal;
 use super::service_keys::{self, Name};
-use super::txn::{Reads as _, Txn};
+use super::txn::{Fault, Reads, Txn};
 use super::vault::Vault;
 use crate::audit::detail::DetailKeys;
 use crate::base::limits::SWEEP_ROWS_MAX;
@@ -23,6 +23,8 @@ pub struct DayKeys {
     pub day: i32,
     /// Names idempotency records.
     pub lookup: Key,
+    /// Authenticates what is in clear in them.
+    pub meta: Key,
     /// Seals page tokens.
     pub tokens: Key,
     /// Seals details of entries that concern no subject.
@@ -49,10 +51,20 @@ impl DayKeys {
         Self {
             day,
             lookup: kdf::derive_key(b"", lookup, label::IDEMPOTENCY_LOOKUP, &[]),
+            meta: meta_key(lookup),
             tokens: kdf::derive_key(b"", lookup, label::PAGE_TOKEN_SEAL, &[]),
             detail: DetailKeys::derive(detail),
         }
     }
+}
+
+/// What authenticates the idempotency records of a day; none once its keys are forgotten.
+pub(super) fn meta_of(reads: &dyn Reads, day: i32) -> Result<Option<Key>, Fault> {
+    Ok(service_keys::find(reads, Name::Lookup(day))?.map(|lookup| meta_key(&lookup)))
+}
+
+fn meta_key(lookup: &Key) -> Key {
+    kdf::derive_key(b"", lookup, label::IDEMPOTENCY_META, &[])
 }
 
 impl Vault {

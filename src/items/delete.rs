@@ -90,7 +90,7 @@ fn remove(
     once::forget(txn, delete.item.as_bytes(), subject.id, receipt)?;
     let number = intent.lodge(txn)?;
     if let Some(once) = call.once() {
-        once.remember_forgetting(txn, subject.id, receipt);
+        once.remember_forgetting(txn, subject.id, receipt)?;
     }
     let touched = Touched {
         class: Some(class),

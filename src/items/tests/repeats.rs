@@ -1,9 +1,10 @@
 //! Changes that are repeated with the same idempotency key.
 
 use super::*;
-use crate::gate::refusal::State;
+use crate::base::codec::{Reader, Writer};
+use crate::gate::refusal::{State, Unavailable};
 use crate::items::model::ListQuery;
-use crate::items::model::{Delete, ErasureState, PutEntry, Update, Wait};
+use crate::items::model::{Delete, Erasure, ErasureState, PutEntry, Update, Wait};
 use crate::items::{delete, list, put, update};
 
 async fn put_once(bench: &Bench, subject: SubjectId, key: &str, name: &str) -> Result<Stamp, Refusal> {
@@ -11,10 +12,25 @@ async fn put_once(bench: &Bench, subject: SubjectId, key: &str, name: &str) -> R
     put::put(&bench.vault, &call, SubjectRef::Id(subject), contact(name)).await.map(|(_, stamp)| stamp)
 }
 
-async fn delete_once(bench: &Bench, subject: SubjectId, item: ItemId, key: &str) -> super::super::model::Erasure {
+async fn delete_once(bench: &Bench, subject: SubjectId, item: ItemId, key: &str) -> Erasure {
+    try_to_delete(bench, subject, item, key).await.expect("deletes")
+}
+
+async fn try_to_delete(bench: &Bench, subject: SubjectId, item: ItemId, key: &str) -> Result<Erasure, Refusal> {
     let call = bench.call_once(Action::DeleteItem, key, &item.to_string()).await;
     let wanted = Delete { subject: SubjectRef::Id(subject), item, etag: String::new(), wait: Wait::Erased };
-    delete::delete(&bench.vault, &call, wanted).await.expect("deletes")
+    delete::delete(&bench.vault, &call, wanted).await
+}
+
+/// Records of repeated calls, or the rows that lead to them.
+fn records(bench: &Bench, kind: u8) -> Vec<Record> {
+    bench.rows(Space::Idempotency).into_iter().filter(|(key, _)| key[4] == kind).collect()
+}
+
+fn put_rows(bench: &Bench, rows: &[(&[u8], &[u8])]) {
+    let mut batch = Batch::new();
+    rows.iter().for_each(|(key, row)| batch.put(Space::Idempotency, *key, *row));
+    bench.engine.inner.commit(batch).expect("is written");
 }
 
 async fn count(bench: &Bench, subject: SubjectId) -> usize {
@@ -274,4 +290,96 @@ async fn a_batch_of_a_thousand_is_one_commit_and_answers_in_order() {
             Err(refusal) => assert_eq!((at, refusal), (500, State::NotFound.into())),
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_repeat_answers_for_no_other() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada", "Grace"]).await;
+    let put = put_once(&bench, subject, "put", "Joan").await.expect("stores").item;
+    let all = [("1", items[0].item), ("2", items[1].item), ("3", put)];
+    let mut receipts = Vec::new();
+    for (key, item) in all {
+        receipts.push(delete_once(&bench, subject, item, key).await.receipt);
+    }
+    let gone = records(&bench, 1);
+    assert_eq!(gone.len(), 4, "of three deletions and of what was put");
+    let damaged = Refusal::from(Unavailable::Damaged);
+    for (i, (one, row)) in gone.iter().enumerate() {
+        for (other, with) in &gone[i + 1..] {
+            put_rows(&bench, &[(one, with), (other, row)]);
+            let mut refused = 0;
+            for ((key, item), receipt) in all.iter().zip(&receipts) {
+                match try_to_delete(&bench, subject, *item, key).await {
+                    Ok(told) => assert_eq!(told.receipt, *receipt),
+                    Err(refusal) => {
+                        assert_eq!(refusal, damaged);
+                        refused += 1;
+                    }
+                }
+            }
+            match put_once(&bench, subject, "put", "Joan").await.expect_err("is gone") {
+                Refusal::State(State::Erased(Some(receipt))) => assert_eq!(receipt, receipts[2]),
+                refusal => {
+                    assert_eq!(refusal, damaged);
+                    refused += 1;
+                }
+            }
+            assert_eq!(refused, 2, "those whose records were exchanged");
+            put_rows(&bench, &[(one, row), (other, with)]);
+        }
+    }
+    // As a build before wrote them: nothing says that these are the ids.
+    let unsaid = Writer::new().u8(1).u8(2).i64(NOON).raw(subject.as_bytes()).raw(receipts[0].as_bytes()).finish();
+    for (key, _) in &gone {
+        put_rows(&bench, &[(key, &unsaid)]);
+    }
+    for (key, item) in all {
+        let told = try_to_delete(&bench, subject, item, key).await;
+        assert_eq!(told.map(|_| ()), Err(State::Erased(None).into()));
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_given_up_with_what_it_is_of_and_with_nothing_else() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let (one, other) = (put_once(&bench, subject, "1", "Ada").await, put_once(&bench, subject, "2", "Grace").await);
+    let (one, other) = (one.expect("stores"), other.expect("stores"));
+    // The rows that lead from both items to their records, exchanged.
+    let links = records(&bench, 2);
+    let [first, second] = &links[..] else { panic!("two rows") };
+    let cross = |to: &Record, from: &Record| [&from.0[..21], &to.0[21..]].concat();
+    bench.take_away(Space::Idempotency, [first.0.clone(), second.0.clone()]);
+    put_rows(&bench, &[(&cross(first, second), &[]), (&cross(second, first), &[])]);
+    delete_once(&bench, subject, one.item, "").await;
+    assert_eq!(put_once(&bench, subject, "2", "Grace").await, Ok(other.clone()));
+    assert_eq!(put_once(&bench, subject, "1", "Ada").await, Err(State::Erased(None).into()));
+
+    // A record that was changed to look like another's.
+    for (key, row) in records(&bench, 1) {
+        let mut changed = row.clone();
+        changed[20] ^= 1; // whose it is
+        put_rows(&bench, &[(&key, &changed)]);
+        let told = [put_once(&bench, subject, "1", "Ada").await, put_once(&bench, subject, "2", "Grace").await];
+        assert!(told.contains(&Err(Unavailable::Damaged.into())));
+        put_rows(&bench, &[(&key, &row)]);
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_build_before_is_read_and_given_up() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let first = put_once(&bench, subject, "k", "Ada").await.expect("stores");
+    let (key, row) = records(&bench, 1).remove(0);
+    let mut r = Reader::new(&row);
+    let (version, kind, clear) = (r.u8().expect("a version"), r.u8().expect("a kind"), r.bytes().expect("a part"));
+    assert_eq!((version, kind, r.array::<32>().is_ok()), (2, 1, true));
+    let before = Writer::new().u8(1).u8(1).bytes(clear).raw(r.rest()).finish();
+    put_rows(&bench, &[(&key, &before)]);
+    assert_eq!(put_once(&bench, subject, "k", "Ada").await, Ok(first.clone()));
+    delete_once(&bench, subject, first.item, "").await;
+    assert_eq!(put_once(&bench, subject, "k", "Ada").await, Err(State::Erased(None).into()));
+    assert_eq!(count(&bench, subject).await, 0);
 }
