@@ -6,4 +6,5 @@ mod limits;
 mod messages;
 mod purging;
 mod refusals;
+mod streams;
 mod wire;

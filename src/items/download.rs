@@ -28,7 +28,7 @@ use crate::keys::page::Entry;
 use super::content::{Chunks, Described, chunk_count, document_of};
 use super::kept::{self, Pick, Sought};
 use super::model::{DocumentQuery, ItemView, SubjectRef, WholeContent};
-use super::record::{StoredItem, Target};
+use super::record::{StoredItem, Target, same};
 use super::recorded::refuse;
 use super::show::{find, permit, show};
 
@@ -88,7 +88,7 @@ async fn try_open(vault: &Arc<Vault>, call: &Call, query: &DocumentQuery) -> Res
     if query.offset > whole.size {
         return Err(Document::PastEnd.into());
     }
-    reading.unless_cut(vault.record(vec![entry])).await.ok_or(State::ItemErased)??;
+    reading.unless_cut(vault.record(vec![entry])).await.ok_or_else(|| reading.ended_by())??;
     let place = UploadPlace { subject: sought.owner, item: view.item, upload: described.content.upload() };
     let download = Download {
         vault: vault.clone(),
@@ -234,7 +234,7 @@ impl Download {
         let pick = Pick { item: self.item, version: self.version, etag: "" };
         let live = |target: &Target| {
             vault.read(|reads| {
-                let subject = target.open(reads, call).map_err(gone(State::SubjectErased))?;
+                let subject = same(target, reads, call, sought.owner)?;
                 let item = find(reads, &subject, self.item, self.version)?;
                 describe(&item, &item.entry(reads, vault.id(), subject.tree())?, vault)
             })
@@ -257,13 +257,5 @@ impl Download {
         let chunks = Arc::new(Chunks::new(vault.clone(), place, described.content, reading));
         self.chunks = Some(chunks.clone());
         Ok(chunks)
-    }
-}
-
-/// What was there when the download was opened, and is no more.
-fn gone(state: State) -> impl Fn(Fault) -> Fault {
-    move |fault| match fault {
-        Fault::Refused(Refusal::State(State::NotFound | State::Erased(_))) => Fault::Refused(state.into()),
-        other => other,
     }
 }

@@ -194,7 +194,7 @@ async fn record(
     let recorded = vault.record(vec![entry]);
     match reading {
         None => recorded.await?,
-        Some(reading) => reading.unless_cut(recorded).await.ok_or(State::ItemErased)??,
+        Some(reading) => reading.unless_cut(recorded).await.ok_or_else(|| reading.ended_by())??,
     }
     if let Some(value) = renewed {
         renew(vault, call, found, value).await;

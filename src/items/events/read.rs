@@ -20,7 +20,7 @@ use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailab
 use crate::gate::txn::Reads;
 use crate::gate::vault::Vault;
 use crate::items::kept::{self, Pick, Whose};
-use crate::items::record::{OpenSubject, Target};
+use crate::items::record::{OpenSubject, Target, same};
 use crate::items::recorded::refuse;
 use crate::items::show::{masked, permit_to_see};
 use crate::policy::decide::Permit;
@@ -33,9 +33,9 @@ use super::resume::{Resumed, make_token, open_token};
 /// A reading that goes on message by message.
 pub struct Events {
     asked: Arc<Asked>,
-    /// Cut when the subject is erased.
-    reading: Reading,
-    subject: SubjectId,
+    /// Cut when the subject is erased. None for a day that a keep reason keeps, which outlives its subject: there each step
+    /// finds out.
+    presence: Option<Reading>,
     /// None at the end.
     next: Option<From>,
     /// Whether a message was made.
@@ -48,6 +48,7 @@ struct Asked {
     call: Call,
     query: EventQuery,
     place: Place,
+    subject: SubjectId,
     /// None for all that the caller may read.
     classes: Option<Vec<ClassId>>,
     start: Timestamp,
@@ -100,11 +101,11 @@ impl About {
 /// What is wrong with the request; that there is no such person, or nothing that the caller may read.
 pub async fn open(vault: Arc<Vault>, call: Call, query: EventQuery) -> Result<Events, Refusal> {
     match begin(&vault, &call, &query) {
-        Ok(Begun { place, subject, reading, classes, resumed }) => {
+        Ok(Begun { place, subject, presence, classes, resumed }) => {
             let start = query.start.unwrap_or(Timestamp::from_millis(i64::MIN));
             let Resumed { from, end } = resumed;
-            let asked = Asked { vault, call, query, place, classes, start, end };
-            Ok(Events { asked: Arc::new(asked), reading, subject, next: Some(from), shown: false })
+            let asked = Asked { vault, call, query, place, subject, classes, start, end };
+            Ok(Events { asked: Arc::new(asked), presence, next: Some(from), shown: false })
         }
         Err(refusal) => Err(record_refusal(&vault, &call, &query, refusal).await),
     }
@@ -113,7 +114,7 @@ pub async fn open(vault: Arc<Vault>, call: Call, query: EventQuery) -> Result<Ev
 struct Begun {
     place: Place,
     subject: SubjectId,
-    reading: Reading,
+    presence: Option<Reading>,
     classes: Option<Vec<ClassId>>,
     resumed: Resumed,
 }
@@ -153,15 +154,22 @@ fn begin(vault: &Vault, call: &Call, query: &EventQuery) -> Result<Begun, Refusa
             (Place::Kept(item), owner)
         }
     };
-    let reading = vault.readings().begin_presence(subject);
-    match &place {
-        Place::Account(target) => vault.read(|reads| {
-            let subject = target.open(reads, call)?;
-            Ok(permits(call, &subject, classes.as_deref(), query.view).map(drop)?)
-        })?,
-        Place::Kept(item) => vault.read(|reads| see_kept(reads, vault, call, *item, query.view).map(drop))?,
-    }
-    Ok(Begun { place, subject, reading, classes, resumed })
+    let presence = match &place {
+        Place::Account(target) => {
+            let presence = vault.readings().begin_presence(subject);
+            vault.read(|reads| {
+                let subject = target.open(reads, call)?;
+                Ok(permits(call, &subject, classes.as_deref(), query.view).map(drop)?)
+            })?;
+            Some(presence)
+        }
+        Place::Kept(item) => {
+            let _reading = vault.readings().begin(subject, Some(*item));
+            vault.read(|reads| see_kept(reads, vault, call, *item, query.view).map(drop))?;
+            None
+        }
+    };
+    Ok(Begun { place, subject, presence, classes, resumed })
 }
 
 fn day(item: ItemId) -> Pick<'static> {
@@ -242,19 +250,10 @@ impl Events {
     /// The entries that record what it shows survive power loss when this returns.
     ///
     /// # Errors
-    /// [`State::SubjectErased`] if the subject is erased meanwhile; that the caller may not read it any more.
+    /// [`State::SubjectErased`] if the subject is erased meanwhile; [`State::ItemErased`] if a day that only a keep reason
+    /// keeps is; that the caller may not read it any more.
     pub async fn next(&mut self) -> Result<Option<EventsPart>, Refusal> {
-        let part = loop {
-            match self.reading.unless_cut(self.gather()).await {
-                Some(part) => break part,
-                // What ended concerns the day or not: what is there now decides.
-                None if matches!(self.asked.place, Place::Kept(_)) => {
-                    self.reading = self.asked.vault.readings().begin_presence(self.subject);
-                }
-                None => break Err(State::SubjectErased.into()),
-            }
-        };
-        match part {
+        match self.unless_cut(self.gather()).await.and_then(|part| part) {
             Ok((part, next)) => {
                 self.next = next;
                 self.shown |= part.is_some();
@@ -272,7 +271,10 @@ impl Events {
     /// # Errors
     /// [`State::SubjectErased`].
     pub async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Result<T, Refusal> {
-        self.reading.unless_cut(work).await.ok_or(State::SubjectErased.into())
+        match &self.presence {
+            None => Ok(work.await),
+            Some(presence) => presence.unless_cut(work).await.ok_or_else(|| presence.ended_by().into()),
+        }
     }
 
     async fn gather(&self) -> Result<(Option<EventsPart>, Option<From>), Refusal> {
@@ -295,7 +297,7 @@ impl Events {
             Place::Account(_) => None,
             Place::Kept(item) => Some(*item),
         };
-        let reading = asked.vault.readings().begin(self.subject, item);
+        let reading = asked.vault.readings().begin(asked.subject, item);
         let step = tokio::task::spawn_blocking(move || asked.look(from)).await.map_err(|_| Unavailable::Internal)??;
         let asked = &self.asked;
         let next = step.gathered.next;
@@ -327,14 +329,14 @@ impl Asked {
         let Self { vault, call, query, .. } = self;
         vault.read(|reads| match &self.place {
             Place::Account(target) => {
-                let subject = target.open(reads, call).map_err(gone)?;
+                let subject = same(target, reads, call, self.subject)?;
                 let shown = permits(call, &subject, self.classes.as_deref(), query.view)?;
                 let gathered = self.gather(reads, &Source::Account(&subject), &shown, from)?;
                 Ok(Step { gathered, shown, about: About::Person(subject.detail_keys(reads)?) })
             }
             Place::Kept(item) => {
                 let kept::Seen { item, entry, kept, whose, permit, view } =
-                    see_kept(reads, vault, call, *item, query.view)?;
+                    see_kept(reads, vault, call, *item, query.view).map_err(gone)?;
                 let wanted = self.classes.as_ref().is_none_or(|classes| classes.contains(&item.head.class));
                 let shown = vec![Shown { class: item.head.class, permit, view }];
                 let source = Source::Kept { owner: kept.subject, item: &item, entry: &entry };
@@ -398,11 +400,11 @@ impl Asked {
     }
 }
 
-/// A person who was there when the reading began.
+/// A day that was there when the reading began.
 fn gone(fault: crate::gate::txn::Fault) -> crate::gate::txn::Fault {
     use crate::gate::txn::Fault::{Refused, Torn};
     match fault {
-        Refused(Refusal::State(_)) => Refused(State::SubjectErased.into()),
+        Refused(Refusal::State(State::NotFound)) => Refused(State::ItemErased.into()),
         other @ (Refused(_) | Torn) => other,
     }
 }

@@ -15,7 +15,7 @@ pub use notes::{decode_notes, encode_notes};
 pub use subject::{
     AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external, subject_tombstone,
 };
-pub use target::Target;
+pub use target::{Target, same};
 pub use upload::{Announced, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};
 
 /// The version of every row here.

@@ -67,3 +67,16 @@ impl Target {
         }
     }
 }
+
+/// The subject that a call began to read, as long as it is there: somebody new may have its name by now.
+///
+/// # Errors
+/// [`State::SubjectErased`].
+pub fn same(target: &Target, reads: &dyn Reads, call: &Call, begun: SubjectId) -> Result<OpenSubject, Fault> {
+    let erased = || Fault::Refused(State::SubjectErased.into());
+    match target.open(reads, call) {
+        Ok(subject) if subject.id == begun => Ok(subject),
+        Ok(_) | Err(Fault::Refused(Refusal::State(State::NotFound | State::Erased(_)))) => Err(erased()),
+        Err(other) => Err(other),
+    }
+}

@@ -1,6 +1,7 @@
 //! The verbs on a vault in memory, with real slots and a clock that is moved by hand.
 
 mod checks;
+mod cuts;
 mod documents;
 mod events;
 mod fields;
@@ -254,6 +255,11 @@ impl Bench {
             Some(ItemValue::Contact(contact)) => Ok(contact.full_name.expose().to_owned()),
             _ => panic!("a contact"),
         }
+    }
+
+    /// Takes a slot out of reach: whatever is to be forgotten waits, and cuts nobody.
+    pub fn take_slot_away(&self) {
+        std::fs::rename(self.dir.path().join("a"), self.dir.path().join("away")).expect("is moved");
     }
 
     /// Every leaf of the log.

@@ -24,7 +24,7 @@ impl Bench {
     }
 
     /// A person with this password.
-    async fn member(&self, secret: &str) -> (SubjectId, Stamp) {
+    pub(super) async fn member(&self, secret: &str) -> (SubjectId, Stamp) {
         let (subject, _) = self.person(&["Ana"]).await;
         let call = self.call(Action::PutItem).await;
         (subject, self.put(&call, subject, password(secret)).await.expect("is put"))
@@ -41,7 +41,7 @@ impl Bench {
     }
 }
 
-fn of(subject: SubjectId, secret: &str) -> PasswordTest {
+pub(super) fn of(subject: SubjectId, secret: &str) -> PasswordTest {
     PasswordTest { subject: SubjectRef::Id(subject), item: None, secret: secret.into() }
 }
 

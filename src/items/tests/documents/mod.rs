@@ -22,7 +22,7 @@ use crate::items::upload::{self, Upload};
 use crate::items::{delete, update};
 
 /// A document of so many bytes, of which no two chunks are alike.
-fn pdf(bytes: usize) -> Vec<u8> {
+pub(super) fn pdf(bytes: usize) -> Vec<u8> {
     let random = (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8);
     let mut content: Vec<u8> = random.collect();
     let head = b"%PDF-1.7\n";
@@ -31,7 +31,7 @@ fn pdf(bytes: usize) -> Vec<u8> {
     content
 }
 
-fn opening(subject: SubjectId) -> UploadOpening {
+pub(super) fn opening(subject: SubjectId) -> UploadOpening {
     UploadOpening {
         subject: SubjectRef::Id(subject),
         upload: None,
@@ -67,7 +67,7 @@ impl Bench {
         self.open(UploadOpening { upload: Some(upload), media_type: String::new(), ..opening(subject) }).await
     }
 
-    async fn store(&self, opening: UploadOpening, content: &[u8]) -> Result<Uploaded, Refusal> {
+    pub(super) async fn store(&self, opening: UploadOpening, content: &[u8]) -> Result<Uploaded, Refusal> {
         let mut upload = self.open(opening).await?;
         send(&mut upload, content, 300_001).await?;
         upload.finish(whole(content)).await
