@@ -58,6 +58,7 @@ fn vault(folder: &Path) -> Arc<Vault> {
         slots: vec![folder.join("a"), folder.join("b")],
         accepts_e0: true,
         apart_from: Vec::new(),
+        published: None,
         instance: InstanceId::from_bytes([1; 16]),
         outer: Source::Key(Secret::copied(&[2; 32])),
         rules: Rules::shipped().expect("the shipped registry"),

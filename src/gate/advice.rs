@@ -13,6 +13,10 @@ use crate::store::format::FormatError;
 pub const RESTORE: &str = ": remove nothing, and put back the newest copy of the store that was made after the last \
                            erasure. See docs/operators.md, \"Restoring\"";
 
+/// For a store that is older than what was published of its log.
+pub const OVERTAKEN: &str = ": it is an old copy, perhaps with old copies of the slots that are in reach. Put the slot back \
+                             that is not, and the newest copy of the store. See docs/operators.md, \"Restoring\"";
+
 /// For a store that cannot be used.
 pub fn on_store(error: store::Error) -> &'static str {
     match error {

@@ -309,6 +309,11 @@ impl Committer {
         }
     }
 
+    /// From now on nothing is committed or served: the store is not what it must be.
+    pub(super) fn give_up(&self) {
+        self.shared.failed.store(true, Ordering::Release);
+    }
+
     /// Whether storage failed; then nothing is committed or served any more.
     pub fn has_failed(&self) -> bool {
         self.shared.failed.load(Ordering::Acquire)

@@ -28,9 +28,10 @@ use super::slots::{self, SeatError, SlotSet};
 use super::tries::Tries;
 use super::txn::Ground;
 use super::vault::{Patience, Vault};
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::integrate::Integrator;
 use crate::audit::leaf;
-use crate::audit::note::VerifierKey;
+use crate::audit::note::{self, VerifierKey};
 use crate::audit::sequence::{self, Head};
 use crate::audit::stored::StoredLog;
 use crate::base::codec::{Malformed, Reader, Writer};
@@ -79,6 +80,8 @@ pub struct Parts {
     pub apart_from: Vec<PathBuf>,
     /// This installation.
     pub instance: InstanceId,
+    /// The newest checkpoint that was published outside, where one can be read.
+    pub published: Option<Vec<u8>>,
     /// Where the outer key comes from.
     pub outer: Source,
     /// Who may do what with what.
@@ -107,6 +110,9 @@ pub enum OpenError {
     /// No slot answers.
     #[error("no root slot is in reach: check [slots] in the configuration and that their media are mounted")]
     NoSlot,
+    /// A slot is out of reach, which could say how old the store is, and what was published outside says that it is.
+    #[error("a root slot is out of reach, and the store is older than a checkpoint of its log that was published{next}", next = advice::OVERTAKEN)]
+    Overtaken,
     /// A slot is unfit.
     #[error("{0}{next}", next = advice::on_slot(&.0.error))]
     Slot(#[from] SeatError),
@@ -238,6 +244,9 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     slots.reload_former(&*engine)?;
     slots.set_spare(spare, parts.accepts_e0);
     slots.claim(&state)?;
+    if !slots.missing().is_empty() && is_overtaken(parts.published.as_deref(), signing.key.name(), head) {
+        return Err(OpenError::Overtaken);
+    }
     let epoch = state.needed();
     let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
 
@@ -296,6 +305,13 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         tries: Tries::new()?,
         buffers: Buffers::new(),
     }))
+}
+
+/// Whether a checkpoint of this log covers more than it has.
+fn is_overtaken(published: Option<&[u8]>, origin: &str, head: Head) -> bool {
+    let read = published.and_then(|note| note::read(note, &[]).ok());
+    let checkpoint = read.and_then(|read| Checkpoint::parse(read.text));
+    checkpoint.is_some_and(|checkpoint| checkpoint.origin == origin && checkpoint.size > head.size())
 }
 
 /// The time of the log's last entry.

@@ -116,6 +116,7 @@ pub fn parts(config: &Config, create: bool) -> Result<Parts, StartError> {
         slots: config.slots.list.iter().map(|slot| slot.path.clone()).collect(),
         accepts_e0: false,
         apart_from: vec![dir.clone()],
+        published: config.audit.checkpoint_folder.as_deref().and_then(outlet::newest_in),
         instance: instance(dir)?,
         outer: match &config.outer_key {
             OuterKeySource::File(path) => Source::KeyFile(path.clone()),

@@ -1,9 +1,11 @@
 //! Row 9: somebody puts an old copy of the store back, from before an erasure or from the middle of it. The vault refuses it,
 //! says why and what to do, and touches nothing; and who has the copy, the slots as they are and the outer key finds nothing
-//! in it of what was erased. A copy from after the point of no return finishes what it was copied in the middle of.
+//! in it of what was erased. A copy from after the point of no return finishes what it was copied in the middle of. With an
+//! old copy of a slot, and the other slot away, a checkpoint outside tells; without one, the other slot when it is back.
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use lacuna::api::proto::*;
 use lacuna::keys::outer::OuterKey as _;
@@ -101,11 +103,16 @@ const CASES: &[Case] = &[
     Case { name: "the store of before another erasure", put_back: |scene, now| data(&scene.erased, now), says: OLDER },
     Case {
         name: "the store and one slot of before",
-        put_back: |scene, now| {
-            data(&scene.before, now);
-            fs::copy(scene.before.dir().join("slots/a"), now.join("slots/a")).expect("is copied");
-        },
+        put_back: |scene, now| with_one_slot(&scene.before, now),
         says: OLDER,
+    },
+    Case {
+        name: "the store and one slot of before, while the other is away",
+        put_back: |scene, now| {
+            with_one_slot(&scene.before, now);
+            fs::remove_file(now.join("slots/b")).expect("was there");
+        },
+        says: &["a root slot is out of reach, and the store is older than a checkpoint", "\"Restoring\""],
     },
     Case {
         name: "the store without this installation's name",
@@ -204,6 +211,44 @@ async fn another_vaults_store_and_an_installation_that_was_taken_over_are_refuse
     fs::write(&name, new).expect("is written");
     moved.run("");
     assert!(moved.read(&created.subject_id, &created.items[0].item_id).await.is_ok());
+}
+
+/// Nothing but the slot that is away could tell: no checkpoint is outside. When it is back, nothing is served any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_with_an_old_slot_serves_nothing_once_the_other_slot_is_back() {
+    let scene = Scene::set().await;
+    let mut vault = scene.now.fork();
+    with_one_slot(&scene.before, &vault.dir());
+    fs::remove_dir_all(vault.dir().join("checkpoints")).expect("was there");
+    let (slot, away) = (vault.dir().join("slots/b"), vault.dir().join("away"));
+    fs::rename(&slot, &away).expect("is moved");
+    vault.run("");
+    assert_eq!(vault.status().await.state(), VaultState::Degraded);
+    let (ann, cleo) = (&scene.ann, &scene.cleo);
+    let read = async |person: &CreateSubjectResponse| {
+        let read = vault.read(&person.subject_id, &person.items[0].item_id).await;
+        read.map(drop).map_err(|status| reason(&status))
+    };
+    assert_eq!(read(cleo).await, Ok(()));
+    fs::rename(&away, &slot).expect("is moved back");
+    let until = Instant::now() + Duration::from_secs(30);
+    while read(cleo).await.is_ok() {
+        assert!(Instant::now() < until, "it goes on with an old copy");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for person in [ann, cleo] {
+        assert_eq!(read(person).await, Err("STORAGE_FAILED".into()));
+    }
+    assert!(vault.printed().contains("the store is older than its slots"));
+    vault.kill();
+    let said = vault.refused();
+    assert!(OLDER.iter().all(|words| said.contains(words)), "{said}");
+}
+
+/// Puts a vault's store and its first slot in the place of another's.
+fn with_one_slot(from: &TestVault, to: &Path) {
+    data(from, to);
+    fs::copy(from.dir().join("slots/a"), to.join("slots/a")).expect("is copied");
 }
 
 /// Puts a vault's store, with the name of its installation, in the place of another's.

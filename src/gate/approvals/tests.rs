@@ -45,6 +45,7 @@ impl Bench {
             slots: ["a", "b", "c"].map(|name| dir.path().join(name)).to_vec(),
             accepts_e0: true,
             apart_from: vec![],
+            published: None,
             instance: InstanceId::from_bytes([7; 16]),
             outer: Source::Key(Key::copied(&[9; 32])),
             rules: Rules::shipped().expect("the shipped rules"),

@@ -23,7 +23,7 @@ use crate::gate::readings::{Forgotten, Scope};
 use crate::gate::receipts::{Carried, Case, Signed};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::slot_changes;
-use crate::gate::slots::{SeatError, Staged};
+use crate::gate::slots::{SeatError, Staged, Unfit};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::uploads::{self, Expired};
 use crate::keys::epoch::{Prepared, State};
@@ -246,7 +246,7 @@ impl Runner {
     fn look_at_slots(&self) {
         let Ok(state) = self.state() else { return };
         self.work.slots.check(&state);
-        let claimed = self.work.slots.claim(&state);
+        let claimed = self.claim(&state);
         let missing = self.work.slots.waited_for();
         let mut waiting = self.shared.waiting.lock();
         if *waiting != missing {
@@ -257,6 +257,19 @@ impl Runner {
             }
             *waiting = missing;
         }
+    }
+
+    /// Claims what is in reach again. A slot that is ahead shows that the store is an old copy, put back with old copies of
+    /// the others while this one was away: then nothing is served any more.
+    fn claim(&self, state: &State) -> Result<(), SeatError> {
+        let claimed = self.work.slots.claim(state);
+        if let Err(SeatError { name, error: Unfit::Ahead }) = &claimed
+            && !self.work.committer.has_failed()
+        {
+            tracing::error!(slot = name, "{}; no call is served", Unfit::Ahead);
+            self.work.committer.give_up();
+        }
+        claimed
     }
 
     fn halted(&self, halt: &Halt) {
@@ -278,7 +291,7 @@ impl Runner {
     fn run_epoch(&self) -> Result<Option<Done>, Halt> {
         let state = self.state()?;
         let staged = self.check_slots(&state);
-        self.work.slots.claim(&state)?;
+        self.claim(&state)?;
         self.work.slots.require_all()?;
         let (prepared, fresh) = match state.prepared {
             Some(prepared) => (prepared, None),

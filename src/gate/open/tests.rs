@@ -52,6 +52,7 @@ impl Bench {
             slots: vec![self.path("slot-a"), self.path("slot-b")],
             accepts_e0: true,
             apart_from: vec![],
+            published: None,
             instance,
             outer,
             rules: Rules::shipped().expect("the shipped rules"),

@@ -133,6 +133,7 @@ impl Bench {
             slots: vec![dir.path().join("a"), dir.path().join("b")],
             accepts_e0: true,
             apart_from: vec![],
+            published: None,
             instance: InstanceId::from_bytes([7; 16]),
             outer: Source::Key(Key::copied(&[9; 32])),
             rules: Rules::shipped().expect("the shipped registry"),

@@ -8,6 +8,13 @@ use super::{Outlet, OutletError, RootAt, history, may_follow};
 use crate::audit::stored::SignedCheckpoint;
 use crate::base::time::Timestamp;
 
+/// The newest checkpoint in a folder; none if it cannot be read.
+pub fn newest_in(folder: &Path) -> Option<Vec<u8>> {
+    fs::read(folder.join(NEWEST)).ok()
+}
+
+const NEWEST: &str = "checkpoint";
+
 /// A folder that is written and never cleaned: whoever reads it decides what is kept.
 ///
 /// INVARIANT: a checkpoint that the log contradicts is never written over.
@@ -30,14 +37,14 @@ impl Outlet for FolderOutlet {
     fn publish(&mut self, signed: &SignedCheckpoint, now: Timestamp, root_at: &RootAt<'_>) -> Result<(), OutletError> {
         let (day, size) = history(signed, now);
         let history = self.0.join("history").join(day);
-        for place in [self.0.join("checkpoint"), history.join(&size)] {
+        for place in [self.0.join(NEWEST), history.join(&size)] {
             if let Some(old) = published(&place)? {
                 may_follow(&old, &signed.checkpoint, root_at)?;
             }
         }
         fs::create_dir_all(&history)?;
         put(&history, &size, signed.note.as_bytes())?;
-        put(&self.0, "checkpoint", signed.note.as_bytes())
+        put(&self.0, NEWEST, signed.note.as_bytes())
     }
 }
 

@@ -27,7 +27,7 @@ use crate::base::time::{Clock as _, SystemClock, Timestamp};
 use crate::crypto::hash::Digest;
 use crate::gate::vault::Vault;
 
-pub use folder::FolderOutlet;
+pub use folder::{FolderOutlet, newest_in};
 pub use https::HttpsOutlet;
 
 /// A place outside the vault to which checkpoints go.

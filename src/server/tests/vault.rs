@@ -99,6 +99,7 @@ impl Whole {
             slots: vec![self.slot("a"), self.slot("b")],
             accepts_e0: true,
             apart_from: Vec::new(),
+            published: None,
             instance: InstanceId::from_bytes([1; 16]),
             outer: Source::Key(Secret::copied(&[2; 32])),
             rules: crate::policy::rules::Rules::shipped().unwrap(),
