@@ -30,6 +30,7 @@ mod holds;
 mod hostile;
 mod https;
 mod import;
+mod keeping;
 mod kept;
 mod large_import;
 mod leaks;

@@ -5,11 +5,13 @@ use prost::Message as _;
 use super::check::{Wrong, check};
 use crate::api::convert::keys::proven;
 use crate::api::convert::receipts::receipt as message;
-use crate::api::proto::Receipt;
+use crate::api::proto::{Receipt, ReceiptBody, Signature};
 use crate::audit::note::VerifierKey;
 use crate::base::id::ReceiptId;
+use crate::base::secret::Key;
 use crate::catalog::class::IdentifierField;
 use crate::cli::json;
+use crate::crypto::sign::Signer;
 use crate::erasure::evidence;
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::erasure::verify::{Which, verify};
@@ -125,6 +127,50 @@ async fn parts_of_two_receipts_make_none() {
     let bare = Receipt { requested: None, ..one.clone() };
     assert_eq!(check(&bare, &key, &keys).err(), Some(Wrong::NoProof));
     assert_eq!(check(&other, &key, &keys).err(), Some(Wrong::OtherKey));
+}
+
+#[tokio::test]
+async fn entries_of_another_erasure_in_the_same_log_prove_nothing_of_this_one() {
+    let bench = Bench::new();
+    // Both at one moment and in one epoch: nothing but the receipt's id tells their entries apart.
+    bench.take_slot_away();
+    let mut ids = Vec::new();
+    for name in ["Ada", "Grace"] {
+        let (person, _) = bench.person(&[name]).await;
+        let call =
+            bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::EraseSubject, "", "").await;
+        let wanted = EraseSubject { subject: SubjectRef::Id(person), ground: Ground::Request, wait: Wait::Logical };
+        ids.push(erase(&bench.vault, &call, wanted).await.expect("is lodged").0.receipt);
+    }
+    bench.put_slot_back();
+    bench.settle().await;
+    let (one, other) = (shown(&bench, ids[0]).await, shown(&bench, ids[1]).await);
+    let (key, keys) = (key(&bench.vault.verifiers().receipt), [key(&bench.vault.verifiers().audit)]);
+    let checked = [&one, &other].map(|receipt| check(receipt, &key, &keys).expect("holds").body);
+    assert_eq!((checked[0].epoch, &checked[0].request_time), (checked[1].epoch, &checked[1].request_time));
+    let (requested, erased) = (other.requested.clone(), other.erased.clone());
+    let (request, completion) = (Wrong::Entry("request's entry"), Wrong::Entry("completion's entry"));
+    for (receipt, wrong) in [
+        (Receipt { requested: requested.clone(), ..one.clone() }, request),
+        (Receipt { erased: erased.clone(), ..one.clone() }, completion),
+        (Receipt { requested, erased, ..one.clone() }, request),
+        (Receipt { requested: one.erased.clone(), ..one.clone() }, request),
+        (Receipt { erased: one.requested.clone(), ..one.clone() }, completion),
+        (Receipt { supplementary: vec![other.clone()], ..one.clone() }, Wrong::Supplement),
+    ] {
+        assert_eq!(check(&receipt, &key, &keys).err(), Some(wrong));
+    }
+    // Another statement of the same erasure, by somebody whose key is taken for the vault's.
+    let signer = Signer::from_seed(&Key::copied(&[3; 32]));
+    let theirs = VerifierKey::new(key.name(), *signer.public()).expect("a key");
+    let body = ReceiptBody { software_version: "0".into(), ..checked[0].clone() }.encode_to_vec();
+    let signature = Signature {
+        key_name: theirs.name().into(),
+        key_hash: theirs.id().to_vec(),
+        signature: signer.sign(&[b"lacuna-receipt-v1\0", &body[..]].concat()).to_vec(),
+    };
+    let forged = Receipt { body, signature: Some(signature), ..one };
+    assert_eq!(check(&forged, &theirs, &keys).err(), Some(Wrong::Hash));
 }
 
 #[tokio::test]

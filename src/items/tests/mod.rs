@@ -263,6 +263,11 @@ impl Bench {
         std::fs::rename(self.dir.path().join("a"), self.dir.path().join("away")).expect("is moved");
     }
 
+    /// Puts it back.
+    pub fn put_slot_back(&self) {
+        std::fs::rename(self.dir.path().join("away"), self.dir.path().join("a")).expect("is moved back");
+    }
+
     /// Every leaf of the log.
     pub fn leaves(&self) -> Vec<Leaf> {
         let rows = self.engine.scan(Space::Log, &[], &[], usize::MAX).expect("reads");

@@ -438,11 +438,11 @@ impl Forgotten {
     }
 }
 
-fn legally() -> Option<CallContext> {
+pub fn legally() -> Option<CallContext> {
     Some(CallContext { purpose: "legal_compliance".into(), ..Default::default() })
 }
 
-fn whole(include_future_items: bool) -> place_hold_request::Scope {
+pub fn whole(include_future_items: bool) -> place_hold_request::Scope {
     place_hold_request::Scope::SubjectScope(SubjectScope { classes: Vec::new(), include_future_items })
 }
 

@@ -6,6 +6,7 @@
 
 mod caller;
 mod person;
+mod race;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
