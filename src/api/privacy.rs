@@ -27,9 +27,10 @@ impl Privacy for PrivacyService {
     }
 
     async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
-        let (call, id) = enter(&self.0, request).await?.convert(&self.0, receipts::get).await?;
-        let receipt = erasure::evidence::receipt(&self.0, &call, id).await.map_err(refuse(&call))?;
-        Ok(Response::new(GetReceiptResponse { receipt: Some(receipts::receipt(receipt)) }))
+        let (call, wanted) = enter(&self.0, request).await?.convert(&self.0, receipts::get).await?;
+        let (receipt, next) = erasure::evidence::receipt(&self.0, &call, wanted).await.map_err(refuse(&call))?;
+        let receipt = Some(receipts::receipt(receipt));
+        Ok(Response::new(GetReceiptResponse { receipt, next_kept_page_token: next }))
     }
 
     async fn verify_erasure(

@@ -14,8 +14,11 @@ pub struct Arguments {
     /// Only before this moment, such as 2026-12-31T00:00:00Z; without it, within 30 days.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     before: Option<Timestamp>,
+    /// List items that expire one by one, with whose they are, and nothing else.
+    #[arg(long)]
+    items: bool,
     /// Let the sweep go on that has stopped, as it was seen: its id and its etag, as shown.
-    #[arg(long, value_names = ["SWEEP", "ETAG"], num_args = 2, conflicts_with_all = ["before", "page_token"])]
+    #[arg(long, value_names = ["SWEEP", "ETAG"], num_args = 2, conflicts_with_all = ["before", "page_token", "items"])]
     confirm: Option<Vec<String>>,
     /// How many at most.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
@@ -48,35 +51,44 @@ fn confirm(remote: &Remote, sweep_id: &str, etag: &str) -> Result<(), Failure> {
 }
 
 fn list(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { before, page_size, page_token, remote, .. } = arguments;
+    let Arguments { before, items, page_size, page_token, remote, .. } = arguments;
     let before_time = before.map(|time| well_known::Timestamp {
         seconds: time.as_millis().div_euclid(1_000),
         nanos: (time.as_millis().rem_euclid(1_000) * 1_000_000) as i32,
     });
     let answer = remote.call(PRIVACY_OFFICER, async |session| {
         let (context, page_size, page_token) = (session.context(), *page_size, page_token.clone());
-        let request = ListDueRequest { context, kinds: Vec::new(), before_time, page_size, page_token };
+        let kinds = Vec::new();
+        let request = ListDueRequest { context, kinds, before_time, page_size, page_token, each_item: *items };
         SystemClient::new(session.channel.clone()).list_due(session.request(request)).await
     })?;
     match remote.format() {
         Format::Json => show::message(&answer, Format::Json),
-        Format::Table => tables(&answer),
+        Format::Table => tables(&answer, *items),
     }
 }
 
-fn tables(answer: &ListDueResponse) -> Result<(), Failure> {
+fn tables(answer: &ListDueResponse, items: bool) -> Result<(), Failure> {
     if let Some(sweep) = &answer.halted_sweep {
         out(&stopped(sweep))?;
         out("")?;
     }
-    if answer.entries.is_empty() {
+    if answer.entries.is_empty() && answer.next_page_token.is_empty() {
         return out("nothing falls due");
+    }
+    let late = |entry: &DueEntry| if entry.overdue { "overdue".to_owned() } else { String::new() };
+    if items {
+        let row = |entry: &DueEntry| {
+            let time = text(entry.due_time.as_ref());
+            [time, entry.class.clone(), entry.subject_id.clone(), entry.target_id.clone(), late(entry)]
+        };
+        out(&table(["DUE", "CLASS", "SUBJECT", "ITEM", ""], answer.entries.iter().map(row)))?;
+        return more(&answer.next_page_token);
     }
     let row = |entry: &DueEntry| {
         let kind = entry.kind().as_str_name().trim_start_matches("DUE_KIND_").to_owned();
         let what = if entry.class.is_empty() { entry.target_id.clone() } else { entry.class.clone() };
-        let late = if entry.overdue { "overdue".to_owned() } else { String::new() };
-        [text(entry.due_time.as_ref()), kind, what, entry.count.to_string(), late]
+        [text(entry.due_time.as_ref()), kind, what, entry.count.to_string(), late(entry)]
     };
     out(&table(["DUE", "KIND", "WHAT", "COUNT", ""], answer.entries.iter().map(row)))?;
     more(&answer.next_page_token)

@@ -17,14 +17,19 @@ static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The bytes of a file, or of standard input for `-`.
 pub fn read(path: &Path) -> Result<PlainValue, Failure> {
+    read_up_to(path, BYTES_MAX)
+}
+
+/// The same for what may be larger than any value that a vault takes.
+pub fn read_up_to(path: &Path, max: u64) -> Result<PlainValue, Failure> {
     let failed = |error: io::Error| Failure::failed(format!("{}: {}", name(path), error.kind()));
     if path != Path::new("-") {
-        return read_all(File::open(path).map_err(failed)?, path);
+        return read_all(File::open(path).map_err(failed)?, path, max);
     }
     if STDIN_TAKEN.swap(true, Ordering::Relaxed) {
         return Err(Failure::Usage("two options name standard input (-); put one of them into a file".into()));
     }
-    read_all(io::stdin().lock(), path)
+    read_all(io::stdin().lock(), path, max)
 }
 
 /// What errors call an input.
@@ -32,15 +37,15 @@ pub fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
-fn read_all(source: impl Read, path: &Path) -> Result<PlainValue, Failure> {
+fn read_all(source: impl Read, path: &Path, max: u64) -> Result<PlainValue, Failure> {
     let mut bytes = Vec::new();
     source
-        .take(BYTES_MAX + 1)
+        .take(max + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::failed(format!("{}: {}", name(path), error.kind())))?;
     let bytes = PlainValue::new(bytes);
-    if bytes.expose().len() as u64 > BYTES_MAX {
-        return Err(Failure::failed(format!("{}: is larger than any value that a vault takes", name(path))));
+    if bytes.expose().len() as u64 > max {
+        return Err(Failure::failed(format!("{}: is larger than {} MiB", name(path), max >> 20)));
     }
     Ok(bytes)
 }

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::page::{self, Paging};
 use super::remote::{Remote, SERVICE};
 use super::show::Format;
-use super::subject::Subject;
+use super::subject::{Subject, Whose};
 use super::{document, item_table, json, show};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{
@@ -58,7 +58,7 @@ pub struct Put {
 #[derive(clap::Args)]
 pub struct Get {
     #[command(flatten)]
-    subject: Subject,
+    whose: Whose,
     /// The item: itm_...
     #[arg(long, value_name = "ID")]
     item: String,
@@ -185,9 +185,9 @@ fn put(arguments: &Put) -> Result<(), Failure> {
 }
 
 fn get(arguments: &Get) -> Result<(), Failure> {
-    let Get { subject, item, version, etag, shown, remote } = arguments;
-    let subject = subject.reference()?;
-    let answer = remote.call(SERVICE, async |session| {
+    let Get { whose, item, version, etag, shown, remote } = arguments;
+    let subject = whose.reference()?;
+    let answer = remote.call(whose.usually(), async |session| {
         let request = GetItemRequest {
             context: session.context(),
             subject,

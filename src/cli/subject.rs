@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::remote::{Remote, SERVICE};
+use super::remote::{Remote, SERVICE, Usually};
 use super::{files, find, json, show};
 use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{CreateSubjectRequest, GetSubjectRequest, SubjectRef, subject_ref};
@@ -59,13 +59,44 @@ pub struct Subject {
 impl Subject {
     /// The reference for a request.
     pub fn reference(&self) -> Result<Option<SubjectRef>, Failure> {
-        let reference = match (&self.id, &self.external_id_file) {
-            (Some(id), _) => Some(subject_ref::Ref::SubjectId(id.clone())),
-            (None, Some(path)) => Some(subject_ref::Ref::ExternalId(text_of(path)?)),
-            (None, None) => None,
-        };
-        Ok(reference.map(|reference| SubjectRef { r#ref: Some(reference) }))
+        reference(self.id.as_deref(), self.external_id_file.as_deref())
     }
+}
+
+/// Names one subject, or none: for an item that its account does not keep any more.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+pub struct Whose {
+    /// The subject: sub_... Without one, only what a hold or a statutory period keeps is found, for the role legal.
+    #[arg(long = "subject", value_name = "ID")]
+    id: Option<String>,
+    /// A file that holds your own id for the person, - for standard input.
+    #[arg(long, value_name = "FILE")]
+    external_id_file: Option<PathBuf>,
+}
+
+impl Whose {
+    /// The reference for a request.
+    pub fn reference(&self) -> Result<Option<SubjectRef>, Failure> {
+        reference(self.id.as_deref(), self.external_id_file.as_deref())
+    }
+
+    /// Whom the command is for.
+    pub fn usually(&self) -> Usually {
+        if self.id.is_none() && self.external_id_file.is_none() { LEGAL } else { SERVICE }
+    }
+}
+
+/// A command about what only a hold or a period keeps.
+const LEGAL: Usually = Usually { client: "legal", purpose: Some("legal_compliance") };
+
+fn reference(id: Option<&str>, external_id_file: Option<&Path>) -> Result<Option<SubjectRef>, Failure> {
+    let reference = match (id, external_id_file) {
+        (Some(id), _) => Some(subject_ref::Ref::SubjectId(id.to_owned())),
+        (None, Some(path)) => Some(subject_ref::Ref::ExternalId(text_of(path)?)),
+        (None, None) => None,
+    };
+    Ok(reference.map(|reference| SubjectRef { r#ref: Some(reference) }))
 }
 
 /// Carries it out.

@@ -74,6 +74,8 @@ labels! {
     KEPT_META = "lacuna/1/kept/meta";
     /// Additional data of the token of a page of matters, holds or kept items.
     KEEP_PAGE = "lacuna/1/keep/page";
+    /// Additional data of the token of a page of what a receipt does not list.
+    RECEIPT_PAGE = "lacuna/1/receipt/page";
     /// The key that tokenises identifiers of one field.
     INDEX_TOKEN = "lacuna/1/index/token";
     /// The key that seals what an index row points at.

@@ -5,19 +5,24 @@ use std::time::Instant;
 use crate::audit::event::{About, Outcome};
 use crate::audit::leaf;
 use crate::audit::tile::TileHashes;
+use crate::base::codec::Writer;
 use crate::base::id::ReceiptId;
-use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS};
+use crate::base::limits::{DEADLINE_MARGIN, LOG_INDEX_ROWS, PAGE_BYTES_MAX};
 use crate::crypto::hash::sha256;
+use crate::crypto::label;
 use crate::gate::call::Call;
 use crate::gate::intents::What;
 use crate::gate::purge;
-use crate::gate::receipts::{self, Progress, Record, Signed};
+use crate::gate::receipts::{self, KeptVersion, Progress, Record, Signed};
 use crate::gate::record::{Ended, Touched, Whom};
-use crate::gate::refusal::{Access, Refusal, State, Unavailable};
+use crate::gate::refusal::{Access, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::signing::{Proven, prove_leaf};
+use crate::gate::tokens::{self, Bound};
+use crate::gate::txn::{self, Reads};
 use crate::gate::vault::Vault;
 use crate::items::recorded::refuse;
 use crate::keep::kept::{self, Opening};
+use crate::keep::list;
 use crate::policy::action::Action;
 use crate::policy::question::{Resource, Standing};
 
@@ -29,8 +34,10 @@ pub struct Receipt {
     pub signed: Signed,
     /// The two entries of the log; none if no checkpoint could be had in time.
     pub proofs: Option<Proofs>,
-    /// What opens its commitments to keep reasons; none for who may not know.
+    /// What opens its commitments to keep reasons, or those of `kept`; none for who may not know.
     pub openings: Vec<Opening>,
+    /// What its statement has only the hash of, as much as was asked for.
+    pub kept: Vec<KeptVersion>,
     /// What became of it later.
     pub later: Later,
     /// Of what was kept and has gone since, oldest first; theirs have none.
@@ -39,7 +46,8 @@ pub struct Receipt {
 
 impl Receipt {
     fn bare(id: ReceiptId, signed: Signed, proofs: Option<Proofs>) -> Self {
-        Self { id, signed, proofs, openings: Vec::new(), later: Later::default(), supplements: Vec::new() }
+        let (openings, kept, supplements) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id, signed, proofs, openings, kept, later: Later::default(), supplements }
     }
 
     /// With its proofs, if they are of this very statement: the log's entry has its hash. Whoever can write the store
@@ -78,11 +86,23 @@ pub struct Later {
     pub awaits_rotation: bool,
 }
 
-/// Gets a receipt, and records that.
+/// Which receipt, and how much of what its statement has only the hash of.
+pub struct Wanted {
+    /// Which.
+    pub receipt: ReceiptId,
+    /// So many kept versions.
+    pub kept: usize,
+    /// From where on; empty for the first.
+    pub token: String,
+}
+
+/// Gets a receipt, and records that; and the token of the next page of what it keeps, if there is one.
 ///
 /// # Errors
-/// [`State::NotFound`] if there is none by this id; [`State::NotFromHere`] while the erasure is pending; [`Unavailable`].
-pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receipt, Refusal> {
+/// [`State::NotFound`] if there is none by this id; [`State::NotFromHere`] while the erasure is pending; a fault of
+/// `kept_page_token`; [`Unavailable`].
+pub async fn receipt(vault: &Vault, call: &Call, wanted: Wanted) -> Result<(Receipt, String), Refusal> {
+    let id = wanted.receipt;
     let permit = match call.permit(Resource::Vault).map_err(Access::openly) {
         Ok(permit) => permit,
         Err(denied) => return Err(vault.refuse(call, denied.into()).await),
@@ -91,26 +111,89 @@ pub async fn receipt(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receip
     let later = later_of(vault, record.as_ref()).await?;
     let signed = match record {
         Some(Record { signed: Some(signed), .. }) => signed,
-        Some(Record { progress: Progress::Pending { .. }, matter: Some(_), .. }) => {
+        Some(Record { progress: Progress::Pending { .. } | Progress::Parting, matter: Some(_), .. }) => {
             return Err(refuse(vault, call, None, Touched::default(), State::NotFromHere.into()).await);
         }
         // The vault's own acts, and those of releases that made no statements, have nothing to show.
         Some(_) | None => return Err(refuse(vault, call, None, Touched::default(), State::NotFound.into()).await),
     };
+    let page = match kept_page(vault, call, &wanted) {
+        Ok(page) => page,
+        Err(refusal) => return Err(refuse(vault, call, None, Touched::default(), refusal).await),
+    };
     let touched = Touched { rule: Some(permit.rule().clone()), count: 1, ..Touched::default() };
     let entry = call.recorder().entry(Whom::Evidence(id), touched, Ended::Done, (vault.now(), vault.epoch()))?;
     vault.record(vec![entry]).await?;
     let proven = Receipt::proven(id, signed, proofs(vault, id).await?)?;
-    let (openings, supplements) = (openings(vault, call, &id)?, supplements(vault, &id).await?);
-    Ok(Receipt { openings, later, supplements, ..proven })
+    let (openings, supplements) = (openings(vault, call, &id, page.openings)?, supplements(vault, &id).await?);
+    Ok((Receipt { openings, kept: page.versions, later, supplements, ..proven }, page.next))
 }
 
-/// What opens the commitments on a receipt, for who may ask why a person's data is kept.
-fn openings(vault: &Vault, call: &Call, id: &ReceiptId) -> Result<Vec<Opening>, Refusal> {
+/// A page of what a statement does not list.
+#[derive(Default)]
+struct KeptPage {
+    versions: Vec<KeptVersion>,
+    /// The openings of their commitments: the first's number, and how many.
+    openings: (u32, usize),
+    next: String,
+}
+
+fn kept_page(vault: &Vault, call: &Call, wanted: &Wanted) -> Result<KeptPage, Refusal> {
+    let bound = Bound { label: label::RECEIPT_PAGE, query: wanted.receipt.as_bytes() };
+    let now = vault.now();
+    let (number, skip) = match &wanted.token[..] {
+        "" => (0, 0),
+        token => tokens::open(call, &bound, token, now, |r| Ok((r.u64()?, r.u32()?)))
+            .ok_or_else(|| Fault::new("kept_page_token", FaultReason::PageToken))?,
+    };
+    if wanted.kept == 0 {
+        return Ok(KeptPage::default());
+    }
+    let (mut page, next) = vault.read(|reads| read_page(reads, wanted, (number, skip as usize)))?;
+    if let Some((number, skip)) = next {
+        let place = Writer::new().u64(number).u32(skip).finish();
+        page.next = tokens::seal(call, &bound, &place, now)?;
+    }
+    Ok(page)
+}
+
+/// Where a page begins: in which part of the list, after so many of its versions.
+type At = (u64, u32);
+
+fn read_page(
+    reads: &dyn Reads,
+    wanted: &Wanted,
+    (mut number, mut skip): (u64, usize),
+) -> Result<(KeptPage, Option<At>), txn::Fault> {
+    let (mut page, mut bytes) = (KeptPage::default(), 0);
+    while let Some(part) = list::parts(reads, &wanted.receipt, number, 1)?.pop() {
+        if page.versions.is_empty() {
+            let before = part.versions.iter().take(skip).map(|kept| kept.reasons.len()).sum::<usize>();
+            page.openings.0 = part.opening + before as u32;
+        }
+        for (at, kept) in part.versions.into_iter().enumerate().skip(skip) {
+            if page.versions.len() == wanted.kept || bytes >= PAGE_BYTES_MAX {
+                return Ok((page, Some((part.number, at as u32))));
+            }
+            page.openings.1 += kept.reasons.len();
+            bytes += 64 + 128 * kept.reasons.len(); // with its openings
+            page.versions.push(kept);
+        }
+        (number, skip) = (part.number + 1, 0);
+    }
+    Ok((page, None))
+}
+
+/// What opens the commitments on a receipt, for who may ask why a person's data is kept; where the statement lists none,
+/// those of a page.
+fn openings(vault: &Vault, call: &Call, id: &ReceiptId, of_page: (u32, usize)) -> Result<Vec<Opening>, Refusal> {
     if call.permit_to(Action::ListKeepReasons, Resource::Subject(Standing::default())).is_err() {
         return Ok(Vec::new());
     }
-    vault.read(|reads| kept::openings(reads, id))
+    vault.read(|reads| match list::parts(reads, id, 0, 1)?.is_empty() {
+        true => kept::openings(reads, id),
+        false => kept::openings_from(reads, id, of_page.0, of_page.1),
+    })
 }
 
 /// The receipts that supplement one, as far as they are final.
@@ -141,7 +224,7 @@ pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result
         Some((proofs, later)) => (Receipt::proven(id, signed, proofs)?, later),
         None => (Receipt::bare(id, signed, None), Later::default()),
     };
-    Ok(Some(Receipt { openings: openings(vault, call, &id)?, later, ..shown }))
+    Ok(Some(Receipt { openings: openings(vault, call, &id, (0, 0))?, later, ..shown }))
 }
 
 /// Finds both entries and proves them under a checkpoint that covers all that is durable now.

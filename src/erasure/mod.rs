@@ -4,5 +4,6 @@
 //! that ask for it and that show the evidence. INVARIANT: nothing here names a person, but to who just named them.
 
 pub mod evidence;
+pub mod parting;
 pub mod subject;
 pub mod verify;

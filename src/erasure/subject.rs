@@ -1,6 +1,9 @@
 //! EraseSubject: from the moment it is durable no call reads the person; when its epoch is done, nothing can.
 
+use std::time::Instant;
+
 use crate::base::id::ReceiptId;
+use crate::base::limits::{DEADLINE_MARGIN, PARTING_LOOK};
 use crate::crypto::rng;
 use crate::gate::call::Call;
 use crate::gate::epoch::Expectation;
@@ -20,6 +23,7 @@ use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
 use super::evidence::{self, Receipt};
+use super::parting;
 
 /// What is asked for.
 pub struct EraseSubject {
@@ -45,16 +49,32 @@ pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(
         Ok(lodged) => lodged,
         Err(refusal) => return Err(refuse(vault, call, Some(&named), Touched::default(), refusal).await),
     };
-    let awaited = match progress {
-        Progress::Done { epoch } => Awaited::Done { epoch },
-        Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
-        Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
+    if progress == Progress::Parting && new {
+        vault.epochs().parting_begins();
+    }
+    let (progress, new) = match progress {
+        Progress::Parting if wait => (parted(vault, call, &receipt).await?, false),
+        progress => (progress, new),
     };
+    let awaited = vault.await_progress(call, (progress, new), wait).await;
     let shown = match awaited {
         Awaited::Pending { .. } => None,
         Awaited::Done { .. } => evidence::of_call(vault, call, receipt).await?,
     };
     Ok((told(vault, call, awaited, receipt)?, shown))
+}
+
+/// Waits until it is decided about all items of the person, at most until the call's deadline.
+async fn parted(vault: &Vault, call: &Call, receipt: &ReceiptId) -> Result<Progress, Refusal> {
+    let deadline = call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN));
+    loop {
+        let progress = vault.read(|reads| receipts::find(reads, receipt))?.ok_or(Unavailable::Damaged)?;
+        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if progress != Progress::Parting || is_late || vault.is_closing() {
+            return Ok(progress);
+        }
+        tokio::time::sleep(PARTING_LOOK).await;
+    }
 }
 
 /// An erasure that is durable.
@@ -74,9 +94,9 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
         Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
         None => match target.open(txn, &call) {
             Ok(subject) => {
-                let intent = remove(txn, &call, &subject, receipt, ground)?;
+                let progress = remove(txn, &call, &subject, receipt, ground)?;
                 expectation.inspect(Expectation::tell);
-                Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
+                Ok(Lodged { receipt, progress, new: true })
             }
             Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {
                 // Nothing is left of the person for rules to read.
@@ -100,16 +120,24 @@ fn again(txn: &mut Txn<'_>, call: &Call, receipt: ReceiptId) -> Result<Lodged, R
     Ok(Lodged { receipt, progress, new: false })
 }
 
-/// One batch: the tombstone, the rows that lead to the person, the intent, and the entry.
+/// One batch: the tombstone, the rows that lead to the person, the intent, and the entry. Where there are too many items
+/// for one, the intent comes later.
 fn remove(
     txn: &mut Txn<'_>,
     call: &Call,
     subject: &OpenSubject,
     receipt: ReceiptId,
     ground: Ground,
-) -> Result<u64, Refusal> {
+) -> Result<Progress, Refusal> {
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
     let intent = going::with_subject(txn, subject, (receipt, call.registry()), ground)?;
+    let progress = match intent {
+        Some(intent) => Progress::Pending { intent: intent.lodge(txn)? },
+        None => {
+            parting::begin(txn, subject, call.registry(), (receipt, ground))?;
+            Progress::Parting
+        }
+    };
     for row in going::index_rows(txn, subject)? {
         // The person may come back under the same id at once, as somebody new.
         txn.delete(row.space, row.key);
@@ -117,7 +145,6 @@ fn remove(
     going::outdate(txn, subject.tree(), RECORD_POSITION)?;
     txn.put(Space::Subject, *subject.id.as_bytes(), subject_tombstone(&receipt));
     once::forget(txn, subject.id.as_bytes(), subject.id, receipt)?;
-    let number = intent.lodge(txn)?;
     if let Some(once) = call.once() {
         once.remember_forgetting(txn, subject.id, receipt)?;
     }
@@ -130,5 +157,5 @@ fn remove(
     let whom = Whom::Erasure { keys: &keys, subject: subject.id, receipt };
     let at = (txn.now(), txn.epoch());
     txn.record(call.recorder().entry(whom, touched, Ended::Started, at)?);
-    Ok(number)
+    Ok(progress)
 }

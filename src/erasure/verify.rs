@@ -120,7 +120,7 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     };
     let kept = vault.read(|reads| kept::list(reads, Under::Receipt(receipt), None, usize::MAX))?.len() as u64;
     let (verdict, epoch, waiting) = match (progress, signed) {
-        (Progress::Pending { .. }, _) => (Verdict::Pending, 0, vault.epochs().waiting()),
+        (Progress::Pending { .. } | Progress::Parting, _) => (Verdict::Pending, 0, vault.epochs().waiting()),
         (Progress::Done { .. }, None) => return Err(Unavailable::Damaged.into()),
         (Progress::Done { epoch }, Some(signed)) => {
             vault.read(|reads| rows_are_gone(reads, matter, receipt))?;

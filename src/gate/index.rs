@@ -133,15 +133,41 @@ pub fn key_id(vault: &VaultId, field: IdentifierField, number: u32) -> KeyId {
 }
 
 /// The index keys that rows are under, the newest of each field.
-pub fn newest_keys<'r>(vault: &VaultId, rows: impl Iterator<Item = &'r [u8]>) -> Vec<KeyId> {
-    let mut newest = [0; IdentifierField::ALL.len()];
-    for (field, number) in rows.filter_map(IndexKey::of_row) {
-        for (known, _) in newest.iter_mut().zip(IdentifierField::ALL).filter(|(_, of)| **of == field) {
-            *known = number.max(*known);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewestKeys([u32; IdentifierField::ALL.len()]);
+
+impl NewestKeys {
+    /// Adds those of further rows of the index.
+    pub fn add<'r>(&mut self, rows: impl Iterator<Item = &'r [u8]>) {
+        for (field, number) in rows.filter_map(IndexKey::of_row) {
+            for (known, _) in self.0.iter_mut().zip(IdentifierField::ALL).filter(|(_, of)| **of == field) {
+                *known = number.max(*known);
+            }
         }
     }
-    let keys = IdentifierField::ALL.iter().zip(newest).filter(|(_, number)| *number > 0);
-    keys.map(|(field, number)| key_id(vault, *field, number)).collect()
+
+    /// Their ids.
+    pub fn ids(&self, vault: &VaultId) -> Vec<KeyId> {
+        let keys = IdentifierField::ALL.iter().zip(self.0).filter(|(_, number)| *number > 0);
+        keys.map(|(field, number)| key_id(vault, *field, number)).collect()
+    }
+
+    /// As part of a row.
+    pub fn write(&self, w: Writer) -> Writer {
+        let known = IdentifierField::ALL.iter().zip(self.0).filter(|(_, number)| *number > 0);
+        let known: Vec<_> = known.collect();
+        w.list(known.into_iter(), |w, (field, number)| w.u8(field.code()).u32(number))
+    }
+
+    /// Reads it back.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut keys = Self::default();
+        for (code, number) in r.list(|r| Ok((r.u8()?, r.u32()?)))? {
+            let place = IdentifierField::ALL.iter().position(|field| field.code() == code).ok_or(Malformed)?;
+            keys.0[place] = number;
+        }
+        Ok(keys)
+    }
 }
 
 fn named(what: &[u8], vault: &VaultId, field: IdentifierField, number: u32) -> [u8; 16] {

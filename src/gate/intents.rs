@@ -247,6 +247,44 @@ fn read_space(r: &mut Reader<'_>) -> Result<Space, Malformed> {
     Space::ALL.iter().copied().find(|space| *space as u8 == tag).ok_or(Malformed)
 }
 
+/// Deletes a row, or all below a prefix.
+pub fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
+    if row.prefix {
+        return delete_below(txn, row.space, &row.key);
+    }
+    txn.delete(row.space, &row.key[..]);
+    Ok(())
+}
+
+pub(super) fn delete_below(txn: &mut Txn<'_>, space: Space, prefix: &[u8]) -> Result<(), Refusal> {
+    let is_day = space == Space::EventSegment && prefix.len() > SUBJECT_KEY_LEN;
+    let listed_max = match is_removed_unread(space) {
+        false => usize::MAX,
+        // Most days have few segments. A range that is removed costs later reads more than some keys do.
+        true if is_day => SEGMENTS_LISTED_MAX,
+        true => 0,
+    };
+    if listed_max > 0 {
+        let rows = txn.rows(space, prefix, &[], listed_max.saturating_add(1))?;
+        if rows.len() <= listed_max {
+            rows.into_iter().for_each(|(key, _)| txn.delete(space, key));
+            return Ok(());
+        }
+    }
+    txn.delete_below(space, prefix);
+    Ok(())
+}
+
+/// Large rows, which nobody looks at again: not read by who removes them.
+pub(super) fn is_removed_unread(space: Space) -> bool {
+    matches!(space, Space::Chunk | Space::EventSegment)
+}
+
+/// Bytes of a subject's id, with which the keys of its rows begin.
+const SUBJECT_KEY_LEN: usize = 16;
+/// Segments of a day that are removed one by one; more go as a range.
+const SEGMENTS_LISTED_MAX: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;

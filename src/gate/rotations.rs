@@ -246,7 +246,7 @@ fn epoch(reads: &dyn Reads, past: &Past) -> Result<Option<u64>, Fault> {
     let Some(receipt) = past.receipt else { return Ok(Some(0)) };
     Ok(match receipts::find(reads, &receipt)? {
         Some(receipts::Progress::Done { epoch }) => Some(epoch),
-        Some(receipts::Progress::Pending { .. }) | None => None,
+        Some(receipts::Progress::Pending { .. } | receipts::Progress::Parting) | None => None,
     })
 }
 

@@ -21,8 +21,8 @@ use super::pages::{StoredPages, Uncached};
 use super::persons::Persons;
 use super::publication::Readers;
 use super::rates::Rates;
-use super::readings::Readings;
-use super::receipts::ReceiptSigner;
+use super::readings::{Forgotten, Readings};
+use super::receipts::{Progress, ReceiptSigner};
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::room::Room;
@@ -30,12 +30,12 @@ use super::slots::SlotSet;
 use super::tries::Tries;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
-use crate::base::id::{SlotId, VaultId};
+use crate::base::id::{SlotId, SubjectId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
 use crate::base::time::{Clock, Timestamp};
-use crate::keys::page::{Entry, FANOUT, Page, Tree};
-use crate::keys::tree::{self, Pages, Root};
+use crate::keys::page::{Entry, FANOUT, KeyName, Page, Tree, name_of};
+use crate::keys::tree::{self, Draft, Nodes, Pages, Root};
 use crate::policy::bindings::Bindings;
 use crate::policy::caller::{Caller, ServiceName};
 use crate::policy::rules::Rules;
@@ -288,6 +288,41 @@ impl Vault {
     pub async fn await_erasure(&self, call: &Call, intent: u64, wait: bool) -> Awaited {
         self.epochs.ask(wait, self.patience.epoch_delay);
         self.await_intent(call, intent, wait).await
+    }
+
+    /// Waits for an act of forgetting from where it stands; `new` if the epochs are not told of its intent yet.
+    pub async fn await_progress(&self, call: &Call, (progress, new): (Progress, bool), wait: bool) -> Awaited {
+        match progress {
+            Progress::Done { epoch } => Awaited::Done { epoch },
+            Progress::Pending { intent } if new => self.await_erasure(call, intent, wait).await,
+            Progress::Pending { intent } => self.await_intent(call, intent, wait).await,
+            Progress::Parting => Awaited::Pending { waiting: self.epochs.waiting() },
+        }
+    }
+
+    /// Tells the epochs of a durable intent that somebody may wait for.
+    pub fn forget_now(&self) {
+        self.epochs.ask(true, self.patience.epoch_delay);
+    }
+
+    /// Waits until no call that began before reads a person who is unreadable now; who takes too long is cut. For a plain
+    /// thread.
+    pub fn drain(&self, subject: SubjectId) {
+        self.readings.drain(&[(subject, Forgotten::Everything)], self.patience.drain);
+    }
+
+    /// The names of all keys of a tree that nobody changes any more, and what must still lead to it when they are used:
+    /// should an epoch have replaced keys meanwhile, it does not.
+    pub fn key_names(&self, tree: Tree, leads: (Tree, u64)) -> Result<(Vec<KeyName>, KeyName), Refusal> {
+        self.read(|reads| {
+            let root = self.root.load_full();
+            let nodes = Nodes::default();
+            let draft = Draft::new(&*self.pages, &root, &nodes);
+            let mut names = Vec::new();
+            draft.each_key(tree, &mut |key| names.push(name_of(key)))?;
+            let top = reads.entry(leads.0, leads.1)?.ok_or(Fault::Torn)?;
+            Ok((names, top.name()))
+        })
     }
 
     /// Tells the epochs of a durable intent that nobody waits for.

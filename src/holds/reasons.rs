@@ -14,6 +14,7 @@ use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::items::kept::open as open_kept;
 use crate::items::model::SubjectRef;
+use crate::items::parting;
 use crate::items::record::{OpenSubject, StoredItem, Target, open_subject};
 use crate::items::recorded::refuse;
 use crate::items::subject::items_of;
@@ -193,6 +194,7 @@ fn of_item(
     let first = kept::list(reads, Under::Item(item), None, 1)?.pop();
     let owner = match &first {
         Some(id) => kept::find(reads, id)?.ok_or(Fault::Torn)?.stated().subject,
+        None if parting::has(reads, item)? => return Err(Fault::Refused(State::Parting.into())),
         None => return Err(Fault::Refused(State::NotFound.into())),
     };
     found.add_kept(reads, Under::Item(item))?;

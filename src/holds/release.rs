@@ -3,13 +3,14 @@
 use crate::base::id::{HoldId, ReceiptId};
 use crate::gate::approvals::Approved;
 use crate::gate::call::Call;
-use crate::gate::receipts::{self, Progress};
+use crate::gate::receipts;
 use crate::gate::record::{Ended, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::ending::{Cut, Ending, Lodged, owner_of};
 use crate::items::model::{Erasure, ErasureState, Wait};
+use crate::items::parting;
 use crate::keep::history;
 use crate::keep::hold::{self, Hold};
 use crate::keep::kept::{self, Under};
@@ -28,7 +29,8 @@ use super::view;
 /// are gone.
 ///
 /// # Errors
-/// [`State::NotFound`]; [`State::NotFromHere`] if it is released already; [`crate::gate::refusal::Approving`].
+/// [`State::NotFound`]; [`State::NotFromHere`] if it is released already; [`State::Parting`] for the moments in which the
+/// erasure of its person goes through what is kept; [`crate::gate::refusal::Approving`].
 pub async fn release(vault: &Vault, call: &Call, releasing: Releasing) -> Result<Released, Refusal> {
     let Releasing { hold: id, wait } = releasing;
     if let Err(denied) = call.permit(Resource::Vault).map_err(Access::openly) {
@@ -64,10 +66,7 @@ async fn again(vault: &Vault, call: &Call, earlier: Earlier, wait: bool) -> Resu
     })?;
     let mut last = None;
     for (act, record) in &acts {
-        let awaited = match record.progress {
-            Progress::Done { epoch } => Awaited::Done { epoch },
-            Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
-        };
+        let awaited = vault.await_progress(call, (record.progress, false), wait).await;
         last = Some((awaited, *act));
     }
     let has_statement = |(_, record): &&(ReceiptId, receipts::Record)| record.matter.is_some();
@@ -91,7 +90,14 @@ fn stated(awaited: Awaited, (supplements, act): (&[ReceiptId], ReceiptId), kept_
 
 fn find_active(txn: &Txn<'_>, id: HoldId) -> Result<(Hold, Matter), Refusal> {
     let (hold, matter) = hold::find(txn, id)?.ok_or(State::NotFound)?;
-    if hold.release.is_some() { Err(State::NotFromHere.into()) } else { Ok((hold, matter)) }
+    if hold.release.is_some() {
+        return Err(State::NotFromHere.into());
+    }
+    // What the hold keeps of a person who is being erased is decided by the holds in force when that was asked for.
+    if parting::find(txn, &hold.subject)?.is_some() {
+        return Err(State::Parting.into());
+    }
+    Ok((hold, matter))
 }
 
 /// A release that is durable.

@@ -57,7 +57,7 @@ pub fn state(reads: &dyn Reads, hold: &Hold) -> Result<HoldState, Fault> {
     for act in &release.acts {
         match receipts::find(reads, act)? {
             Some(Progress::Done { .. }) => {}
-            Some(Progress::Pending { .. }) => return Ok(HoldState::Releasing),
+            Some(Progress::Pending { .. } | Progress::Parting) => return Ok(HoldState::Releasing),
             None => return Err(Fault::Torn),
         }
     }

@@ -8,7 +8,7 @@ use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
-use crate::gate::vault::{Awaited, Vault};
+use crate::gate::vault::Vault;
 use crate::store::keyspace::Space;
 
 use super::going;
@@ -28,11 +28,7 @@ pub async fn delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasur
     let (named, wait) = (delete.subject.duplicate(), delete.wait == Wait::Erased);
     match lodge(vault, call, delete).await {
         Ok(Lodged { receipt, progress, new }) => {
-            let awaited = match progress {
-                Progress::Done { epoch } => Awaited::Done { epoch },
-                Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
-                Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
-            };
+            let awaited = vault.await_progress(call, (progress, new), wait).await;
             told(vault, call, awaited, receipt)
         }
         Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),

@@ -10,21 +10,20 @@ use std::collections::HashSet;
 
 use crate::base::id::{KeyId, ReceiptId};
 use crate::catalog::registry::Registry;
-use crate::catalog::statutory::Times;
-use crate::gate::index::newest_keys;
+use crate::gate::index::NewestKeys;
 use crate::gate::intents::{DoomedRow, Intent, What};
 use crate::gate::receipts::{Case, ForgottenKeys, Ground, History, Scope};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads as _, Txn};
 use crate::keep::keeping::{Keeping, Leaving};
-use crate::keep::kept::{self, Under, VersionId};
-use crate::keys::page::{Entry, Tree};
+use crate::keep::kept::{self, Under};
+use crate::keys::page::{Entry, KeyName, Tree};
 use crate::store::keyspace::Space;
 
 use super::expiry;
-use super::record::{AUDIT_POSITION, OpenSubject, StoredItem};
+use super::parting::{Deciding, Decision, Portion, leaving};
+use super::record::{AUDIT_POSITION, OpenSubject, Owner, StoredItem};
 use super::rows::{ItemRows, below, doomed_rows_of_subject, forget_ends_of_uploads};
-use super::subject::items_of;
 
 /// What goes with an item that is deleted.
 pub fn with_item(
@@ -35,8 +34,8 @@ pub fn with_item(
 ) -> Result<Intent, Refusal> {
     let keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-    let apart = keeping.covers(txn, &leaving(item, &entry))? || kept::exists(txn, Under::Item(item.id))?;
-    let rows = ItemRows::of(txn, subject, item, apart)?;
+    let apart = keeping.covers(txn, &leaving(item, &entry, None))? || kept::exists(txn, Under::Item(item.id))?;
+    let rows = ItemRows::of(txn, subject.owner(), item, apart)?;
     expiry::take_back(txn, &subject.id, item)?;
     version(txn, (subject, keeping), item, receipt, (What::Item, Scope::Item), rows)
 }
@@ -57,64 +56,90 @@ pub fn with_version(
 }
 
 /// What goes with a subject: its page, and so every key of it; and the rows of it and of its items, whatever is in them.
+/// None, and nothing is changed, where its items are too many for one batch.
 pub fn with_subject(
     txn: &mut Txn<'_>,
     subject: &OpenSubject,
     (receipt, registry): (ReceiptId, &Registry),
     ground: Ground,
-) -> Result<Intent, Refusal> {
-    let mut case = Case::new(Scope::Subject, ground, txn.now(), Vec::new())?;
-    let mut names = txn.key_names(subject.tree())?;
-    let mut index = index_rows(txn, subject)?;
+) -> Result<Option<Intent>, Refusal> {
+    let portion = Portion::after(txn, &subject.id, None)?;
+    if portion.more {
+        return Ok(None);
+    }
     let mut keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
     let any_kept = kept::exists(txn, Under::Subject(subject.id))?;
-    let (mut contents, mut kept_names) = (Vec::new(), HashSet::new());
-    for item in items_of(txn, &subject.id)? {
-        expiry::take_back(txn, &subject.id, &item)?;
-        let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-        let mut leaving = leaving(&item, &entry);
-        leaving.times.closed = Some(txn.now());
-        let is_kept = !keeping.is_empty() && keeping.covers(txn, &leaving)?;
-        let apart = is_kept || (any_kept && kept::exists(txn, Under::Item(item.id))?);
-        let rows = ItemRows::of(txn, subject, &item, apart)?;
-        index.extend(rows.own.into_iter().filter(|row| row.space == Space::Index));
-        if !is_kept {
-            contents.extend(rows.content);
-            continue;
-        }
-        leaving.rows = rows.content;
-        if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
-            kept_names.insert(entry.name());
-            case.kept.push(kept);
-        }
+    let nothing_keeps = keeping.is_empty();
+    let deciding = Deciding { owner: subject.owner(), closed: txn.now(), any_kept, nothing_keeps };
+    let decision = Decision::about(txn, &deciding, &keeping, portion)?;
+    if decision.more {
+        return Ok(None);
     }
-    let audit = txn.entry(subject.tree(), AUDIT_POSITION)?.ok_or(Unavailable::Damaged)?;
-    if keeping.keep_history(txn, &audit, &receipt, case.pseudonym)? {
-        kept_names.insert(audit.name());
-        case.history = History::Kept;
+    let mut case = Case::new(Scope::Subject, ground, txn.now(), Vec::new())?;
+    let mut names = txn.key_names(subject.tree())?;
+    let parted = decision.carry_out(txn, &deciding, &mut keeping, (receipt, &case))?;
+    let mut kept_names: HashSet<_> = parted.names.into_iter().collect();
+    if let Some(name) = with_history(txn, subject, &mut keeping, receipt, &mut case)? {
+        kept_names.insert(name);
     }
-    keeping.finish(txn, &receipt)?;
-    contents.extend(forget_ends_of_uploads(txn, &subject.id)?);
+    keeping.finish(txn, &receipt, 0)?;
+    let brought = forget_ends_of_uploads(txn, &subject.id)?;
     names.retain(|name| !kept_names.contains(name));
     case.keys = ForgottenKeys::of(names);
+    let index = [index_rows(txn, subject)?, parted.index].concat();
     case = case.indexed_under(keys_of(txn, &index));
-    let mut rows: Vec<DoomedRow> = BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())).into();
-    if case.kept.is_empty() && !any_kept && !contents.is_empty() {
-        rows.extend(CONTENT_BELOW_SUBJECT.map(|space| below(space, subject.id.as_bytes().to_vec())));
-    } else {
-        rows.extend(contents);
+    case.kept = parted.kept;
+    let contents = [parted.contents, brought].concat();
+    // Most people have no documents and no events: then there is nothing to remove.
+    let is_all = case.kept.is_empty() && !any_kept && !contents.is_empty();
+    let rest = if is_all { Rest::All } else { Rest::But(contents) };
+    let mut intent = of_subject(subject.owner(), (receipt, case), rest);
+    intent.rows.extend(index);
+    Ok(Some(intent))
+}
+
+/// What goes of what a subject's items hold in rows of their own.
+pub enum Rest {
+    /// Everything.
+    All,
+    /// These: some of it is kept, or there is nothing.
+    But(Vec<DoomedRow>),
+}
+
+/// The intent that forgets a subject, once it is decided about all its items.
+pub fn of_subject(owner: Owner, (receipt, case): (ReceiptId, Case), rest: Rest) -> Intent {
+    let of_it = |space| below(space, owner.id.as_bytes().to_vec());
+    let mut rows: Vec<DoomedRow> = BELOW_SUBJECT.map(of_it).into();
+    match rest {
+        Rest::All => rows.extend(CONTENT_BELOW_SUBJECT.map(of_it)),
+        Rest::But(contents) => rows.extend(contents),
     }
-    rows.extend(index);
-    Ok(Intent {
+    Intent {
         receipt,
         what: What::Subject,
         class: String::new(),
-        subject: Some(subject.id),
+        subject: Some(owner.id),
         item: None,
-        targets: vec![(Tree::Subjects, subject.row.position)],
+        targets: vec![(Tree::Subjects, owner.position)],
         rows,
         case: Some(case),
-    })
+    }
+}
+
+/// Keeps the key by which entries of the log can be linked to a subject, where a hold demands it. Its name.
+pub fn with_history(
+    txn: &mut Txn<'_>,
+    subject: &OpenSubject,
+    keeping: &mut Keeping<'_>,
+    receipt: ReceiptId,
+    case: &mut Case,
+) -> Result<Option<KeyName>, Refusal> {
+    let audit = txn.entry(subject.tree(), AUDIT_POSITION)?.ok_or(Unavailable::Damaged)?;
+    if !keeping.keep_history(txn, &audit, &receipt, case.pseudonym)? {
+        return Ok(None);
+    }
+    case.history = History::Kept;
+    Ok(Some(audit.name()))
 }
 
 /// Makes the row that a tombstone replaces one that no longer fits the page: should somebody put it back while the epoch
@@ -139,7 +164,9 @@ pub const CONTENT_BELOW_SUBJECT: [Space; 2] = [Space::EventSegment, Space::Chunk
 /// The index keys that these rows are under, as far as they are rows of the index.
 fn keys_of(txn: &Txn<'_>, rows: &[DoomedRow]) -> Vec<KeyId> {
     let index = rows.iter().filter(|row| row.space == Space::Index);
-    newest_keys(txn.index().vault(), index.map(|row| &row.key[..]))
+    let mut keys = NewestKeys::default();
+    keys.add(index.map(|row| &row.key[..]));
+    keys.ids(txn.index().vault())
 }
 
 fn version(
@@ -153,7 +180,7 @@ fn version(
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
     case = case.indexed_under(keys_of(txn, &rows.own));
-    let leaving = Leaving { rows: rows.content.clone(), ..leaving(item, &entry) };
+    let leaving = Leaving { rows: rows.content.clone(), ..leaving(item, &entry, None) };
     let rows = match keeping.keep(txn, leaving, receipt, case.pseudonym)? {
         Some(kept) => {
             case.kept.push(kept);
@@ -164,7 +191,7 @@ fn version(
             rows.all()
         }
     };
-    keeping.finish(txn, &receipt)?;
+    keeping.finish(txn, &receipt, 0)?;
     Ok(Intent {
         receipt,
         what,
@@ -175,11 +202,4 @@ fn version(
         rows,
         case: Some(case),
     })
-}
-
-/// What is to be kept of a version: its row, which is put aside. What it holds in rows of its own stays where it is.
-fn leaving<'e>(item: &StoredItem, entry: &'e Entry) -> Leaving<'e> {
-    let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
-    let times = Times { created: item.head.created, updated: item.head.updated, closed: None };
-    Leaving { id, class: item.head.class, times, entry, row: item.row(), rows: Vec::new() }
 }

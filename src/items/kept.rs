@@ -17,6 +17,7 @@ use crate::policy::decide::Permit;
 use crate::policy::question::{Resource, Standing};
 
 use super::model::{ItemView, SubjectRef};
+use super::parting;
 use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item, etag_of, open_subject};
 use super::show::{mask, permit_to_see};
 
@@ -42,7 +43,7 @@ pub struct Pick<'q> {
 /// Whose kept version it is: to be registered as read before it is looked at.
 ///
 /// # Errors
-/// [`State::NotFound`]; a fault of `subject`, if the call names none and may read nothing that is kept.
+/// [`State::NotFound`]; [`State::Parting`] while that is still being decided; a fault of `subject`, if the call names none and may read nothing that is kept.
 pub fn owner(vault: &Vault, call: &Call, pick: Pick<'_>) -> Result<SubjectId, Refusal> {
     may_read_any(call)?;
     vault.read(|reads| {
@@ -194,7 +195,11 @@ fn newest(reads: &dyn Reads, pick: Pick<'_>) -> Result<VersionId, Fault> {
     let under = if version == 0 { Under::Item(item) } else { Under::Version(item, version) };
     let all = kept::list(reads, under, None, usize::MAX)?;
     let newest = all.into_iter().rfind(|id| etag.is_empty() || etag == etag_of(id.version, id.counter));
-    newest.ok_or(Fault::Refused(State::NotFound.into()))
+    match newest {
+        Some(id) => Ok(id),
+        None if parting::has(reads, item)? => Err(Fault::Refused(State::Parting.into())),
+        None => Err(Fault::Refused(State::NotFound.into())),
+    }
 }
 
 /// A kept version: its row, its key with one of the reasons that keep it, and what is said of it.

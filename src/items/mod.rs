@@ -23,6 +23,7 @@ pub mod object;
 pub mod outcome;
 pub mod own;
 pub mod page;
+pub mod parting;
 pub mod person;
 pub mod put;
 pub mod record;

@@ -18,7 +18,7 @@ use crate::store::keyspace::Space;
 
 use super::content::document_of;
 use super::record::day::{day_key, segment_prefix};
-use super::record::{Content, OpenSubject, StoredItem, UploadRow, decode_upload, item_key};
+use super::record::{Content, OpenSubject, Owner, StoredItem, UploadRow, decode_upload, item_key};
 
 /// The rows of an item, by what becomes of them when its newest version goes.
 #[derive(Default)]
@@ -35,22 +35,22 @@ impl ItemRows {
     /// All rows of an item. With `apart`, those of earlier versions that are still kept are left out.
     ///
     /// An item that is damaged can be forgotten all the same; of its index rows only a rotation of the index keys rids us.
-    pub fn of(txn: &Txn<'_>, subject: &OpenSubject, item: &StoredItem, apart: bool) -> Result<Self, Fault> {
-        let mut rows = Self { own: vec![whole(Space::Item, item_key(&subject.id, &item.id))], ..Self::default() };
-        match content_of_version(txn, subject, item) {
+    pub fn of(txn: &Txn<'_>, owner: Owner, item: &StoredItem, apart: bool) -> Result<Self, Fault> {
+        let mut rows = Self { own: vec![whole(Space::Item, item_key(&owner.id, &item.id))], ..Self::default() };
+        match content_of_version(txn, owner, item) {
             Ok(content) => rows.own.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
             Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
             Err(refused) => return Err(refused),
         }
         if let Some(state) = &item.head.day {
-            rows.own.push(whole(Space::EventDay, day_key(&subject.id, item.head.class, state.day, &item.id)));
-            rows.content.push(below(Space::EventSegment, segment_prefix(&subject.id, &item.id)));
+            rows.own.push(whole(Space::EventDay, day_key(&owner.id, item.head.class, state.day, &item.id)));
+            rows.content.push(below(Space::EventSegment, segment_prefix(&owner.id, &item.id)));
         }
         if is_document(item) && apart {
-            rows.unfinished = unfinished(txn, &item_key(&subject.id, &item.id))?;
-            rows.content.extend(content_key(txn, subject, item)?.map(|key| below(Space::Chunk, key)));
+            rows.unfinished = unfinished(txn, &item_key(&owner.id, &item.id))?;
+            rows.content.extend(content_key(txn, owner, item)?.map(|key| below(Space::Chunk, key)));
         } else if is_document(item) {
-            rows.content.push(below(Space::Chunk, item_key(&subject.id, &item.id)));
+            rows.content.push(below(Space::Chunk, item_key(&owner.id, &item.id)));
         }
         Ok(rows)
     }
@@ -74,17 +74,17 @@ pub fn unfinished(reads: &dyn Reads, below_key: &[u8]) -> Result<Vec<DoomedRow>,
 
 /// The start of the keys of a document's content. Of a damaged one it cannot be told: then all that there is of the item,
 /// unless some of it is kept, which must not go with it.
-fn content_key(reads: &dyn Reads, subject: &OpenSubject, item: &StoredItem) -> Result<Option<Vec<u8>>, Fault> {
-    let described = item.open(reads, reads.index().vault(), subject.tree()).and_then(|content| {
+fn content_key(reads: &dyn Reads, owner: Owner, item: &StoredItem) -> Result<Option<Vec<u8>>, Fault> {
+    let described = item.open(reads, reads.index().vault(), owner.tree()).and_then(|content| {
         document_of(CanonicalValue::decode(item.head.class, content.value.expose()).map_err(|_| Fault::Torn)?)
     });
     match described {
         Ok(described) => {
             let upload = described.content.upload();
-            Ok(Some(UploadPlace { subject: subject.id, item: item.id, upload }.key()))
+            Ok(Some(UploadPlace { subject: owner.id, item: item.id, upload }.key()))
         }
         Err(Fault::Torn) if kept::exists(reads, Under::Item(item.id))? => Ok(None),
-        Err(Fault::Torn) => Ok(Some(item_key(&subject.id, &item.id))),
+        Err(Fault::Torn) => Ok(Some(item_key(&owner.id, &item.id))),
         Err(refused) => Err(refused),
     }
 }
@@ -173,12 +173,12 @@ pub fn identifiers(class: ClassId, content: &Content) -> Result<Vec<Identifier>,
 }
 
 /// What an item holds, if its class has identifiers.
-fn content_of_version(reads: &dyn Reads, subject: &OpenSubject, item: &StoredItem) -> Result<Option<Content>, Fault> {
+fn content_of_version(reads: &dyn Reads, owner: Owner, item: &StoredItem) -> Result<Option<Content>, Fault> {
     let class = class_of(item.head.class.as_str()).ok_or(Fault::Torn)?;
     if class.identifiers.is_empty() {
         return Ok(None);
     }
-    item.open(reads, reads.index().vault(), subject.tree()).map(Some)
+    item.open(reads, reads.index().vault(), owner.tree()).map(Some)
 }
 
 fn is_document(item: &StoredItem) -> bool {

@@ -51,7 +51,7 @@ async fn describe_erased(
     }
     let state = match vault.read(|reads| receipts::find(reads, &receipt))? {
         Some(Progress::Done { .. }) => SubjectState::Erased,
-        Some(Progress::Pending { .. }) | None => SubjectState::ErasurePending,
+        Some(Progress::Pending { .. } | Progress::Parting) | None => SubjectState::ErasurePending,
     };
     let touched = Touched { view: Some(View::Exists), count: 1, ..Touched::default() };
     let at = (vault.now(), vault.epoch());

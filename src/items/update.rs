@@ -13,7 +13,7 @@ use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
-use crate::gate::vault::{Awaited, Vault};
+use crate::gate::vault::Vault;
 use crate::keys::page::Entry;
 use crate::store::keyspace::Space;
 
@@ -56,11 +56,7 @@ async fn finish(vault: &Vault, call: &Call, stored: Stored, wait: bool) -> Resul
     let Stored { answer, progress, new } = stored;
     let stamp = answer.items.into_iter().next().ok_or(State::IdempotencyKeyReused)?;
     let (Some(receipt), Some(progress)) = (answer.receipt, progress) else { return Ok((stamp, None)) };
-    let awaited = match progress {
-        Progress::Done { epoch } => Awaited::Done { epoch },
-        Progress::Pending { intent } if new => vault.await_erasure(call, intent, wait).await,
-        Progress::Pending { intent } => vault.await_intent(call, intent, wait).await,
-    };
+    let awaited = vault.await_progress(call, (progress, new), wait).await;
     Ok((stamp, Some(told(vault, call, awaited, receipt)?)))
 }
 

@@ -186,10 +186,11 @@ impl<'r> Keeping<'r> {
         Ok(is_kept)
     }
 
-    /// Stores the counts of what was kept, and the openings of what the receipt says of the reasons.
-    pub fn finish(mut self, txn: &mut Txn<'_>, receipt: &ReceiptId) -> Result<(), Refusal> {
+    /// Stores the counts of what was kept, and the openings of what the receipt says of the reasons, after those that it
+    /// has. How many it has then.
+    pub fn finish(mut self, txn: &mut Txn<'_>, receipt: &ReceiptId, openings: u32) -> Result<u32, Refusal> {
         if !self.changed {
-            return Ok(());
+            return Ok(openings);
         }
         for matter in &mut self.matters {
             matter.store(txn)?;
@@ -201,8 +202,7 @@ impl<'r> Keeping<'r> {
         for period in &mut self.periods {
             period.store(txn)?;
         }
-        kept::put_openings(txn, receipt, &self.openings);
-        Ok(())
+        Ok(kept::put_openings(txn, receipt, openings, &self.openings))
     }
 }
 

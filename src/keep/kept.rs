@@ -10,6 +10,7 @@
 //! 7 | receipt | number       -> the opening of a commitment to a reason
 //! 8 | receipt | receipt      -> nothing: the second supplements the first
 //! 9, 10                      -> see `history`
+//! 11                         -> see `list`
 //! ```
 //! A version is item, number, and the count of its row: free text can change and be kept under the same number. What is
 //! said of a version is authenticated under a key derived from the version's own, so that rows cannot be swapped.
@@ -245,24 +246,34 @@ pub fn receipts_of_hold(reads: &dyn Reads, hold: &HoldId, limit: usize) -> Resul
     Ok(receipts)
 }
 
-/// Notes the openings of the commitments on a receipt.
-pub fn put_openings(txn: &mut Txn<'_>, receipt: &ReceiptId, openings: &[Opening]) {
-    for (number, opening) in (0u32..).zip(openings) {
+/// Notes openings of the commitments on a receipt, after those that it has. How many it has then.
+pub fn put_openings(txn: &mut Txn<'_>, receipt: &ReceiptId, before: u32, openings: &[Opening]) -> u32 {
+    let mut number = before;
+    for opening in openings {
         let key = Writer::new().u8(OPENING).raw(receipt.as_bytes()).u32(number).finish();
         txn.put(Space::Kept, key, Writer::new().raw(&opening.salt).bytes(&opening.reason).finish());
+        number += 1;
     }
+    number
 }
 
 /// The openings of the commitments on a receipt.
 pub fn openings(reads: &dyn Reads, receipt: &ReceiptId) -> Result<Vec<Opening>, Fault> {
+    openings_from(reads, receipt, 0, usize::MAX)
+}
+
+/// So many openings of the commitments on a receipt, from a number on.
+pub fn openings_from(reads: &dyn Reads, receipt: &ReceiptId, from: u32, count: usize) -> Result<Vec<Opening>, Fault> {
     let prefix = Writer::new().u8(OPENING).raw(receipt.as_bytes()).finish();
-    let read = |row: &[u8]| {
-        let mut r = Reader::new(row);
-        let opening = Opening { salt: r.array()?, reason: r.bytes()?.to_vec() };
-        r.finish().map(|()| opening)
-    };
-    let rows = reads.rows(Space::Kept, &prefix, &[], usize::MAX)?;
-    rows.iter().map(|(_, row)| read(row).map_err(|_: Malformed| Fault::Torn)).collect()
+    let first = [&prefix[..], &from.to_be_bytes()].concat();
+    let rows = reads.rows(Space::Kept, &prefix, &first, count)?;
+    rows.iter().map(|(_, row)| read_opening(row).map_err(|_: Malformed| Fault::Torn)).collect()
+}
+
+fn read_opening(row: &[u8]) -> Result<Opening, Malformed> {
+    let mut r = Reader::new(row);
+    let opening = Opening { salt: r.array()?, reason: r.bytes()?.to_vec() };
+    r.finish().map(|()| opening)
 }
 
 /// Notes that a receipt supplements another.

@@ -13,6 +13,7 @@ pub mod history;
 pub mod hold;
 pub mod keeping;
 pub mod kept;
+pub mod list;
 pub mod matter;
 pub mod period;
 

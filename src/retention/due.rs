@@ -1,13 +1,16 @@
 //! ListDue: what falls due by itself or for somebody, the earliest first; and how much is due now.
 
-use crate::base::codec::{Reader, Writer};
-use crate::base::id::{KeyId, MatterId};
-use crate::base::limits::{DUE_DAYS_DEFAULT, DUE_ENTRIES_MAX, INDEX_ROTATION_DAYS, PAGE_SIZE_MAX, SWEEP_ROWS_MAX};
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{ItemId, KeyId, MatterId, SubjectId};
+use crate::base::limits::{
+    DUE_DAYS_DEFAULT, DUE_ENTRIES_MAX, INDEX_ROTATION_DAYS, PAGE_SIZE_MAX, PURGE_DAYS, SWEEP_ROWS_MAX,
+};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::statutory::PeriodId;
 use crate::gate::call::Call;
 use crate::gate::index;
+use crate::gate::purge;
 use crate::gate::refusal::{Access, Fault as Invalid, FaultReason, Refusal};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
@@ -17,6 +20,7 @@ use crate::keep::matter;
 use crate::keep::period;
 use crate::policy::question::Resource;
 
+use super::each;
 use super::state::{self, Sweep};
 
 /// What falls due.
@@ -31,11 +35,13 @@ pub enum Kind {
     MatterReview = 3,
     /// An index key is to be replaced.
     KeyRotation = 6,
+    /// Unreadable ciphertext is to have left the live files.
+    Purge = 7,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Expiry, Self::PeriodEnd, Self::MatterReview, Self::KeyRotation];
+    pub const ALL: [Self; 5] = [Self::Expiry, Self::PeriodEnd, Self::MatterReview, Self::KeyRotation, Self::Purge];
 }
 
 /// What it is, if it is one thing.
@@ -49,6 +55,17 @@ pub enum Thing {
     Matter(MatterId),
     /// A key.
     Key(KeyId),
+    /// All of its kind.
+    Whole,
+    /// An item.
+    Item {
+        /// Its class.
+        class: ClassId,
+        /// Whose it is.
+        subject: SubjectId,
+        /// Which.
+        item: ItemId,
+    },
 }
 
 /// Things of one kind that fall due at one time.
@@ -74,6 +91,8 @@ pub struct DueQuery {
     pub page_size: usize,
     /// Where an earlier page ended; empty for the first.
     pub page_token: String,
+    /// Lists items one by one, and nothing else.
+    pub each_item: bool,
 }
 
 /// What was found.
@@ -147,6 +166,9 @@ fn each_count(reads: &dyn Reads, mut each: impl FnMut(expiry::Count) -> bool) ->
 /// # Errors
 /// A fault of `before_time` if more than [`DUE_ENTRIES_MAX`] entries fall due until then.
 pub async fn list(vault: &Vault, call: &Call, query: DueQuery) -> Result<DuePage, Refusal> {
+    if query.each_item {
+        return each::list(vault, call, &query).await;
+    }
     match page(vault, call, &query) {
         Ok(page) => vault.record_done(call).await.map(|()| page),
         Err(refusal) => Err(vault.refuse(call, refusal).await),
@@ -162,13 +184,13 @@ fn page(vault: &Vault, call: &Call, query: &DueQuery) -> Result<DuePage, Refusal
     // The end is that of the first page, so that pages fit together.
     let (before, skip) = match place {
         None => (query.before.unwrap_or(in_days(now, DUE_DAYS_DEFAULT)), 0),
-        Some(place) => read_place(&place).ok_or_else(wrong_token)?,
+        Some(place) => read_place(&place, |r| r.u64().map(|skip| skip as usize)).ok_or_else(wrong_token)?,
     };
     let wants = |kind| query.kinds.is_empty() || query.kinds.contains(&kind);
     let (mut found, halted) = vault.read(|reads| {
         let mut found = Vec::new();
         for kind in Kind::ALL.into_iter().filter(|kind| wants(*kind)) {
-            gather(reads, kind, before, &mut found)?;
+            gather(reads, (kind, vault.epoch()), before, &mut found)?;
             if found.len() > DUE_ENTRIES_MAX {
                 return Err(Fault::Refused(Invalid::new("before_time", FaultReason::TooMany).into()));
             }
@@ -189,17 +211,21 @@ fn page(vault: &Vault, call: &Call, query: &DueQuery) -> Result<DuePage, Refusal
     Ok(DuePage { entries, next, halted: halted.filter(|sweep| !sweep.confirmed) })
 }
 
-fn read_place(place: &[u8]) -> Option<(Timestamp, usize)> {
+/// What a page token says: until when the list goes, and where it goes on.
+pub(super) fn read_place<T>(
+    place: &[u8],
+    at: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Option<(Timestamp, T)> {
     let mut r = Reader::new(place);
-    let place = (Timestamp::from_millis(r.i64().ok()?), usize::try_from(r.u64().ok()?).ok()?);
+    let place = (Timestamp::from_millis(r.i64().ok()?), at(&mut r).ok()?);
     r.finish().ok().map(|()| place)
 }
 
-fn in_days(time: Timestamp, days: i64) -> Timestamp {
+pub(super) fn in_days(time: Timestamp, days: i64) -> Timestamp {
     Timestamp::from_millis(time.as_millis().saturating_add(days * 86_400_000))
 }
 
-fn gather(reads: &dyn Reads, kind: Kind, before: Timestamp, found: &mut Vec<Due>) -> Result<(), Fault> {
+fn gather(reads: &dyn Reads, (kind, epoch): (Kind, u64), before: Timestamp, found: &mut Vec<Due>) -> Result<(), Fault> {
     match kind {
         Kind::Expiry => each_count(reads, |count| {
             let at = Timestamp::from_millis(i64::from(count.day) * 86_400_000);
@@ -222,6 +248,14 @@ fn gather(reads: &dyn Reads, kind: Kind, before: Timestamp, found: &mut Vec<Due>
                 if matter.closed.is_none() && matter.review < before {
                     found.push(Due { at: matter.review, kind, thing: Thing::Matter(matter.id), count: 1 });
                 }
+            }
+            Ok(())
+        }
+        Kind::Purge => {
+            let left = purge::progress(reads)?.and_then(|purge| purge.unpurged_since(epoch));
+            // No receipt of what is left states an earlier date.
+            if let Some(at) = left.map(|since| in_days(since, PURGE_DAYS)).filter(|at| *at < before) {
+                found.push(Due { at, kind, thing: Thing::Whole, count: 1 });
             }
             Ok(())
         }

@@ -7,6 +7,7 @@
 
 pub mod confirm;
 pub mod due;
+mod each;
 pub mod index;
 pub mod state;
 mod step;

@@ -27,6 +27,7 @@ use crate::api::routes as api;
 use crate::base::id::InstanceId;
 use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
+use crate::erasure::parting::Parter;
 use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::purge::Purger;
 use crate::gate::room::{Marks, Room};
@@ -64,6 +65,7 @@ pub struct Service {
     outlets: Outlets,
     reindexer: Reindexer,
     sweeper: Sweeper,
+    parter: Parter,
     purger: Purger,
     numbers: VaultMetrics,
     _watcher: Watcher,
@@ -220,6 +222,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
     let reindexer = Reindexer::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let bounds = Bounds { percent_max: config.limits.due_percent_max, items_free: config.limits.due_items_free };
     let sweeper = Sweeper::start(&vault, bounds).map_err(|error| ServeError::Thread(error.kind()))?;
+    let parter = Parter::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let purge_every = Duration::from_secs(config.store.purge_days * 24 * 3600);
     let purger = Purger::start(&vault, purge_every).map_err(|error| ServeError::Thread(error.kind()))?;
     let (watched, looking) = (vault.clone(), numbers.clone());
@@ -238,6 +241,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         outlets,
         reindexer,
         sweeper,
+        parter,
         purger,
         _watcher: watcher,
     })
@@ -266,6 +270,7 @@ impl Service {
         self.ops.stop();
         drop(self.reindexer);
         drop(self.sweeper);
+        drop(self.parter);
         drop(self.purger);
         self.vault.stop();
         self.outlets.stop();

@@ -46,6 +46,8 @@ spaces! {
     Log = 12, "log";
     /// What became of each act of forgetting, by its receipt.
     Receipt = 13, "receipt";
+    /// Erasures of persons of very many items, as far as they are: what is gone through in steps, before the intent.
+    Parting = 14, "parting";
     /// Hashes of the log's tree: one row per tile, by level and index.
     LogTile = 20, "log_tile";
     /// What each bundle of 256 entries of the log holds, and where it is.

@@ -70,6 +70,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rotation_turned", "rotation"),
     ("rotation_retired", "rotation"),
     ("rotation_lodged", "rotation"),
+    ("parting_step", "parting"),
+    ("parting_stepped", "parting"),
+    ("parting_lodged", "parting"),
 ];
 
 /// How far the deletion is when the program dies.

@@ -190,6 +190,11 @@ async fn more_than_is_plausible_waits_and_says_so_until_the_privacy_officer_conf
     let dir = vault.dir().to_string_lossy().into_owned();
     let said = blocking(|| run(&["due", "--dev", &dir], "", &[])).out;
     assert!(said.contains(&format!("--confirm {} {}", sweep.sweep_id, sweep.etag)), "{said}");
+    let said = blocking(|| run(&["due", "--dev", &dir, "--items"], "", &[])).out;
+    assert!(said.contains(&item) && said.contains(id) && said.contains("overdue"), "{said}");
+    let said =
+        blocking(|| run(&["due", "--dev", &dir, "--items", "--as", "operator", "--purpose", "security"], "", &[]));
+    assert!(said.code != 0 && said.err.contains("ACCESS_DENIED") && !said.err.contains(&item), "{}", said.err);
     let confirmed = blocking(|| run(&["due", "--dev", &dir, "--confirm", &sweep.sweep_id, &sweep.etag], "", &[]));
     assert_eq!(confirmed.code, 0, "{}", confirmed.err);
     await_absence(&vault, id, &item).await;

@@ -328,7 +328,8 @@ async fn a_person_is_erased_but_for_what_is_held_and_the_receipt_says_so() {
     assert_eq!(released.erasure.expect("is stated").state(), ErasureState::Erased);
     assert_eq!(refused(kept(&vault, LEGAL, payment, 0).await), "NOT_FOUND");
     assert_eq!(verdict(&vault, &erasure.receipt_id).await, (ErasureVerdict::Erased, 0));
-    let request = GetReceiptRequest { context: legal(&vault), receipt_id: erasure.receipt_id.clone() };
+    let request =
+        GetReceiptRequest { context: legal(&vault), receipt_id: erasure.receipt_id.clone(), ..Default::default() };
     let mut privacy = PrivacyClient::new(vault.service(Some("privacy-officer")));
     let whole = privacy.get_receipt(request).await.expect("gets").into_inner().receipt.expect("a receipt");
     assert_eq!((&whole.body, whole.supplementary.len()), (&receipt.body, 1), "the statement never changes");

@@ -41,6 +41,7 @@ mod old_copies;
 mod oracle;
 mod overload;
 mod parsers;
+mod parting;
 mod periods;
 mod program;
 mod published;

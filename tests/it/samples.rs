@@ -97,7 +97,11 @@ impl TestVault {
 
     /// Gets a receipt as the privacy officer.
     pub async fn receipt(&self, receipt_id: &str) -> Result<Receipt, Status> {
-        let request = GetReceiptRequest { context: self.context("legal_compliance"), receipt_id: receipt_id.into() };
+        let request = GetReceiptRequest {
+            context: self.context("legal_compliance"),
+            receipt_id: receipt_id.into(),
+            ..Default::default()
+        };
         let answer = PrivacyClient::new(self.steady("privacy-officer")).get_receipt(request).await?.into_inner();
         Ok(answer.receipt.expect("a receipt"))
     }

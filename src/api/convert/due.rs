@@ -38,7 +38,8 @@ pub fn query(request: proto::ListDueRequest) -> Result<DueQuery, Refusal> {
     let before = faults.time(At::field("before_time"), request.before_time);
     let page_token = faults.token(At::field("page_token"), request.page_token);
     let page_size = page_size(&mut faults, request.page_size);
-    let query = faults.finish(DueQuery { kinds, before, page_size, page_token })?;
+    let each_item = request.each_item;
+    let query = faults.finish(DueQuery { kinds, before, page_size, page_token, each_item })?;
     if is_offered { Ok(query) } else { Err(State::NotOffered { field: "kinds" }.into()) }
 }
 
@@ -52,14 +53,19 @@ pub fn page(page: DuePage) -> proto::ListDueResponse {
 }
 
 fn entry(due: &Due, overdue: bool) -> proto::DueEntry {
-    let (class, target_id) = match &due.thing {
-        Thing::Class(class) => (class.as_str().to_owned(), String::new()),
-        Thing::Period(id) => (String::new(), id.as_str().to_owned()),
-        Thing::Matter(id) => (String::new(), id.to_string()),
-        Thing::Key(id) => (String::new(), id.to_string()),
-    };
-    let kind = i32::from(due.kind as u8);
-    proto::DueEntry { kind, due_time: Some(time(due.at)), count: due.count, class, target_id, overdue }
+    let (mut class, mut target_id, mut subject_id) = (String::new(), String::new(), String::new());
+    match &due.thing {
+        Thing::Class(of) => class = of.as_str().to_owned(),
+        Thing::Period(id) => target_id = id.as_str().to_owned(),
+        Thing::Matter(id) => target_id = id.to_string(),
+        Thing::Key(id) => target_id = id.to_string(),
+        Thing::Whole => {}
+        Thing::Item { class: of, subject, item } => {
+            (class, target_id, subject_id) = (of.as_str().to_owned(), item.to_string(), subject.to_string());
+        }
+    }
+    let (kind, due_time) = (i32::from(due.kind as u8), Some(time(due.at)));
+    proto::DueEntry { kind, due_time, count: due.count, class, target_id, overdue, subject_id }
 }
 
 /// Which sweep is confirmed, and as what it was seen.

@@ -5,11 +5,11 @@ use super::item::whole;
 use super::keys::proven;
 use super::privacy::answered;
 use super::{At, Faults, subject, time};
-use crate::base::id::ReceiptId;
-use crate::erasure::evidence::{Later, Receipt};
+use crate::base::limits::PAGE_SIZE_MAX;
+use crate::erasure::evidence::{Later, Receipt, Wanted};
 use crate::erasure::subject::EraseSubject;
 use crate::erasure::verify::{Finding, Verdict, Which};
-use crate::gate::receipts::{Ground, Signed};
+use crate::gate::receipts::{Ground, KeptVersion, Signed};
 use crate::gate::refusal::{FaultReason, Refusal};
 use crate::items::model::Wait;
 use crate::keep::kept::Opening;
@@ -29,14 +29,18 @@ pub fn erase(request: proto::EraseSubjectRequest) -> Result<EraseSubject, Refusa
     Ok(EraseSubject { subject, ground, wait })
 }
 
-/// Which receipt to show.
+/// Which receipt to show, and how much of what it keeps.
 ///
 /// # Errors
-/// That the id is missing or none.
-pub fn get(request: proto::GetReceiptRequest) -> Result<ReceiptId, Refusal> {
+/// That the id is missing or none, or the page too large.
+pub fn get(request: proto::GetReceiptRequest) -> Result<Wanted, Refusal> {
     let mut faults = Faults::default();
-    let id = faults.id(At::field("receipt_id"), &request.receipt_id);
-    whole(faults, id)
+    let receipt = faults.id(At::field("receipt_id"), &request.receipt_id);
+    let kept = request.kept_page_size as usize;
+    if kept > PAGE_SIZE_MAX {
+        faults.add(At::field("kept_page_size"), FaultReason::Malformed);
+    }
+    whole(faults, receipt.map(|receipt| Wanted { receipt, kept, token: request.kept_page_token }))
 }
 
 /// Which erasure to look at.
@@ -75,7 +79,14 @@ pub fn receipt(receipt: Receipt) -> proto::Receipt {
         purged: purged.map(proven),
         index_rotated: last.map(proven),
         index_rotated_before: rotated.into_iter().map(proven).collect(),
+        kept_items: receipt.kept.into_iter().map(kept).collect(),
     }
+}
+
+fn kept(version: KeptVersion) -> proto::ReceiptKeptItem {
+    let KeptVersion { item, version, class, reasons } = version;
+    let reason_commitments = reasons.iter().map(|reason| reason.to_vec()).collect();
+    proto::ReceiptKeptItem { item_id: item.to_string(), version, class, reason_commitments }
 }
 
 fn opening(opening: Opening) -> proto::KeepReasonOpening {

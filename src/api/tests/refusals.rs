@@ -44,6 +44,7 @@ fn every_refusal_has_its_reason_and_its_code() {
         (State::EtagMismatch.into(), "ETAG_MISMATCH", Code::Aborted),
         (State::IdempotencyKeyReused.into(), "IDEMPOTENCY_KEY_REUSED", Code::InvalidArgument),
         (State::SubjectFull.into(), "SUBJECT_FULL", Code::FailedPrecondition),
+        (State::Parting.into(), "CONFLICT", Code::Aborted),
         (Approving::Required(approval).into(), "APPROVAL_REQUIRED", Code::FailedPrecondition),
         (Approving::Invalid.into(), "APPROVAL_INVALID", Code::FailedPrecondition),
         (Approving::Own.into(), "SELF_APPROVAL", Code::PermissionDenied),

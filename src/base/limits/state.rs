@@ -141,6 +141,18 @@ pub const SLOTS_FORMER_MAX: usize = 1024;
 pub const SLOT_CHANGES_MAX: usize = 16;
 /// Erasures that share one epoch at the most.
 pub const EPOCH_INTENTS_MAX: usize = 4096;
+/// A person of no more items than this is erased in one batch; of more, in steps of as many.
+pub const PARTING_ITEMS_MAX: usize = 1_000;
+/// Bytes of items' rows in such a batch, but for the last of them.
+pub const PARTING_BYTES_MAX: usize = 16 << 20;
+/// Rows of the index that such a batch removes, but for those of the last item.
+pub const PARTING_INDEX_ROWS_MAX: usize = 16 * 1024;
+/// Between two such steps, for others to have their turn.
+pub const PARTING_PAUSE: Duration = Duration::from_millis(2);
+/// How often persons are looked for whose erasure goes on in steps, and whether one has ended.
+pub const PARTING_LOOK: Duration = Duration::from_millis(50);
+/// Kept versions that a receipt lists; of more it has the number and the hash of the list.
+pub const RECEIPT_KEPT_MAX: usize = 1_000;
 /// Names of forgotten keys that a receipt lists; of more it states the number and the hash.
 pub const RECEIPT_KEY_NAMES_MAX: usize = 4096;
 /// Days after an erasure by which its unreadable ciphertext is due to have left the live files.

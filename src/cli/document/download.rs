@@ -12,16 +12,16 @@ use crate::api::proto::vault_client::VaultClient;
 use crate::api::proto::{Document, DownloadDocumentRequest, Item, SubjectRef, item_value};
 use crate::base::id::ItemId;
 use crate::cli::failure::Failure;
-use crate::cli::remote::{Remote, SERVICE, Session};
+use crate::cli::remote::{Remote, Session};
 use crate::cli::show::{Format, out, printable};
-use crate::cli::subject::Subject;
+use crate::cli::subject::Whose;
 use crate::crypto::hash::Digest;
 
 /// What `item download` is told.
 #[derive(clap::Args)]
 pub struct Download {
     #[command(flatten)]
-    subject: Subject,
+    whose: Whose,
     /// The document: itm_...
     #[arg(long, value_name = "ID")]
     item: String,
@@ -46,11 +46,11 @@ pub fn run(arguments: &Download) -> Result<(), Failure> {
     let item: ItemId =
         arguments.item.parse().map_err(|_| Failure::Usage("--item is no id of an item: itm_... in full".into()))?;
     let target = Target::of(arguments)?;
-    let (subject, part) = (arguments.subject.reference()?, Part::find(&target.folder, &item, arguments.version)?);
+    let (subject, part) = (arguments.whose.reference()?, Part::find(&target.folder, &item, arguments.version)?);
     let (remote, bar) = (&arguments.remote, bar(0));
     let earlier = part.as_ref().map_or(0, |part| part.bytes);
     let mut done = None;
-    remote.follow(SERVICE, async |session| {
+    remote.follow(arguments.whose.usually(), async |session| {
         let mut receiving = Receiving { remote, session, subject, item, target, part, earlier, bar: bar.clone() };
         done = Some(receiving.run(arguments.version).await?);
         Ok(())

@@ -3,6 +3,8 @@
 //! Everything in a receipt is checked: what is signed, what is in the log, and what only repeats either of these. So no
 //! bit of it can be changed unnoticed.
 
+use std::collections::HashMap;
+
 use prost::Message as _;
 
 use crate::api::proto::{
@@ -15,7 +17,7 @@ use crate::audit::note::{self, VerifierKey};
 use crate::audit::proof::verify_inclusion;
 use crate::audit::tree::leaf_hash;
 use crate::cli::json;
-use crate::crypto::hash::{Digest, sha256};
+use crate::crypto::hash::{Digest, Hasher, sha256};
 use crate::crypto::sign;
 
 /// What stands before the statement in what is signed.
@@ -57,6 +59,9 @@ pub enum Wrong {
     /// An entry is about something else.
     #[error("the {0} of the log is not that of this erasure")]
     Entry(&'static str),
+    /// A list is not the one that the statement has the hash of.
+    #[error("the list of kept items is not the one of the statement, or not whole")]
+    KeptList,
     /// An opening opens nothing.
     #[error("a reason it names is none of those that the statement commits to")]
     Opening,
@@ -81,8 +86,17 @@ pub struct Checked {
     pub purged: Option<[u64; 2]>,
     /// The entries that index keys of the statement are gone, and the sizes of their trees.
     pub rotated: Vec<[u64; 2]>,
+    /// Whether what is kept is listed, by the statement or beside it.
+    pub lists_kept: bool,
     /// Whether the checkpoints' signatures were checked.
     pub log_signed: bool,
+}
+
+impl Checked {
+    /// How many item versions are kept.
+    pub fn kept_count(&self) -> u64 {
+        self.body.kept_item_count.max(self.body.kept_items.len() as u64)
+    }
 }
 
 /// Reads a receipt, as JSON or as the encoded message, which must be exactly what its fields give.
@@ -98,6 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<Receipt, Wrong> {
 /// Checks a receipt; the checkpoints' signatures only if keys of the log are given.
 pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> Result<Checked, Wrong> {
     let body = statement(receipt, key)?;
+    kept_list(receipt, &body)?;
     openings(receipt, &body)?;
     supplements(receipt, &body, key, log_keys)?;
     let requested = proven(receipt.requested.as_ref(), "request's entry", &body, log_keys)?;
@@ -122,12 +137,14 @@ pub fn check(receipt: &Receipt, key: &VerifierKey, log_keys: &[VerifierKey]) -> 
     }
     let purged = purged(receipt, &body, &erased, log_keys)?;
     let rotated = rotated(receipt, &body, &requested, log_keys)?;
+    let body_count = body.kept_item_count;
     Ok(Checked {
         purged,
         rotated,
         body,
         entries: [requested.index, erased.index],
         sizes: [requested.size, erased.size],
+        lists_kept: receipt.kept_items.len() as u64 == body_count,
         log_signed: !log_keys.is_empty(),
     })
 }
@@ -183,14 +200,32 @@ fn is_end_of(leaf: &Leaf, operation: &str) -> bool {
         && matches!(leaf.about, About::Erasure(_))
 }
 
-/// Each opening is of one of the statement's commitments, and none is there twice.
+/// A list beside the statement is the whole one that the statement has the hash of.
+fn kept_list(receipt: &Receipt, body: &ReceiptBody) -> Result<(), Wrong> {
+    if receipt.kept_items.is_empty() {
+        return Ok(());
+    }
+    let mut hasher = Hasher::default();
+    for kept in &receipt.kept_items {
+        let message = kept.encode_to_vec();
+        hasher.update(&(message.len() as u32).to_be_bytes());
+        hasher.update(&message);
+    }
+    let is_whole = receipt.kept_items.len() as u64 == body.kept_item_count;
+    if is_whole && hasher.finish()[..] == body.kept_items_sha256[..] { Ok(()) } else { Err(Wrong::KeptList) }
+}
+
+/// Each opening is of one of the commitments, of the statement or of the list beside it, and none is there twice.
 fn openings(receipt: &Receipt, body: &ReceiptBody) -> Result<(), Wrong> {
-    let mut stated: Vec<&[u8]> =
-        body.kept_items.iter().flat_map(|kept| kept.reason_commitments.iter().map(|hash| &hash[..])).collect();
+    let kept = body.kept_items.iter().chain(&receipt.kept_items);
+    let mut stated: HashMap<&[u8], u32> = HashMap::new();
+    for commitment in kept.flat_map(|kept| &kept.reason_commitments) {
+        *stated.entry(&commitment[..]).or_default() += 1;
+    }
     for KeepReasonOpening { salt, reason } in &receipt.keep_reason_openings {
         let commitment = sha256(&[KEEP_REASON, salt, reason]);
-        let at = stated.iter().position(|stated| *stated == &commitment[..]).ok_or(Wrong::Opening)?;
-        stated.swap_remove(at);
+        let left = stated.get_mut(&commitment[..]).filter(|left| **left > 0).ok_or(Wrong::Opening)?;
+        *left -= 1;
     }
     Ok(())
 }
@@ -233,9 +268,15 @@ fn statement(receipt: &Receipt, key: &VerifierKey) -> Result<ReceiptBody, Wrong>
     let listed = &body.key_ids;
     let is_sorted = listed.windows(2).all(|pair| pair[0] < pair[1]) && listed.iter().all(|id| id.len() == 16);
     let fits = listed.len() as u64 == body.key_count && sha256(&[&listed.concat()])[..] == body.key_ids_sha256[..];
-    let says_nothing = body.key_count == 0 && body.kept_items.is_empty();
+    let says_nothing = body.key_count == 0 && body.kept_items.is_empty() && body.kept_item_count == 0;
     if !(is_sorted && ((listed.is_empty() && body.key_count > 0) || fits)) || says_nothing {
         return Err(Wrong::Statement("its keys"));
+    }
+    let of_classes = body.kept_classes.iter().try_fold(0u64, |sum, class| sum.checked_add(class.count));
+    let hashes = body.kept_items_sha256.len() == if body.kept_item_count == 0 { 0 } else { 32 };
+    let lists_twice = body.kept_item_count > 0 && !body.kept_items.is_empty();
+    if of_classes != Some(body.kept_item_count) || !hashes || lists_twice {
+        return Err(Wrong::Statement("what is kept"));
     }
     slots(&body)?;
     Ok(body)

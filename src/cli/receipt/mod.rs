@@ -4,6 +4,8 @@ pub mod check;
 mod verify;
 
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod tests;
 
 use std::fs::File;
@@ -19,6 +21,7 @@ use super::remote::{Remote, Usually};
 use super::show::{self, Format, out, table};
 use crate::api::proto::privacy_client::PrivacyClient;
 use crate::api::proto::{GetReceiptRequest, Receipt, ReceiptBody};
+use crate::base::limits::PAGE_SIZE_MAX;
 
 /// What `receipt` does.
 #[derive(clap::Subcommand)]
@@ -38,6 +41,9 @@ pub struct Get {
     /// Write it there, as JSON. Nothing must be there yet.
     #[arg(long, value_name = "FILE")]
     receipt_out: Option<PathBuf>,
+    /// With the list of what is kept, also where that is too long for the statement, which then has its hash.
+    #[arg(long)]
+    kept_items: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -54,11 +60,33 @@ pub fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn get(arguments: &Get) -> Result<(), Failure> {
-    let answer = arguments.remote.call(OFFICER, async |session| {
-        let request = GetReceiptRequest { context: session.context(), receipt_id: arguments.receipt.clone() };
-        PrivacyClient::new(session.channel.clone()).get_receipt(session.request(request)).await
+    let receipt = arguments.remote.call(OFFICER, async |session| {
+        let mut client = PrivacyClient::new(session.channel.clone());
+        let mut whole: Option<Receipt> = None;
+        let mut kept_page_token = String::new();
+        loop {
+            let request = GetReceiptRequest {
+                context: session.context(),
+                receipt_id: arguments.receipt.clone(),
+                kept_page_size: if arguments.kept_items { PAGE_SIZE_MAX as u32 } else { 0 },
+                kept_page_token,
+            };
+            let answer = client.get_receipt(session.request(request)).await?.into_inner();
+            let page = answer.receipt.unwrap_or_default();
+            kept_page_token = answer.next_kept_page_token;
+            let whole = match &mut whole {
+                None => whole.insert(page),
+                Some(whole) => {
+                    whole.kept_items.extend(page.kept_items);
+                    whole.keep_reason_openings.extend(page.keep_reason_openings);
+                    whole
+                }
+            };
+            if kept_page_token.is_empty() {
+                return Ok(tonic::Response::new(std::mem::take(whole)));
+            }
+        }
     })?;
-    let receipt = answer.receipt.unwrap_or_default();
     if let Some(path) = &arguments.receipt_out {
         write(new_file(path)?, &receipt)?;
     }

@@ -48,7 +48,8 @@ async fn erased() -> (Bench, ReceiptId) {
 
 async fn shown(bench: &Bench, id: ReceiptId) -> Receipt {
     let call = bench.call_as("office", RoleId::PrivacyOfficer, "legal_compliance", Action::GetReceipt, "", "").await;
-    message(evidence::receipt(&bench.vault, &call, id).await.expect("is there"))
+    let wanted = evidence::Wanted { receipt: id, kept: 0, token: String::new() };
+    message(evidence::receipt(&bench.vault, &call, wanted).await.expect("is there").0)
 }
 
 /// The same once everything that comes later has come.

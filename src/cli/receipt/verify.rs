@@ -11,6 +11,9 @@ use crate::cli::failure::Failure;
 use crate::cli::files;
 use crate::cli::show::{Format, out, table};
 
+/// Largest receipt: with a list of as many kept items as a person may have.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// What `receipt verify` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -43,12 +46,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The receipt in a file.
 fn read(path: &Path) -> Result<Result<Receipt, Wrong>, Failure> {
-    Ok(parse(files::read(path)?.expose())) // a receipt is no secret
+    Ok(parse(files::read_up_to(path, BYTES_MAX)?.expose())) // a receipt is no secret
 }
 
 fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
-    let Checked { body, entries, sizes, purged, rotated, log_signed } = checked;
-    let kept = body.kept_items.len();
+    let Checked { body, entries, sizes, purged, rotated, lists_kept, log_signed } = checked;
+    let kept = checked.kept_count();
     let history = body.access_history_kept;
     let verdict = if kept == 0 && !history { "ERASED" } else { "PARTLY_KEPT" };
     let short = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
@@ -63,6 +66,7 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
             "epoch": body.epoch,
             "key_count": body.key_count,
             "kept_items": kept,
+            "kept_items_listed": lists_kept,
             "access_history_kept": history,
             "grade": grade,
             "entries": entries,
@@ -91,7 +95,11 @@ fn tell(checked: &Checked, format: Format) -> Result<(), Failure> {
         (Some([index, size]), _) if rotated.len() == keys => format!("keys are gone, entry {index} of {size}"),
         (_, due) => format!("{} of {keys} keys are gone, the others until {}", rotated.len(), time(due)),
     };
-    let kept = if history { format!("{kept}, and who read the data") } else { kept.to_string() };
+    let kept = match lists_kept {
+        true => kept.to_string(),
+        false => format!("{kept}; the list is not in the file: lacuna receipt get --kept-items"),
+    };
+    let kept = if history { format!("{kept}; and who read the data") } else { kept };
     let rows = [
         ["verdict", &format!("{verdict}: {scope}")],
         ["receipt", &body.receipt_id],

@@ -63,6 +63,8 @@ struct Shared {
     phase: AtomicU8,
     /// Acts of forgetting that are carried out and wait for a lost slot.
     held: AtomicU64,
+    /// Erasures whose intent is still to be lodged, as far as that is known.
+    parting: AtomicU64,
     stopping: AtomicBool,
 }
 
@@ -119,6 +121,7 @@ impl Epochs {
             waiting: Mutex::new(work.slots.waited_for()),
             phase: AtomicU8::new(0),
             held: AtomicU64::new(held),
+            parting: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         });
         let (tell, done) = watch::channel(Finished::default());
@@ -159,7 +162,18 @@ impl Epochs {
 
     /// Erasures that are not carried out yet, or wait for a lost slot.
     pub fn pending(&self) -> u64 {
-        self.shared.asked.lock().pending + self.shared.held.load(Ordering::Relaxed)
+        let parting = self.shared.parting.load(Ordering::Relaxed);
+        self.shared.asked.lock().pending + self.shared.held.load(Ordering::Relaxed) + parting
+    }
+
+    /// Tells that one more erasure has its intent still to be lodged.
+    pub fn parting_begins(&self) {
+        self.shared.parting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells how many erasures have their intent still to be lodged.
+    pub fn parting(&self, count: u64) {
+        self.shared.parting.store(count, Ordering::Relaxed);
     }
 
     /// Makes a change of the slots as soon as no epoch is in progress. `asks` tells whether it lodged an intent.

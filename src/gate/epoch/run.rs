@@ -17,7 +17,7 @@ use crate::gate::approvals;
 use crate::gate::days;
 use crate::gate::former::{self, FormerSlot};
 use crate::gate::held;
-use crate::gate::intents::{DoomedRow, Intent, What};
+use crate::gate::intents::{Intent, What, delete_below, delete_rows, is_removed_unread};
 use crate::gate::periods;
 use crate::gate::readings::{Forgotten, Scope};
 use crate::gate::receipts::{Carried, Case, Signed};
@@ -577,44 +577,8 @@ fn is_small(intent: &Intent) -> bool {
     intent.case.as_ref().is_some_and(|case| keys(case) <= KEYS_OF_FEW_ROWS)
 }
 
-fn delete_rows(txn: &mut Txn<'_>, row: &DoomedRow) -> Result<(), Refusal> {
-    if row.prefix {
-        return delete_below(txn, row.space, &row.key);
-    }
-    txn.delete(row.space, &row.key[..]);
-    Ok(())
-}
-
-fn delete_below(txn: &mut Txn<'_>, space: Space, prefix: &[u8]) -> Result<(), Refusal> {
-    let is_day = space == Space::EventSegment && prefix.len() > SUBJECT_KEY_LEN;
-    let listed_max = match is_removed_unread(space) {
-        false => usize::MAX,
-        // Most days have few segments. A range that is removed costs later reads more than some keys do.
-        true if is_day => SEGMENTS_LISTED_MAX,
-        true => 0,
-    };
-    if listed_max > 0 {
-        let rows = txn.rows(space, prefix, &[], listed_max.saturating_add(1))?;
-        if rows.len() <= listed_max {
-            rows.into_iter().for_each(|(key, _)| txn.delete(space, key));
-            return Ok(());
-        }
-    }
-    txn.delete_below(space, prefix);
-    Ok(())
-}
-
-/// Large rows, which nobody looks at again: not read by who removes them.
-fn is_removed_unread(space: Space) -> bool {
-    matches!(space, Space::Chunk | Space::EventSegment)
-}
-
 /// So many keys have no more rows than one batch takes.
 const KEYS_OF_FEW_ROWS: u64 = 100;
-/// Bytes of a subject's id, with which the keys of its rows begin.
-const SUBJECT_KEY_LEN: usize = 16;
-/// Segments of a day that are removed one by one; more go as a range.
-const SEGMENTS_LISTED_MAX: usize = 8;
 
 /// Deletes the pages of a tree that is gone, and what is known of its positions. The pages, so that open copies go too.
 fn delete_tree(txn: &mut Txn<'_>, tree: Tree) -> Result<Vec<(PageId, u64)>, Refusal> {

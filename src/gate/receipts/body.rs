@@ -1,6 +1,6 @@
 //! The statement of a receipt: the message `ReceiptBody` of the contract, byte for byte as it is signed.
 
-use super::case::{Case, History};
+use super::case::{Case, History, KeptList, KeptVersion};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ReceiptId, SlotId, VaultId};
 use crate::base::limits::{INDEX_ROTATION_DAYS, PURGE_DAYS};
@@ -94,10 +94,7 @@ pub(super) fn encode(
         .number(11, case.keys.count)
         .bytes(12, &case.keys.digest);
     let message = case.keys.names.iter().fold(message, |message, name| message.bytes(13, name));
-    let kept = case.kept.iter().map(|kept| {
-        let message = Message::new().text(1, &kept.item.to_string()).number(2, kept.version).text(3, &kept.class);
-        kept.reasons.iter().fold(message, |message, reason| message.bytes(4, reason))
-    });
+    let kept = case.kept.iter().map(KeptVersion::message);
     let attested_slots = attested.iter().map(|(former, said)| attested_slot(former, said, carried));
     let message = message
         .messages(14, kept)
@@ -109,7 +106,15 @@ pub(super) fn encode(
     let message = if case.indexed { message.message(20, after(INDEX_ROTATION_DAYS)) } else { message };
     let message = message.text(21, ALGORITHMS).text(22, env!("CARGO_PKG_VERSION"));
     let message = case.index_keys.iter().fold(message, |message, key| message.bytes(23, key.as_bytes()));
-    message.number(24, u64::from(case.history == History::Ended)).finish()
+    let message = message.number(24, u64::from(case.history == History::Ended));
+    match &case.kept_list {
+        None => message,
+        Some(KeptList { count, digest, classes }) => {
+            let of_class = |(class, count): &(String, u64)| Message::new().text(1, class).number(2, *count);
+            message.number(25, *count).bytes(26, digest).messages(27, classes.iter().map(of_class))
+        }
+    }
+    .finish()
 }
 
 /// The weakest of the slots, and no more than any word that it relies on is good for.

@@ -1,10 +1,13 @@
 //! What is known of an act of forgetting when it is asked for, for its receipt to state.
 
+use std::collections::BTreeMap;
+
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, KeyId, PseudonymId, ReceiptId};
 use crate::base::limits::RECEIPT_KEY_NAMES_MAX;
+use crate::base::protobuf::Message;
 use crate::base::time::Timestamp;
-use crate::crypto::hash::{Digest, sha256};
+use crate::crypto::hash::{Digest, Hasher, sha256};
 use crate::crypto::rng;
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::keys::page::KeyName;
@@ -119,6 +122,65 @@ pub struct KeptVersion {
     pub reasons: Vec<Digest>,
 }
 
+impl KeptVersion {
+    /// The message `ReceiptKeptItem` of the contract.
+    pub(super) fn message(&self) -> Message {
+        let message = Message::new().text(1, &self.item.to_string()).number(2, self.version).text(3, &self.class);
+        self.reasons.iter().fold(message, |message, reason| message.bytes(4, reason))
+    }
+
+    /// As part of a row.
+    pub fn write(&self, w: Writer) -> Writer {
+        let w = w.raw(self.item.as_bytes()).u64(self.version).text(&self.class);
+        w.list(self.reasons.iter(), |w, reason| w.raw(reason))
+    }
+
+    /// Reads it back.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            item: ItemId::from_bytes(r.array()?),
+            version: r.u64()?,
+            class: r.text()?.to_owned(),
+            reasons: r.list(Reader::array)?,
+        })
+    }
+}
+
+/// Kept versions that are too many for a statement to list: how many, and what a list of them must hash to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptList {
+    /// How many.
+    pub count: u64,
+    /// The hash of the list, as the contract states it.
+    pub digest: Digest,
+    /// How many of each class, in the order of their names.
+    pub classes: Vec<(String, u64)>,
+}
+
+/// A list of kept versions in the making.
+#[derive(Default)]
+pub struct KeptHasher {
+    hasher: Hasher,
+    count: u64,
+    classes: BTreeMap<String, u64>,
+}
+
+impl KeptHasher {
+    /// Adds the next version of the list.
+    pub fn add(&mut self, kept: &KeptVersion) {
+        let message = kept.message().finish();
+        self.hasher.update(&(message.len() as u32).to_be_bytes());
+        self.hasher.update(&message);
+        self.count += 1;
+        *self.classes.entry(kept.class.clone()).or_default() += 1;
+    }
+
+    /// The whole list.
+    pub fn finish(self) -> KeptList {
+        KeptList { count: self.count, digest: self.hasher.finish(), classes: self.classes.into_iter().collect() }
+    }
+}
+
 /// What an act of forgetting means for the key that links entries of the log to the person. Its tags are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -152,6 +214,8 @@ pub struct Case {
     pub keys: ForgottenKeys,
     /// What does not, since another reason keeps it.
     pub kept: Vec<KeptVersion>,
+    /// The same, where it is too many to list; then `kept` is empty.
+    pub kept_list: Option<KeptList>,
     /// Whether identifiers of it are in the blind index.
     pub indexed: bool,
     /// The newest index key of each field that they are under; of acts of earlier releases none.
@@ -164,7 +228,8 @@ pub struct Case {
 
 const VERSION_1: u8 = 1;
 const VERSION_2: u8 = 2;
-const VERSION: u8 = 3;
+const VERSION_3: u8 = 3;
+const VERSION: u8 = 4;
 
 impl Case {
     /// Of an erasure that is asked for now, with a fresh pseudonym.
@@ -178,6 +243,7 @@ impl Case {
             requested,
             keys,
             kept: Vec::new(),
+            kept_list: None,
             indexed: false,
             index_keys: Vec::new(),
             supplements: None,
@@ -201,14 +267,15 @@ impl Case {
             .u64(self.keys.count)
             .raw(&self.keys.digest)
             .list(self.keys.names.iter(), |w, name| w.raw(name))
-            .list(self.kept.iter(), |w, kept| {
-                let w = w.raw(kept.item.as_bytes()).u64(kept.version).text(&kept.class);
-                w.list(kept.reasons.iter(), |w, reason| w.raw(reason))
-            })
+            .list(self.kept.iter(), |w, kept| kept.write(w))
             .u8(self.indexed.into())
             .option(self.supplements, |w, receipt| w.raw(receipt.as_bytes()))
             .list(self.index_keys.iter(), |w, key| w.raw(key.as_bytes()))
             .u8(self.history as u8)
+            .option(self.kept_list.as_ref(), |w, list| {
+                let classes = list.classes.iter();
+                w.u64(list.count).raw(&list.digest).list(classes, |w, (class, count)| w.text(class).u64(*count))
+            })
             .finish()
     }
 
@@ -225,22 +292,21 @@ impl Case {
             pseudonym: PseudonymId::from_bytes(r.array()?),
             requested: Timestamp::from_millis(r.i64()?),
             keys: ForgottenKeys { count: r.u64()?, digest: r.array()?, names: r.list(Reader::array)? },
-            kept: r.list(|r| {
-                Ok(KeptVersion {
-                    item: ItemId::from_bytes(r.array()?),
-                    version: r.u64()?,
-                    class: r.text()?.to_owned(),
-                    reasons: r.list(Reader::array)?,
-                })
-            })?,
+            kept: r.list(KeptVersion::read)?,
             indexed: r.u8()? == 1,
             supplements: if version == VERSION_1 { None } else { r.option(|r| r.array().map(ReceiptId::from_bytes))? },
             index_keys: if version <= VERSION_2 { Vec::new() } else { r.list(|r| r.array().map(KeyId::from_bytes))? },
             history: if version <= VERSION_2 { History::Plain } else { History::read(r.u8()?)? },
+            kept_list: if version <= VERSION_3 { None } else { r.option(read_list)? },
         };
         r.finish()?;
         Ok(case)
     }
+}
+
+fn read_list(r: &mut Reader<'_>) -> Result<KeptList, Malformed> {
+    let (count, digest) = (r.u64()?, r.array()?);
+    Ok(KeptList { count, digest, classes: r.list(|r| Ok((r.text()?.to_owned(), r.u64()?)))? })
 }
 
 #[cfg(test)]
@@ -260,6 +326,7 @@ pub(in crate::gate) mod tests {
                 class: "payment".into(),
                 reasons: vec![[6; 32], [7; 32]],
             }],
+            kept_list: None,
             indexed: true,
             index_keys: vec![KeyId::from_bytes([9; 16])],
             supplements: Some(ReceiptId::from_bytes([8; 16])),
@@ -270,10 +337,17 @@ pub(in crate::gate) mod tests {
     #[test]
     fn a_case_reads_back() {
         assert_eq!(Case::decode(&sample().encode()), Ok(sample()));
-        // As the release before wrote it.
+        let list = KeptList { count: 5000, digest: [5; 32], classes: vec![("contact".into(), 5000)] };
+        let long = Case { kept: Vec::new(), kept_list: Some(list), ..sample() };
+        assert_eq!(Case::decode(&long.encode()), Ok(long));
+        // As releases before wrote it.
+        let mut row = sample().encode();
+        row.truncate(row.len() - 1);
+        row[0] = 3;
+        assert_eq!(Case::decode(&row), Ok(sample()));
         let before = Case { index_keys: Vec::new(), history: History::Plain, ..sample() };
         let mut row = before.encode();
-        row.truncate(row.len() - 5);
+        row.truncate(row.len() - 6);
         row[0] = 2;
         assert_eq!(Case::decode(&row), Ok(before));
     }

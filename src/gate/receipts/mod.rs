@@ -6,14 +6,14 @@
 //! Row, after its version: 1 with the intent while it is pending; 2 with the epoch, or 3 with the epoch and attestations,
 //! for acts without a statement, such as those of earlier releases. Version 2 has the scope, and of a person's erasure
 //! the person's id, before the same; then, once it is done, the statement, the signing key's name and id, and the
-//! signature. Version 3 is version 2 of what is done, and after it the index keys that the statement names.
+//! signature; or 4 while a person's items are still gone through, before there is an intent. Version 3 is version 2 of what is done, and after it the index keys that the statement names.
 
 mod body;
 mod case;
 mod sign;
 
 pub use body::{BACKEND, Carried, SlotProof};
-pub use case::{Case, ForgottenKeys, Ground, History, KeptVersion, Scope};
+pub use case::{Case, ForgottenKeys, Ground, History, KeptHasher, KeptList, KeptVersion, Scope};
 pub use sign::{ReceiptSigner, Signed};
 
 #[cfg(test)]
@@ -27,6 +27,8 @@ use crate::store::keyspace::Space;
 /// Where an act of forgetting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
+    /// The person is unreadable, and what keeps their items is decided step by step; then an intent is lodged.
+    Parting,
     /// Its intent waits for an epoch, or it is carried out and waits for a lost slot.
     Pending {
         /// The intent.
@@ -67,6 +69,7 @@ const VERSION_3: u8 = 3;
 const PENDING: u8 = 1;
 const DONE: u8 = 2;
 const DONE_ATTESTED: u8 = 3;
+const PARTING: u8 = 4;
 
 /// Where the act with this receipt stands; none if there never was one.
 pub fn find(reads: &dyn Reads, receipt: &ReceiptId) -> Result<Option<Progress>, Fault> {
@@ -77,6 +80,13 @@ pub fn find(reads: &dyn Reads, receipt: &ReceiptId) -> Result<Option<Progress>, 
 pub fn look_up(reads: &dyn Reads, receipt: &ReceiptId) -> Result<Option<Record>, Fault> {
     let row = reads.row(Space::Receipt, receipt.as_bytes())?;
     row.map(|row| decode(&row).map_err(|_| Fault::Torn)).transpose()
+}
+
+/// Notes that a person's items are gone through; the intent comes later.
+pub fn put_parting(txn: &mut Txn<'_>, receipt: &ReceiptId, subject: SubjectId) {
+    let matter = Matter { scope: Scope::Subject, subject: Some(subject) };
+    let row = write_matter(Writer::new().u8(VERSION_2).u8(PARTING), matter).u64(0);
+    txn.put(Space::Receipt, *receipt.as_bytes(), row.finish());
 }
 
 /// Notes that its intent waits for an epoch.
@@ -132,6 +142,7 @@ fn decode(row: &[u8]) -> Result<Record, Malformed> {
     };
     let number = r.u64()?;
     let (progress, signed) = match (version, state) {
+        (VERSION_2, PARTING) => (Progress::Parting, None),
         (_, PENDING) => (Progress::Pending { intent: number }, None),
         (VERSION_1, DONE) => (Progress::Done { epoch: number }, None),
         (VERSION_1, DONE_ATTESTED) => {
@@ -163,5 +174,6 @@ mod tests {
         assert_eq!(progress(v1(2)), Ok((done, None)));
         assert_eq!(progress(v1(3).u32(1).raw(&[5; 16])), Ok((done, None)));
         assert_eq!(progress(v1(4)), Err(Malformed));
+        assert_eq!(progress(Writer::new().u8(2).u8(4).u8(1).u8(0).u64(0)), Ok((Progress::Parting, None)));
     }
 }

@@ -173,6 +173,9 @@ pub enum State {
     /// The subject has as many items as it may.
     #[error("the subject has too many items")]
     SubjectFull,
+    /// The person is being erased, and what keeps the item is not decided yet.
+    #[error("the erasure of the person is not that far yet")]
+    Parting,
     /// The log does not reach that far.
     #[error("the log has no such index or size")]
     IndexOutOfRange,

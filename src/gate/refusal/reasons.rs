@@ -77,6 +77,7 @@ impl State {
             Self::EtagMismatch => Reason::EtagMismatch,
             Self::IdempotencyKeyReused => Reason::IdempotencyKeyReused,
             Self::SubjectFull => Reason::SubjectFull,
+            Self::Parting => Reason::Conflict,
             Self::IndexOutOfRange => Reason::IndexOutOfRange,
             Self::NotFromHere => Reason::StateTransitionInvalid,
             Self::MatterClosed => Reason::MatterClosed,

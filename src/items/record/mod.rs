@@ -13,7 +13,8 @@ mod upload;
 pub use item::{Content, ItemHead, ItemRow, StoredItem, decode_item, encode_item, etag_of, item_key, tombstone};
 pub use notes::{decode_notes, encode_notes};
 pub use subject::{
-    AUDIT_POSITION, Objection, OpenSubject, RECORD_POSITION, SubjectRow, open_subject, seal_external, subject_tombstone,
+    AUDIT_POSITION, Objection, OpenSubject, Owner, RECORD_POSITION, SubjectRow, open_subject, seal_external,
+    subject_tombstone,
 };
 pub use target::{Target, same};
 pub use upload::{Announced, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};

@@ -137,6 +137,22 @@ impl SubjectRow {
 /// The version of a row that counts holds.
 const COUNTING: u8 = 2;
 
+/// Whose items they are: as much as it takes to find them and their keys, also once the subject's row is a tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The subject.
+    pub id: SubjectId,
+    /// Its position among the subjects.
+    pub position: u64,
+}
+
+impl Owner {
+    /// The tree of its keys.
+    pub fn tree(self) -> Tree {
+        Tree::Subject(self.id, self.position)
+    }
+}
+
 /// A subject whose row and keys fit together.
 pub struct OpenSubject {
     /// Its id.
@@ -149,9 +165,14 @@ pub struct OpenSubject {
 }
 
 impl OpenSubject {
+    /// Whose its items are.
+    pub fn owner(&self) -> Owner {
+        Owner { id: self.id, position: self.row.position }
+    }
+
     /// The tree of its keys.
     pub fn tree(&self) -> Tree {
-        Tree::Subject(self.id, self.row.position)
+        self.owner().tree()
     }
 
     /// Items of a class of it, as access rules see them.

@@ -3,7 +3,7 @@
 mod checks;
 mod cuts;
 mod documents;
-mod events;
+pub mod events;
 mod fields;
 mod finding;
 mod forms;

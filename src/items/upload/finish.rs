@@ -8,12 +8,12 @@ use crate::crypto::rng;
 use crate::gate::call::Call;
 use crate::gate::intents::DoomedRow;
 use crate::gate::once;
-use crate::gate::receipts::{self, Progress};
+use crate::gate::receipts;
 use crate::gate::record::{Ended as How, Touched, Whom};
 use crate::gate::refusal::{self, Fault, FaultReason, Refusal, State, Unavailable};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::uploads::UploadPlace;
-use crate::gate::vault::{Awaited, Vault};
+use crate::gate::vault::Vault;
 use crate::items::content::{chunk_key, document_of};
 use crate::items::draft::{Details, check_value, permit_to_write};
 use crate::items::expiry;
@@ -252,9 +252,6 @@ impl Ended {
 /// What became of the version before.
 async fn became(vault: &Vault, call: &Call, receipt: ReceiptId) -> Result<Erasure, Refusal> {
     let progress = vault.read(|reads| receipts::find(reads, &receipt))?.ok_or(Unavailable::Damaged)?;
-    let awaited = match progress {
-        Progress::Done { epoch } => Awaited::Done { epoch },
-        Progress::Pending { intent } => vault.await_intent(call, intent, false).await,
-    };
+    let awaited = vault.await_progress(call, (progress, false), false).await;
     Ok(Erasure::of(awaited, receipt))
 }

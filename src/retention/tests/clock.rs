@@ -155,7 +155,9 @@ async fn what_falls_due_is_listed_by_day_and_class_the_earliest_first() {
     let mut token = String::new();
     let mut found = Vec::new();
     loop {
-        let page = list(DueQuery { kinds: vec![Kind::Expiry], before, page_size: 1, page_token: token }).await;
+        let page =
+            list(DueQuery { kinds: vec![Kind::Expiry], before, page_size: 1, page_token: token, each_item: false })
+                .await;
         found.extend(
             page.entries.iter().map(|(due, late)| ((due.at.as_millis() - NOON + DAY / 2) / DAY, due.count, *late)),
         );
@@ -166,7 +168,9 @@ async fn what_falls_due_is_listed_by_day_and_class_the_earliest_first() {
     }
     assert_eq!(found, [(0, 1, false), (1, 2, false)]);
     bench.at(DAY);
-    let page = list(DueQuery { kinds: vec![], before: None, page_size: 50, page_token: String::new() }).await;
+    let page =
+        list(DueQuery { kinds: vec![], before: None, page_size: 50, page_token: String::new(), each_item: false })
+            .await;
     assert!(page.entries.iter().any(|(due, late)| due.kind == Kind::Expiry && *late));
     assert!(page.halted.is_none());
 }

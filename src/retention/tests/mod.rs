@@ -1,6 +1,8 @@
 //! What ends by itself, on a vault in memory with a clock that is moved by hand.
 
 mod clock;
+mod days;
+mod each;
 mod expiry;
 mod periods;
 

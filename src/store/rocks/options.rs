@@ -125,7 +125,7 @@ fn read_by(space: Space) -> ReadBy {
         Space::Person | Space::Approval | Space::FormerSlot | Space::Held | Space::IndexState | Space::Purge => {
             ReadBy::Key
         }
-        Space::Upload | Space::UploadDue => ReadBy::Range,
+        Space::Upload | Space::UploadDue | Space::Parting => ReadBy::Range,
         Space::Chunk => ReadBy::Large,
         Space::Matter | Space::Hold | Space::Kept | Space::PeriodEnd | Space::Expiry => ReadBy::Key,
         Space::Free | Space::Intent | Space::Doomed | Space::Log | Space::LogBundle | Space::LogSubject => {

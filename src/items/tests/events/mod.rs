@@ -18,7 +18,7 @@ use crate::items::{delete, list, restrict, update};
 const DAY: i64 = 24 * HOUR;
 const MIDNIGHT: i64 = NOON + 12 * HOUR;
 
-fn visit(subject: SubjectId, time: i64, page: &str) -> NewEvent {
+pub fn visit(subject: SubjectId, time: i64, page: &str) -> NewEvent {
     let time = Some(Timestamp::from_millis(time));
     let value = ItemValue::AccessEvent(AccessEvent { time, page: page.into(), ..AccessEvent::default() });
     NewEvent { subject: SubjectRef::Id(subject), class: "access_event".into(), value }
@@ -40,7 +40,7 @@ fn batch(key: &str, content: &str, events: Vec<NewEvent>) -> Batch {
     Batch { key: key.into(), digest: sha256(&[content.as_bytes()]), events: events.into_iter().map(Ok).collect() }
 }
 
-async fn store(bench: &Bench, events: Vec<NewEvent>) -> Recorded {
+pub async fn store(bench: &Bench, events: Vec<NewEvent>) -> Recorded {
     let call = bench.call(Action::RecordEvents).await;
     record(&bench.vault, &call, batch("", "", events)).await.expect("is taken")
 }
@@ -53,7 +53,7 @@ fn reasons(recorded: &Recorded) -> Vec<(u32, Reason)> {
     recorded.rejected.iter().map(|(place, rejection)| (*place, told(rejection))).collect()
 }
 
-fn all_of(subject: SubjectId) -> EventQuery {
+pub fn all_of(subject: SubjectId) -> EventQuery {
     EventQuery {
         subject: Some(SubjectRef::Id(subject)),
         kept: None,
@@ -81,7 +81,7 @@ async fn parts(bench: &Bench, query: EventQuery) -> Result<Vec<EventsPart>, Refu
 }
 
 /// The page or resource of every event.
-async fn names(bench: &Bench, query: EventQuery) -> Result<Vec<String>, Refusal> {
+pub async fn names(bench: &Bench, query: EventQuery) -> Result<Vec<String>, Refusal> {
     let parts = parts(bench, query).await?;
     let name = |value: &Option<ItemValue>| match value {
         Some(ItemValue::AccessEvent(event)) => event.page.expose().to_owned(),

@@ -4,11 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::{S, put_keys, scans_to};
-use crate::store::{Engine, Error};
 use crate::store::batch::Batch;
 use crate::store::conformance::{Fault, Place, Verdict, same};
 use crate::store::keyspace::Space;
 use crate::store::purge::Purge;
+use crate::store::{Engine, Error};
 
 pub(super) fn derived(place: &dyn Place) -> Verdict {
     let engine = place.open();

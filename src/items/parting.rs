@@ -1,0 +1,293 @@
+//! A person parts from their items: which go and which some other reason keeps, at most so many in one batch.
+//!
+//! Of most persons all items go in the batch of the erasure itself. Where they are too many for that, the first batch makes
+//! the person unreadable and leaves a row that says how far the parting is; further batches go through the items in the
+//! order of their ids, and a last one lodges the intent. A row that is there is gone on with, whoever died meanwhile.
+//!
+//! ```text
+//! 1 | subject            -> how far it is
+//! 2 | subject | number   -> the names of keys that one batch copied to other reasons
+//! ```
+
+use std::collections::HashSet;
+
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::base::limits::{ITEM_SCAN_ROWS, PARTING_BYTES_MAX, PARTING_INDEX_ROWS_MAX, PARTING_ITEMS_MAX};
+use crate::base::time::Timestamp;
+use crate::catalog::statutory::Times;
+use crate::gate::index::NewestKeys;
+use crate::gate::intents::DoomedRow;
+use crate::gate::receipts::{Case, KeptVersion};
+use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::txn::{Fault, Reads, Txn};
+use crate::keep::keeping::{Keeping, Leaving};
+use crate::keep::kept::{self, Under, VersionId};
+use crate::keys::page::{Entry, KeyName};
+use crate::store::keyspace::Space;
+
+use super::expiry;
+use super::record::{ItemRow, Owner, StoredItem, decode_item, item_key};
+use super::rows::ItemRows;
+
+/// How far the parting of a person is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parting {
+    /// Whose items they are.
+    pub owner: Owner,
+    /// Names the erasure.
+    pub receipt: ReceiptId,
+    /// How many holds were in force when it was asked for: these decide, and none is placed or released meanwhile.
+    pub holds: Option<u32>,
+    /// Whether earlier versions of the person's items were kept before.
+    pub any_kept: bool,
+    /// Whether nothing could keep any item when it was asked for.
+    pub nothing_keeps: bool,
+    /// Up to this item it is decided; none at the start.
+    pub cursor: Option<ItemId>,
+    /// Batches that copied keys to other reasons.
+    pub batches: u32,
+    /// Versions that are kept.
+    pub kept: u64,
+    /// Openings of commitments that the receipt has.
+    pub openings: u32,
+    /// The index keys of the rows that are gone.
+    pub index: NewestKeys,
+    /// What the receipt will state, as far as it is known.
+    pub case: Case,
+}
+
+const VERSION: u8 = 1;
+const RECORD: u8 = 1;
+const NAMES: u8 = 2;
+
+impl Parting {
+    /// Stores how far it is.
+    pub fn store(&self, txn: &mut Txn<'_>) {
+        let w = Writer::new()
+            .u8(VERSION)
+            .u64(self.owner.position)
+            .raw(self.receipt.as_bytes())
+            .option(self.holds, |w, holds| w.u32(holds))
+            .u8(self.any_kept.into())
+            .u8(self.nothing_keeps.into())
+            .option(self.cursor, |w, item| w.raw(item.as_bytes()))
+            .u32(self.batches)
+            .u64(self.kept)
+            .u32(self.openings);
+        let row = self.index.write(w).bytes(&self.case.encode()).finish();
+        txn.put(Space::Parting, record_key(&self.owner.id), row);
+    }
+
+    fn decode(subject: SubjectId, row: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(row);
+        if r.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let parting = Self {
+            owner: Owner { id: subject, position: r.u64()? },
+            receipt: ReceiptId::from_bytes(r.array()?),
+            holds: r.option(|r| r.u32())?,
+            any_kept: r.u8()? == 1,
+            nothing_keeps: r.u8()? == 1,
+            cursor: r.option(|r| r.array().map(ItemId::from_bytes))?,
+            batches: r.u32()?,
+            kept: r.u64()?,
+            openings: r.u32()?,
+            index: NewestKeys::read(&mut r)?,
+            case: Case::decode(r.bytes()?)?,
+        };
+        r.finish().map(|()| parting)
+    }
+
+    /// Notes keys that were copied to other reasons, and so are not forgotten with the person.
+    pub fn note_kept(&mut self, txn: &mut Txn<'_>, names: &[KeyName]) {
+        if !names.is_empty() {
+            let key = Writer::new().u8(NAMES).raw(self.owner.id.as_bytes()).u32(self.batches).finish();
+            txn.put(Space::Parting, key, names.as_flattened());
+            self.batches += 1;
+        }
+    }
+
+    /// All keys that were copied.
+    pub fn kept_names(&self, reads: &dyn Reads) -> Result<HashSet<KeyName>, Fault> {
+        let rows = reads.rows(Space::Parting, &names_prefix(&self.owner.id), &[], usize::MAX)?;
+        Ok(rows.iter().flat_map(|(_, names)| names.as_chunks().0).copied().collect())
+    }
+
+    /// Removes its rows: it is over.
+    pub fn end(&self, txn: &mut Txn<'_>) -> Result<(), Fault> {
+        txn.delete(Space::Parting, record_key(&self.owner.id));
+        for (key, _) in txn.rows(Space::Parting, &names_prefix(&self.owner.id), &[], usize::MAX)? {
+            txn.delete(Space::Parting, key);
+        }
+        Ok(())
+    }
+}
+
+/// How far the parting of a person is; none if none is under way.
+pub fn find(reads: &dyn Reads, subject: &SubjectId) -> Result<Option<Parting>, Fault> {
+    let row = reads.row(Space::Parting, &record_key(subject))?;
+    row.map(|row| Parting::decode(*subject, &row).map_err(|_| Fault::Torn)).transpose()
+}
+
+/// The persons whose parting is under way.
+pub fn under_way(reads: &dyn Reads) -> Result<Vec<SubjectId>, Fault> {
+    let rows = reads.rows(Space::Parting, &[RECORD], &[], usize::MAX)?;
+    rows.iter().map(|(key, _)| key[1..].try_into().map(SubjectId::from_bytes).map_err(|_| Fault::Torn)).collect()
+}
+
+/// Whether it is still to be decided what becomes of an item of somebody who is being erased.
+pub fn has(reads: &dyn Reads, item: ItemId) -> Result<bool, Fault> {
+    for subject in under_way(reads)? {
+        let row = reads.row(Space::Item, &item_key(&subject, &item))?;
+        if let Some(ItemRow::Live(_)) = row.map(|row| decode_item(item, &row)).transpose()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Items of a person in the order of their ids, as many as one batch takes.
+pub struct Portion {
+    items: Vec<StoredItem>,
+    /// The last of what was looked at; none if there was nothing.
+    pub last: Option<ItemId>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Portion {
+    /// Those after an item.
+    pub fn after(reads: &dyn Reads, subject: &SubjectId, after: Option<ItemId>) -> Result<Self, Fault> {
+        let mut portion = Self { items: Vec::new(), last: after, more: false };
+        let (mut seen, mut bytes) = (0, 0);
+        loop {
+            let from = portion.last.map_or(Vec::new(), |last| [&item_key(subject, &last)[..], &[0]].concat());
+            let rows = reads.rows(Space::Item, subject.as_bytes(), &from, ITEM_SCAN_ROWS)?;
+            for (key, row) in &rows {
+                if seen == PARTING_ITEMS_MAX || bytes >= PARTING_BYTES_MAX {
+                    portion.more = true;
+                    return Ok(portion);
+                }
+                let id = key[16..].try_into().map(ItemId::from_bytes).map_err(|_| Fault::Torn)?;
+                if let ItemRow::Live(item) = decode_item(id, row)? {
+                    portion.items.push(*item);
+                }
+                (seen, bytes) = (seen + 1, bytes + row.len());
+                portion.last = Some(id);
+            }
+            if rows.len() < ITEM_SCAN_ROWS {
+                return Ok(portion);
+            }
+        }
+    }
+}
+
+/// What decides about a person's items.
+pub struct Deciding {
+    /// Whose they are.
+    pub owner: Owner,
+    /// When the account ended.
+    pub closed: Timestamp,
+    /// Whether earlier versions of the items are kept.
+    pub any_kept: bool,
+    /// Whether nothing keeps any of them.
+    pub nothing_keeps: bool,
+}
+
+/// An item, and what becomes of it.
+struct Decided {
+    item: StoredItem,
+    entry: Entry,
+    rows: ItemRows,
+    is_kept: bool,
+}
+
+/// Items about which it is decided, nothing being changed yet.
+pub struct Decision {
+    items: Vec<Decided>,
+    /// The last of what was decided about; none if there was nothing.
+    pub last: Option<ItemId>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Decision {
+    /// Decides about a portion, or as much of it as one batch takes: some items have many rows that lead to them.
+    pub fn about(txn: &Txn<'_>, deciding: &Deciding, keeping: &Keeping<'_>, portion: Portion) -> Result<Self, Refusal> {
+        let Deciding { owner, closed, any_kept, nothing_keeps } = *deciding;
+        let mut decision = Self { items: Vec::new(), last: portion.last, more: portion.more };
+        let mut rows_seen = 0;
+        for item in portion.items {
+            if rows_seen >= PARTING_INDEX_ROWS_MAX {
+                decision.last = decision.items.last().map(|decided| decided.item.id);
+                decision.more = true;
+                break;
+            }
+            let entry = txn.entry(owner.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
+            let is_kept = !nothing_keeps && keeping.covers(txn, &leaving(&item, &entry, Some(closed)))?;
+            let apart = is_kept || (any_kept && kept::exists(txn, Under::Item(item.id))?);
+            let rows = ItemRows::of(txn, owner, &item, apart)?;
+            rows_seen += rows.own.len();
+            decision.items.push(Decided { item, entry, rows, is_kept });
+        }
+        Ok(decision)
+    }
+
+    /// Carries it out: what is kept is copied to whatever keeps it, and nothing is left to expire.
+    pub fn carry_out(
+        self,
+        txn: &mut Txn<'_>,
+        deciding: &Deciding,
+        keeping: &mut Keeping<'_>,
+        (receipt, case): (ReceiptId, &Case),
+    ) -> Result<Parted, Refusal> {
+        let mut parted = Parted::default();
+        for Decided { item, entry, rows, is_kept } in self.items {
+            expiry::take_back(txn, &deciding.owner.id, &item)?;
+            parted.index.extend(rows.own.into_iter().filter(|row| row.space == Space::Index));
+            parted.items.push(item.id);
+            if !is_kept {
+                parted.contents.extend(rows.content);
+                continue;
+            }
+            let leaving = Leaving { rows: rows.content, ..leaving(&item, &entry, Some(deciding.closed)) };
+            if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
+                parted.names.push(entry.name());
+                parted.kept.push(kept);
+            }
+        }
+        Ok(parted)
+    }
+}
+
+/// What became of items.
+#[derive(Default)]
+pub struct Parted {
+    /// Which they are.
+    pub items: Vec<ItemId>,
+    /// Versions that another reason keeps.
+    pub kept: Vec<KeptVersion>,
+    /// The names of their keys.
+    pub names: Vec<KeyName>,
+    /// The rows of the index that led to the items.
+    pub index: Vec<DoomedRow>,
+    /// What those hold in rows of their own that nothing keeps.
+    pub contents: Vec<DoomedRow>,
+}
+
+/// What is to be kept of a version: its row, which is put aside. What it holds in rows of its own stays where it is.
+pub fn leaving<'e>(item: &StoredItem, entry: &'e Entry, closed: Option<Timestamp>) -> Leaving<'e> {
+    let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
+    let times = Times { created: item.head.created, updated: item.head.updated, closed };
+    Leaving { id, class: item.head.class, times, entry, row: item.row(), rows: Vec::new() }
+}
+
+fn record_key(subject: &SubjectId) -> Vec<u8> {
+    Writer::new().u8(RECORD).raw(subject.as_bytes()).finish()
+}
+
+fn names_prefix(subject: &SubjectId) -> Vec<u8> {
+    Writer::new().u8(NAMES).raw(subject.as_bytes()).finish()
+}

@@ -1,0 +1,71 @@
+//! Lists of the versions that outlived an erasure, where they are too many for the receipt to list: in the space of kept
+//! versions, as long as there is the receipt.
+//!
+//! ```text
+//! 11 | receipt | number   -> the number of the first's first opening; versions, this one first
+//! ```
+
+use crate::base::codec::{Malformed, Reader, Writer};
+use crate::base::id::ReceiptId;
+use crate::gate::receipts::KeptVersion;
+use crate::gate::txn::{Fault, Reads, Txn};
+use crate::store::Record;
+use crate::store::keyspace::Space;
+
+const LIST: u8 = 11;
+
+/// Versions of a list that were decided about together.
+pub struct Part {
+    /// The number of the first.
+    pub number: u64,
+    /// The number of the first opening of the first's commitments.
+    pub opening: u32,
+    /// They.
+    pub versions: Vec<KeptVersion>,
+}
+
+/// Adds versions to a receipt's list. `first` is the number of the first, and that of the opening of its first commitment.
+pub fn put(txn: &mut Txn<'_>, receipt: &ReceiptId, (number, opening): (u64, u32), versions: &[KeptVersion]) {
+    if !versions.is_empty() {
+        let row = Writer::new().u32(opening).list(versions.iter(), |w, kept| kept.write(w));
+        txn.put(Space::Kept, key(receipt, number), row.finish());
+    }
+}
+
+/// Parts of a receipt's list, from the one that begins with a number on.
+pub fn parts(reads: &dyn Reads, receipt: &ReceiptId, from: u64, limit: usize) -> Result<Vec<Part>, Fault> {
+    let rows = reads.rows(Space::Kept, &prefix(receipt), &key(receipt, from), limit)?;
+    rows.iter().map(|row| read(row).map_err(|_: Malformed| Fault::Torn)).collect()
+}
+
+/// Shows every version of a receipt's list, part by part.
+pub fn each(reads: &dyn Reads, receipt: &ReceiptId, mut show: impl FnMut(&KeptVersion)) -> Result<(), Fault> {
+    let mut from = 0;
+    while let Some(part) = parts(reads, receipt, from, 1)?.pop() {
+        part.versions.iter().for_each(&mut show);
+        from = part.number + 1;
+    }
+    Ok(())
+}
+
+/// Takes a list away: the receipt lists all of it.
+pub fn take(txn: &mut Txn<'_>, receipt: &ReceiptId) -> Result<Vec<KeptVersion>, Fault> {
+    let parts = parts(txn, receipt, 0, usize::MAX)?;
+    parts.iter().for_each(|part| txn.delete(Space::Kept, key(receipt, part.number)));
+    Ok(parts.into_iter().flat_map(|part| part.versions).collect())
+}
+
+fn read((key, row): &Record) -> Result<Part, Malformed> {
+    let number = key[key.len() - 8..].try_into().map(u64::from_be_bytes).map_err(|_| Malformed)?;
+    let mut r = Reader::new(row);
+    let (opening, versions) = (r.u32()?, r.list(KeptVersion::read)?);
+    r.finish().map(|()| Part { number, opening, versions })
+}
+
+fn prefix(receipt: &ReceiptId) -> Vec<u8> {
+    Writer::new().u8(LIST).raw(receipt.as_bytes()).finish()
+}
+
+fn key(receipt: &ReceiptId, number: u64) -> Vec<u8> {
+    Writer::new().u8(LIST).raw(receipt.as_bytes()).u64(number).finish()
+}
