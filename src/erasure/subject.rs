@@ -95,7 +95,9 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
         None => match target.open(txn, &call) {
             Ok(subject) => {
                 let progress = remove(txn, &call, &subject, receipt, ground)?;
-                expectation.inspect(Expectation::tell);
+                if progress != Progress::Parting {
+                    expectation.inspect(Expectation::tell);
+                }
                 Ok(Lodged { receipt, progress, new: true })
             }
             Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {

@@ -573,7 +573,10 @@ impl Runner {
 
 /// Whether its rows are few, as its keys are: most people have some items, and each of these some rows.
 fn is_small(intent: &Intent) -> bool {
-    let keys = |case: &Case| case.keys.count + case.kept.len() as u64;
+    let keys = |case: &Case| {
+        let kept = case.kept_list.as_ref().map_or(case.kept.len() as u64, |list| list.count);
+        case.keys.count + kept
+    };
     intent.case.as_ref().is_some_and(|case| keys(case) <= KEYS_OF_FEW_ROWS)
 }
 
