@@ -120,7 +120,9 @@ pub fn drive(
 ) -> Result<Run, Error> {
     let doomed = match load.call {
         Call::EraseSubject => {
-            Some((Stored::create(runtime, server, doomed(load, warm_up + time), ITEMS)?, AtomicUsize::new(0)))
+            let created = Stored::create(runtime, server, doomed(load, warm_up + time), ITEMS)?;
+            server.settle()?;
+            Some((created, AtomicUsize::new(0)))
         }
         _ => None,
     };

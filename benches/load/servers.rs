@@ -27,6 +27,10 @@ const METRICS_AGE_MAX: Duration = Duration::from_millis(400);
 /// Linux reports CPU time in hundredths of a second, on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// How often it is looked whether a server is at rest, and how many times.
+const SETTLE_LOOK: Duration = Duration::from_millis(500);
+const SETTLE_LOOKS_MAX: usize = 60;
+
 /// A running server with open connections; stopped when dropped.
 pub struct Server {
     process: Process,
@@ -123,6 +127,18 @@ impl Server {
         std::fs::remove_file(switch)?;
         std::thread::sleep(METRICS_AGE_MAX);
         if after? == before { done } else { Err("the server records: build it with the feature `unrecorded`".into()) }
+    }
+
+    /// Waits until the server has nothing left to do of what was stored: compactions are no part of the next load.
+    pub fn settle(&self) -> Result<(), Error> {
+        for _ in 0..SETTLE_LOOKS_MAX {
+            let before = self.cpu_time()?;
+            std::thread::sleep(SETTLE_LOOK);
+            if self.cpu_time()? - before < SETTLE_LOOK / 20 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// CPU time that the process has used so far, in user and in kernel mode.
