@@ -56,8 +56,8 @@ struct Queue {
     /// What goes ahead of everything else: what ends data, and the epochs that carry it out.
     first: VecDeque<Queued>,
     jobs: VecDeque<Queued>,
-    /// What calls bring many at a time: a few of them take turns with all others, so that nobody waits for all.
-    bulk: VecDeque<Queued>,
+    /// What calls bring many at a time, by call: each takes its turn with all others, so that nobody waits for all.
+    bulk: VecDeque<Vec<Queued>>,
     bulk_was_last: bool,
     since: Option<Instant>,
     stopping: bool,
@@ -68,7 +68,7 @@ struct Queue {
 enum Turn {
     /// After those that came before it.
     InOrder,
-    /// A few at a time, taking turns with all others.
+    /// With the others of its call, taking turns with all others.
     Bulk,
     /// Ahead of all others.
     First,
@@ -80,18 +80,33 @@ enum Turn {
 
 impl Queue {
     fn len(&self) -> usize {
-        self.first.len() + self.jobs.len() + self.bulk.len()
+        self.first.len() + self.jobs.len() + self.bulk_len()
     }
 
-    fn line(&mut self, turn: Turn) -> &mut VecDeque<Queued> {
-        match turn {
-            Turn::InOrder | Turn::Derived => &mut self.jobs,
-            Turn::Bulk => &mut self.bulk,
-            Turn::First | Turn::Alone => &mut self.first,
+    fn bulk_len(&self) -> usize {
+        self.bulk.iter().map(Vec::len).sum()
+    }
+
+    /// Puts changes into their line, if it takes as many.
+    fn put(&mut self, turn: Turn, jobs: Vec<Queued>) -> Result<(), Unavailable> {
+        let waiting = match turn {
+            Turn::InOrder | Turn::Derived => self.jobs.len(),
+            Turn::Bulk => self.bulk_len(),
+            Turn::First | Turn::Alone => self.first.len(),
+        };
+        if waiting + jobs.len() > COMMIT_QUEUE_MAX {
+            return Err(Unavailable::Overloaded);
         }
+        match turn {
+            Turn::InOrder | Turn::Derived => self.jobs.extend(jobs),
+            Turn::Bulk => self.bulk.push_back(jobs),
+            Turn::First | Turn::Alone => self.first.extend(jobs),
+        }
+        Ok(())
     }
 
-    /// One change that must be alone, a few of a bulk, or as many others as a group takes, those that go first at its head.
+    /// One change that must be alone, those of a call that brought many, or as many others as a group takes, those that go
+    /// first at its head.
     fn take_group(&mut self) -> Vec<Queued> {
         let is_alone = |queued: &Queued| queued.job.turn() == Turn::Alone;
         if self.first.front().is_some_and(is_alone) {
@@ -100,12 +115,20 @@ impl Queue {
         let is_bulks_turn = self.first.is_empty() && self.jobs.is_empty() || !self.bulk_was_last;
         self.bulk_was_last = is_bulks_turn && !self.bulk.is_empty();
         if self.bulk_was_last {
-            let few = self.bulk.len().min(COMMIT_BULK_MAX);
-            return self.bulk.drain(..few).collect();
+            return self.take_bulk();
         }
         let joint = self.first.iter().take(COMMIT_GROUP_MAX).take_while(|queued| !is_alone(queued)).count();
         let others = self.jobs.len().min(COMMIT_GROUP_MAX - joint);
         self.first.drain(..joint).chain(self.jobs.drain(..others)).collect()
+    }
+
+    /// The changes of one call, and of further ones as far as they are few.
+    fn take_bulk(&mut self) -> Vec<Queued> {
+        let mut group = self.bulk.pop_front().unwrap_or_default();
+        while self.bulk.front().is_some_and(|next| group.len() + next.len() <= COMMIT_BULK_MAX) {
+            group.extend(self.bulk.pop_front().unwrap_or_default());
+        }
+        group
     }
 }
 
@@ -381,12 +404,8 @@ impl Committer {
         if queue.stopping {
             return Err(Unavailable::Stopping.into());
         }
-        let line = queue.line(turn);
-        if line.len() + jobs.len() > COMMIT_QUEUE_MAX {
-            return Err(Unavailable::Overloaded.into());
-        }
         let added = jobs.len();
-        line.extend(jobs);
+        queue.put(turn, jobs)?;
         let waited = queue.since.get_or_insert_with(Instant::now).elapsed();
         let enough = queue.len() >= COMMIT_GATHER_COUNT && queue.len() - added < COMMIT_GATHER_COUNT;
         let wake = !in_runtime || enough || waited >= COMMIT_GATHER_TIME;

@@ -47,7 +47,7 @@ pub async fn put(vault: &Vault, call: &Call, named: SubjectRef, item: NewItem) -
     }
 }
 
-/// Creates items with few syncs; each succeeds or fails by itself, but for those that create one subject: they
+/// Creates items with a shared sync; each succeeds or fails by itself, but for those that create one subject: they
 /// are stored or refused together.
 ///
 /// # Durability
@@ -77,7 +77,7 @@ pub async fn put_batch(
         };
         outcomes.push((entries, failed));
     }
-    // All are handed to the writer at once, so that as many share a sync as may.
+    // All are handed to the writer at once, so that they share its sync.
     let work = |unit: Unit| {
         let call = call.clone();
         move |txn: &mut Txn<'_>| unit.store(txn, &call)

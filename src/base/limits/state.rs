@@ -22,7 +22,7 @@ pub const COMMIT_QUEUE_MAX: usize = 8192;
 pub const COMMIT_GROUP_MAX: usize = 2048;
 /// Changes of one call that are a bulk, which others do not wait for.
 pub const COMMIT_BULK_FROM: usize = 33;
-/// Changes of a bulk that the committer takes into one group: as long as these take, others wait.
+/// So many changes of several such calls go into one group; those of one call are never parted.
 pub const COMMIT_BULK_MAX: usize = 128;
 /// Changes that wake the committer although the runtime is busy.
 pub const COMMIT_GATHER_COUNT: usize = 48;

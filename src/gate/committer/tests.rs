@@ -150,10 +150,14 @@ fn a_bulk_is_done_in_order_and_nobody_waits_for_all_of_it() {
             Ok(())
         }
     };
-    const BULK: usize = 5 * COMMIT_BULK_MAX;
+    const CALLS: usize = 5;
     const LATE: usize = usize::MAX;
-    let works = (0..BULK).map(|number| work(number, (number == 7).then(|| begun.clone()))).collect();
-    let mut waiting = committer.submit_all(works, turn_of(BULK)).expect("are taken");
+    let mut waiting = Vec::new();
+    for call in 0..CALLS {
+        let numbers = call * COMMIT_BULK_MAX..(call + 1) * COMMIT_BULK_MAX;
+        let works = numbers.map(|number| work(number, (number == 7).then(|| begun.clone()))).collect();
+        waiting.extend(committer.submit_all(works, turn_of(COMMIT_BULK_MAX)).expect("are taken"));
+    }
     began.recv().expect("the first of them are under way");
     waiting.push(committer.submit(work(LATE, None), Turn::InOrder).expect("is taken"));
     waiting.into_iter().for_each(|reply| reply.blocking_recv().expect("is answered").expect("is done"));
@@ -161,5 +165,5 @@ fn a_bulk_is_done_in_order_and_nobody_waits_for_all_of_it() {
     let late = order.iter().position(|number| *number == LATE).expect("is done");
     assert_eq!(late, COMMIT_BULK_MAX, "right after those that were under way");
     order.remove(late);
-    assert!(order.is_sorted() && order.len() == BULK);
+    assert!(order.is_sorted() && order.len() == CALLS * COMMIT_BULK_MAX);
 }

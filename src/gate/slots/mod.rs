@@ -298,7 +298,10 @@ impl SlotSet {
 
     /// Destroys every secret but that of `keep` in every slot, and reads back that they are gone.
     pub fn destroy_except(&self, keep: u64) -> Result<(), SeatError> {
-        self.on_all(|slot| slot.destroy_except(keep)).map(drop)
+        fault::point("epoch_destroy_before");
+        self.on_all(|slot| slot.destroy_except(keep))?;
+        fault::point("epoch_destroy_after");
+        Ok(())
     }
 
     /// The same, and what every slot shows by that look: read from the medium, and the secret of `old` asked for.

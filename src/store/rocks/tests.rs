@@ -88,7 +88,8 @@ fn every_column_family_has_our_options() {
         assert!(table.contains(&cached), "{name}: {table}");
         assert_eq!(table.contains("no_block_cache=true"), large, "{name}: {table}");
         let logs = ["log", "log_bundle", "log_subject"];
-        let ranged = ["free", "intent", "doomed", "event_day", "event_segment", "upload", "upload_due", "default"];
+        let ranged =
+            ["free", "intent", "doomed", "event_day", "event_segment", "upload", "upload_due", "parting", "default"];
         let ranged = logs.contains(&name) || ranged.contains(&name) || large;
         let filter = if ranged { "filter_policy=nullptr\n" } else { "filter_policy=bloomfilter\n" };
         assert!(table.contains(filter), "{name}: {table}");
