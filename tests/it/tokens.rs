@@ -56,11 +56,14 @@ listing!("Holds/ListHolds", ListHoldsRequest.page_token, ListHoldsResponse.next_
 listing!("Holds/ListKeepReasons", ListKeepReasonsRequest.page_token, ListKeepReasonsResponse.next_page_token);
 listing!("System/ListDue", ListDueRequest.page_token, ListDueResponse.next_page_token);
 
+/// A request with a token, as it is sent.
+type Encode = Box<dyn Fn(&str) -> Vec<u8>>;
+
 /// A query by somebody, which any token can be given.
 struct Query {
     what: &'static str,
     client: &'static str,
-    encode: Box<dyn Fn(&str) -> Vec<u8>>,
+    encode: Encode,
 }
 
 /// A query whose answer goes on, and queries that are nearly the same.
