@@ -126,8 +126,8 @@ impl Found {
     }
 
     /// Versions that the account keeps, with what else would keep them.
-    fn add_live(&mut self, reads: &dyn Reads, subject: SubjectId, why: &Why<'_>) -> Result<(), Fault> {
-        for item in items_of(reads, &subject)? {
+    fn add_live(&mut self, reads: &dyn Reads, subject: &OpenSubject, why: &Why<'_>) -> Result<(), Fault> {
+        for item in items_of(reads, &subject.id)? {
             let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
             if self.takes(&id) {
                 self.add(live_view(reads, subject, &item, why)?);
@@ -153,7 +153,7 @@ fn gather(
             if with_account {
                 let in_force = hold::in_force(reads, &subject.id, subject.row.holds)?;
                 let holds = in_force.iter().map(|(hold, _)| hold).collect();
-                found.add_live(reads, subject.id, &Why { holds, call, now: vault.now() })?;
+                found.add_live(reads, &subject, &Why { holds, call, now: vault.now() })?;
             }
             return subject.detail_keys(reads).map(Some);
         }
@@ -203,7 +203,7 @@ fn of_item(
         let holds = in_force.iter().map(|(hold, _)| hold).collect();
         let why = Why { holds, call, now: vault.now() };
         if let Some(live) = items_of(reads, &owner)?.into_iter().find(|live| live.id == item) {
-            let view = live_view(reads, owner, &live, &why)?;
+            let view = live_view(reads, &subject, &live, &why)?;
             if found.takes(&view.version) {
                 found.add(view);
             }
@@ -233,13 +233,14 @@ fn live_under(
             in_force.iter().map(|(hold, _)| hold).filter(|hold| hold.matter == matter).collect();
         let why = Why { holds: in_force.iter().map(|(hold, _)| hold).collect(), call, now: vault.now() };
         for item in items_of(reads, &subject)? {
+            item.entry(reads, reads.index().vault(), open.tree())?; // its class decides whether it is held
             let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
             let mut is_held = false;
             for hold in &of_matter {
                 is_held |= hold.covers(reads, item.head.class, &item.id, item.head.version)?;
             }
             if is_held && found.takes(&id) {
-                found.add(live_view(reads, subject, &item, &why)?);
+                found.add(live_view(reads, &open, &item, &why)?);
             }
         }
     }
@@ -262,9 +263,11 @@ struct Why<'a> {
     now: Timestamp,
 }
 
-fn live_view(reads: &dyn Reads, subject: SubjectId, item: &StoredItem, why: &Why<'_>) -> Result<KeptView, Fault> {
+fn live_view(reads: &dyn Reads, subject: &OpenSubject, item: &StoredItem, why: &Why<'_>) -> Result<KeptView, Fault> {
+    // An older row, or another's, would give other dates.
+    item.entry(reads, reads.index().vault(), subject.tree())?;
     let mut view = KeptView {
-        subject: Some(subject),
+        subject: Some(subject.id),
         version: VersionId { item: item.id, version: item.head.version, counter: item.head.counter },
         class: item.head.class,
         account: Some(item.head.expires),
