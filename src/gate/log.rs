@@ -47,7 +47,7 @@ pub struct Log {
 /// How far the log is signed.
 #[derive(Clone, Default)]
 pub struct Known {
-    /// The newest checkpoint; none in the first moments of a new vault.
+    /// The newest checkpoint; none in the first moments of a vault that is new, or was not stopped in order.
     pub newest: Option<Arc<SignedCheckpoint>>,
     /// The last note by which one signing key hands over to the next, if that was since the start.
     pub handover: Option<Arc<SignedCheckpoint>>,
@@ -86,7 +86,10 @@ impl Log {
         (signing, keys): (Signing, LogKeys),
         integrated: Integrator,
     ) -> Result<Self, OpenError> {
-        let newest = StoredLog(&*engine).checkpoint()?.map(Arc::new);
+        let stored = StoredLog(&*engine).checkpoint()?.map(Arc::new);
+        // One that was handed out before a power loss may have covered more than the one that is left: none is shown before
+        // all that is durable is signed for again.
+        let newest = stored.clone().filter(|stored| stored.checkpoint.size >= committer.log_size());
         let (tell, known) = watch::channel(Known { newest, ..Known::default() });
         let tell = Arc::new(tell);
         let told = tell.clone();
@@ -104,7 +107,7 @@ impl Log {
         };
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || runner.run());
         let thread = Mutex::new(Some(thread.map_err(|_| OpenError::Thread)?));
-        let checker = Mutex::new(start_checker(engine.clone(), shared.clone(), told)?);
+        let checker = Mutex::new(start_checker(engine.clone(), shared.clone(), (stored, told))?);
         Ok(Self { engine, origin, keys, shared, known, thread, checker })
     }
 
@@ -217,9 +220,9 @@ impl Shared {
 fn start_checker(
     engine: Arc<dyn Engine>,
     shared: Arc<Shared>,
-    tell: Arc<watch::Sender<Known>>,
+    (stored, tell): (Option<Arc<SignedCheckpoint>>, Arc<watch::Sender<Known>>),
 ) -> Result<Option<JoinHandle<()>>, OpenError> {
-    let Some(signed) = tell.borrow().newest.clone() else { return Ok(None) };
+    let Some(signed) = stored else { return Ok(None) };
     let check = move || {
         let goes_on = || !shared.asked.lock().stopping;
         match check::whole(StoredLog(&*engine), &signed.checkpoint, goes_on) {
@@ -237,8 +240,10 @@ fn start_checker(
 
 impl Runner {
     fn run(mut self) {
+        // What was not signed when the process before this one ended is signed at once.
+        let mut at_once = self.tell.borrow().newest.is_none() && self.committer.log_size() > 0;
         loop {
-            let stopping = self.wait();
+            let stopping = if std::mem::take(&mut at_once) { false } else { self.wait() };
             if self.shared.ended.load(Ordering::Acquire) {
                 return; // what the checker found is not to be signed for
             }

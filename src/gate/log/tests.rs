@@ -222,3 +222,28 @@ async fn a_change_that_cannot_be_written_leaves_the_old_key_in_place() {
     let vault = start(&bench, |_| ()).expect("opens");
     assert_eq!(vault.log().key(), old);
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_was_shown_is_never_followed_by_a_smaller_one() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(); 3]).await.expect("recorded");
+    vault.log().checkpoint(3).await.expect("signed");
+    let engine = bench.engine.clone();
+    let before = engine.get(Space::Meta, b"log_checkpoint").expect("reads").expect("a row");
+    vault.record(vec![sample(); 2]).await.expect("recorded");
+    let shown = vault.log().checkpoint(5).await.expect("signed");
+    vault.stop();
+    drop(vault);
+    // What the power took: the checkpoint, which was not waited for, but none of the entries.
+    let mut lost = Batch::new();
+    lost.put(Space::Meta, "log_checkpoint", before);
+    engine.commit(lost).expect("written");
+    let vault = start(&bench, |_| ()).expect("opens");
+    let mut known = vault.log().known();
+    let first = known.wait_for(|known| known.newest.is_some()).await.expect("goes on").newest.clone();
+    let first = first.expect("is there");
+    assert!(first.checkpoint.size >= 5);
+    let again = vault.log().checkpoint(5).await.expect("signed");
+    assert!(again.checkpoint.size > 5 || again.checkpoint == shown.checkpoint, "the same tree again");
+}
