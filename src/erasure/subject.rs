@@ -56,7 +56,7 @@ pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(
         Progress::Parting if wait => (parted(vault, call, &receipt).await?, false),
         progress => (progress, new),
     };
-    let awaited = vault.await_progress(call, (progress, new), wait).await;
+    let awaited = vault.await_lodged(call, (progress, new), wait).await?;
     let shown = match awaited {
         Awaited::Pending { .. } => None,
         Awaited::Done { .. } => evidence::of_call(vault, call, receipt).await?,
@@ -77,7 +77,7 @@ async fn parted(vault: &Vault, call: &Call, receipt: &ReceiptId) -> Result<Progr
     }
 }
 
-/// An erasure that is durable.
+/// An erasure that no read passes any more.
 struct Lodged {
     receipt: ReceiptId,
     progress: Progress,
@@ -88,7 +88,8 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
     let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
     let target = Target::of(&wanted.subject);
     let (call, ground) = (call.clone(), wanted.ground);
-    let expectation = (wanted.wait == Wait::Erased).then(|| vault.epochs().expectation());
+    let wait = wanted.wait == Wait::Erased;
+    let expectation = wait.then(|| vault.epochs().expectation());
     let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
         Some(Repeated::Gone { receipt, .. }) => again(txn, &call, receipt),
         Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
@@ -108,7 +109,7 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
             Err(fault) => Err(fault.into()),
         },
     };
-    vault.committer().commit_first(work).await
+    vault.lodge(work, wait).await
 }
 
 /// What became of an earlier one.

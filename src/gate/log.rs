@@ -151,10 +151,7 @@ impl Log {
     pub async fn checkpoint(&self, size: u64) -> Result<Arc<SignedCheckpoint>, Refusal> {
         let mut known = self.known.clone();
         if !known.borrow().covers(size) {
-            let mut asked = self.shared.asked.lock();
-            asked.size = asked.size.max(Some(size));
-            drop(asked);
-            self.shared.wake.notify_one();
+            self.shared.ask(size);
         }
         let wait = known.wait_for(|known| known.ended.is_some() || known.covers(size));
         let known = match tokio::time::timeout(CHECKPOINT_WAIT_MAX, wait).await {
@@ -166,6 +163,11 @@ impl Log {
             (None, Some(newest)) => Ok(newest),
             (ended, _) => Err(ended.unwrap_or(Unavailable::Internal).into()),
         }
+    }
+
+    /// What tells that a checkpoint over all that is durable will be asked for.
+    pub(super) fn expectation(&self) -> Expectation {
+        Expectation(self.shared.clone())
     }
 
     /// Signs what there is, then ends the thread.
@@ -209,7 +211,24 @@ impl From<sequence::Error> for Cut {
     }
 }
 
+/// Tells that a checkpoint is about to be asked for, so that it is signed meanwhile.
+pub(super) struct Expectation(Arc<Shared>);
+
+impl Expectation {
+    /// One over so many leaves, which are durable.
+    pub fn tell(&self, size: u64) {
+        self.0.ask(size);
+    }
+}
+
 impl Shared {
+    fn ask(&self, size: u64) {
+        let mut asked = self.asked.lock();
+        asked.size = asked.size.max(Some(size));
+        drop(asked);
+        self.wake.notify_one();
+    }
+
     fn end(&self, tell: &watch::Sender<Known>, why: Unavailable) {
         self.ended.store(true, Ordering::Release);
         tell.send_modify(|known| known.ended = Some(why));

@@ -262,6 +262,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let readings = Arc::new(Readings::default());
     let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
     let held = engine.scan(Space::Held, &[], &[], usize::MAX)?.len() as u64;
+    let log = Log::start(engine.clone(), committer.clone(), slots.clone(), (signing, log_keys), integrated)?;
     let work = Work {
         vault: identity.vault,
         engine: engine.clone(),
@@ -271,11 +272,11 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         root: root.clone(),
         pages: pages.clone(),
         receipts: receipts.clone(),
+        checkpoint: log.expectation(),
         clock: parts.clock.clone(),
         patience: parts.patience,
     };
     let epochs = Epochs::start(work, pending, held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
-    let log = Log::start(engine.clone(), committer.clone(), slots.clone(), (signing, log_keys), integrated)?;
     Ok(Arc::new(Vault {
         id: identity.vault,
         engine,

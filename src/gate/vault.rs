@@ -290,6 +290,31 @@ impl Vault {
         self.await_intent(call, intent, wait).await
     }
 
+    /// Commits what asks for an act of forgetting. Where an epoch is waited for, without waiting for the medium: the epoch's
+    /// own changes make it last, or else [`Vault::await_lodged`] does.
+    pub async fn lodge<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+        wait: bool,
+    ) -> Result<T, Refusal> {
+        if wait { self.committer.commit_followed(work).await } else { self.committer.commit_first(work).await }
+    }
+
+    /// As [`Vault::await_progress`], of what was [lodged](Vault::lodge). On return that is durable.
+    pub async fn await_lodged(
+        &self,
+        call: &Call,
+        (progress, new): (Progress, bool),
+        wait: bool,
+    ) -> Result<Awaited, Refusal> {
+        let awaited = self.await_progress(call, (progress, new), wait).await;
+        let is_durable = !wait || new && matches!(awaited, Awaited::Done { .. });
+        if !is_durable {
+            self.committer.settle().await?;
+        }
+        Ok(awaited)
+    }
+
     /// Waits for an act of forgetting from where it stands; `new` if the epochs are not told of its intent yet.
     pub async fn await_progress(&self, call: &Call, (progress, new): (Progress, bool), wait: bool) -> Awaited {
         match progress {

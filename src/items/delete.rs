@@ -3,6 +3,7 @@
 use crate::base::id::{ReceiptId, SubjectId};
 use crate::crypto::rng;
 use crate::gate::call::Call;
+use crate::gate::epoch::Expectation;
 use crate::gate::once;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::record::{Ended, Touched, Whom};
@@ -28,14 +29,14 @@ pub async fn delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasur
     let (named, wait) = (delete.subject.duplicate(), delete.wait == Wait::Erased);
     match lodge(vault, call, delete).await {
         Ok(Lodged { receipt, progress, new }) => {
-            let awaited = vault.await_progress(call, (progress, new), wait).await;
+            let awaited = vault.await_lodged(call, (progress, new), wait).await?;
             told(vault, call, awaited, receipt)
         }
         Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),
     }
 }
 
-/// A deletion that is durable.
+/// A deletion that no read passes any more.
 struct Lodged {
     receipt: ReceiptId,
     progress: Progress,
@@ -45,16 +46,18 @@ struct Lodged {
 async fn lodge(vault: &Vault, call: &Call, delete: Delete) -> Result<Lodged, Refusal> {
     let receipt = ReceiptId::from_bytes(rng::make_bytes().map_err(|_| Unavailable::Internal)?);
     let target = Target::of(&delete.subject);
-    let call = call.clone();
+    let (call, wait) = (call.clone(), delete.wait == Wait::Erased);
+    let expectation = wait.then(|| vault.epochs().expectation());
     let work = move |txn: &mut Txn<'_>| match repeated(txn, call.recorder().vault(), call.once(), txn.now())? {
         Some(Repeated::Gone { subject, receipt }) => repeat(txn, &call, subject, receipt),
         Some(Repeated::Answer(_)) => Err(State::IdempotencyKeyReused.into()),
         None => {
             let intent = remove(txn, &call, &target, &delete, receipt)?;
+            expectation.inspect(Expectation::tell);
             Ok(Lodged { receipt, progress: Progress::Pending { intent }, new: true })
         }
     };
-    vault.committer().commit_first(work).await
+    vault.lodge(work, wait).await
 }
 
 fn repeat(txn: &mut Txn<'_>, call: &Call, subject: SubjectId, receipt: ReceiptId) -> Result<Lodged, Refusal> {

@@ -5,6 +5,9 @@
 //!    ^                     | crash: discard S_n, never use n again                        | crash: roll forward
 //!    +---------------------+-------- destroy S_e in every slot, one synced batch <--------+
 //! ```
+//! Without a crash `prepared` reserves the number after `n` as well, whose secret takes the place of `S_e`: the end of one
+//! epoch is `reserved` of the next.
+//!
 //! A number is reserved, durably, before any slot hears of it, so it is never used twice.
 
 use crate::base::codec::{Malformed, Reader, Writer};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::keyspace::Space;
 
 /// Changes and preconditions that an engine applies together or not at all. The last change to a key wins.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Batch {
     changes: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
     /// Applied before the changes.

@@ -21,6 +21,11 @@ impl MemoryEngine {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Another with the same records, which shares nothing with this one.
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(RwLock::new(self.0.read().clone())))
+    }
 }
 
 impl Engine for MemoryEngine {

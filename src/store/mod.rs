@@ -68,7 +68,8 @@ pub trait Engine: Send + Sync + 'static {
     /// When this returns `Ok`, the batch survives `kill -9` and power loss.
     fn commit(&self, batch: Batch) -> Result<(), Error>;
 
-    /// As [`Engine::commit`], without waiting for the medium: for what can be made anew from what is durable.
+    /// As [`Engine::commit`], without waiting for the medium: for what can be made anew from what is durable, and for what
+    /// nobody is told of before a later `commit`.
     ///
     /// # Durability
     /// When this returns `Ok`, every read sees the batch. It survives `kill -9`, and power loss once a later `commit` does;

@@ -267,3 +267,30 @@ async fn a_person_with_many_items_goes_as_a_whole() {
     assert_eq!(statement.key_count, 1000 + 2 + leaves + 1);
     assert_eq!(remains(&bench, ann), [Space::Subject, Space::Receipt]);
 }
+
+#[tokio::test]
+async fn what_is_told_to_be_pending_survives_a_power_cut() {
+    let bench = Bench::new();
+    let (subject, _) = named_person(&bench, "ext-1", &["Ada"]).await;
+    let (other, items) = bench.person(&["Grace", "Edith"]).await;
+    bench.power_is_weak();
+    bench.take_slot_away();
+    let told = erase_as(&bench, SubjectRef::Id(subject), "", Wait::Erased).await.expect("erases").0;
+    assert_eq!(told.state, ErasureState::Pending);
+    let item = items[0].item;
+    let wanted = Delete { subject: SubjectRef::Id(other), item, etag: String::new(), wait: Wait::Erased };
+    let call = bench.call(Action::DeleteItem).await;
+    assert_eq!(delete::delete(&bench.vault, &call, wanted).await.expect("deletes").state, ErasureState::Pending);
+    drop(call);
+    let entries = bench.vault.log().checkpoint(bench.vault.committer().log_size()).await.expect("is signed");
+
+    let bench = bench.cut_power();
+    let size = bench.vault.committer().log_size();
+    assert!(size >= entries.checkpoint.size, "{size}: an entry that was signed for is gone");
+    assert_eq!(finding(&bench, Which::Receipt(told.receipt)).await.verdict, Verdict::Pending);
+    assert!(bench.name(other, item).await.is_err());
+    assert_eq!(bench.name(other, items[1].item).await, Ok("Edith".into()));
+    bench.put_slot_back();
+    bench.settle().await;
+    assert_eq!(finding(&bench, Which::Receipt(told.receipt)).await.verdict, Verdict::Erased);
+}

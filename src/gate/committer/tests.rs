@@ -1,13 +1,17 @@
 //! Whose turn it is.
 
-use std::time::Duration;
-
 use super::*;
+use crate::base::limits::{COMMIT_BULK_MAX, COMMIT_QUEUE_MAX};
+use crate::store;
+use crate::store::batch::Batch;
+use crate::store::keyspace::Space;
 use crate::store::purge::Purge;
 use crate::store::{Engine, Record};
 
+use crate::base::log_safe::SafeText;
 use crate::gate::open::open;
 use crate::gate::open::tests::{Bench, OURS};
+use crate::gate::record::own_event;
 
 #[test]
 fn what_ends_data_goes_ahead_of_all_that_waits() {
@@ -93,6 +97,41 @@ fn only_what_can_be_made_anew_does_without_a_sync() {
     slow.expect("is taken").blocking_recv().expect("is answered").expect("is done");
     both.into_iter().for_each(|reply| reply.expect("is taken").blocking_recv().expect("is answered").expect("is done"));
     assert_eq!(synced.load(Ordering::SeqCst), before + 1);
+}
+
+#[test]
+fn what_another_change_follows_lasts_with_that_one_and_is_not_signed_for_before() {
+    let (bench, synced) = (Bench::new(), Arc::new(AtomicU64::new(0)));
+    let engine = Arc::new(Counting { inner: Arc::new(bench.engine.clone()), synced: synced.clone() });
+    let vault = open(crate::gate::open::Parts { engine, ..bench.parts(OURS, bench.key_file()) }).expect("opens");
+    vault.log().stop(); // its checkpoints would be counted
+    let committer = vault.committer();
+    let enter = |turn| {
+        let work = |txn: &mut Txn<'_>| {
+            let event = own_event(SafeText::constant("Tried"), txn.epoch())?;
+            txn.record(event);
+            Ok(())
+        };
+        committer.submit_blocking(work, turn).expect("is done");
+        (synced.load(Ordering::SeqCst), committer.log_size())
+    };
+    let (syncs, size) = enter(Turn::First);
+    assert_eq!(enter(Turn::FirstFollowed), (syncs, size), "nobody may be told of the entry yet");
+    committer
+        .commit_derived(|txn| {
+            txn.put(Space::Meta, "derived", "value");
+            Ok(())
+        })
+        .expect("is written");
+    assert_eq!((synced.load(Ordering::SeqCst), committer.log_size()), (syncs, size), "nor after what need not last");
+    assert_eq!(enter(Turn::First), (syncs + 1, size + 2));
+    let settle = || {
+        committer.submit_blocking(|_: &mut Txn<'_>| Ok(()), Turn::First).expect("is done");
+        (synced.load(Ordering::SeqCst), committer.log_size())
+    };
+    assert_eq!(settle(), (syncs + 1, size + 2), "all lasts already");
+    enter(Turn::FirstFollowed);
+    assert_eq!(settle(), (syncs + 2, size + 3));
 }
 
 /// An engine that counts the commits that wait for the medium.

@@ -18,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use super::committer::{Committer, end_within};
+use super::log;
 use super::pages::StoredPages;
 use super::readings::Readings;
 use super::receipts::ReceiptSigner;
@@ -96,6 +97,7 @@ pub(super) struct Work {
     pub root: Arc<ArcSwap<Root>>,
     pub pages: Arc<StoredPages>,
     pub receipts: Arc<ReceiptSigner>,
+    pub checkpoint: log::Expectation,
     pub clock: Arc<dyn Clock>,
     pub patience: Patience,
 }

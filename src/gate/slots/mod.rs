@@ -304,17 +304,24 @@ impl SlotSet {
         Ok(())
     }
 
-    /// The same, and what every slot shows by that look: read from the medium, and the secret of `old` asked for.
+    /// The same, and what every slot shows by that look: read from the medium, and the secret of `old` asked for. With a
+    /// `next`, the old secret is overwritten by one for that epoch, which so is staged.
     ///
     /// # Errors
-    /// Also where a slot holds anything but the secret of `epoch`, or still answers for the old one.
-    pub fn replace(&self, epoch: u64, old: u64, clock: &dyn Clock) -> Result<Vec<SlotProof>, SeatError> {
+    /// Also where a slot holds anything but the secrets of `epoch` and `next`, or still answers for the old one.
+    pub fn replace(
+        &self,
+        (epoch, next): (u64, Option<u64>),
+        old: u64,
+        clock: &dyn Clock,
+    ) -> Result<Vec<SlotProof>, SeatError> {
+        let left: Vec<u64> = [epoch].into_iter().chain(next).collect();
         fault::point("epoch_destroy_before");
         let proofs = self.on_all(|slot| {
             let [vault, number] = root::prf_context(&self.vault, old);
-            let (seen, asked) = slot.destroy_and_read(epoch, old, &[&vault, &number])?;
+            let (seen, asked) = slot.destroy_and_read((epoch, next), old, &[&vault, &number])?;
             let old_failed = matches!(asked.map(drop), Err(SlotError::NoSuchEpoch));
-            if seen.epochs != [epoch] || !old_failed {
+            if seen.epochs != left || !old_failed {
                 return Err(SlotError::StillThere);
             }
             Ok(SlotProof { slot: seen.slot, grade: seen.grade, epoch, old_failed, at: clock.now() })

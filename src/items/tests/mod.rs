@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::audit::leaf::{self, Leaf};
 use crate::audit::sequence;
 use crate::base::id::{InstanceId, ItemId, SubjectId};
@@ -59,6 +61,20 @@ struct Breakable {
     commits: AtomicU64,
     /// No purge gets any further.
     holds_purge: AtomicBool,
+    /// Where a power cut is to come: what would be left, and what has not reached the medium.
+    lasting: Mutex<Option<(MemoryEngine, Vec<Batch>)>>,
+}
+
+impl Breakable {
+    fn write(&self, batch: Batch, lasts: bool) -> Result<(), Error> {
+        if let Some((left, waiting)) = &mut *self.lasting.lock() {
+            waiting.push(batch.clone());
+            if lasts {
+                waiting.drain(..).try_for_each(|batch| left.commit(batch))?;
+            }
+        }
+        self.inner.commit(batch)
+    }
 }
 
 /// How an engine takes the next commit.
@@ -92,7 +108,16 @@ impl Engine for Breakable {
             FULL_AFTER_ONE => self.mood.store(FULL, Ordering::SeqCst),
             _ => {}
         }
-        self.inner.commit(batch)
+        self.write(batch, true)
+    }
+
+    fn commit_derived(&self, batch: Batch) -> Result<(), Error> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        match self.mood.load(Ordering::SeqCst) {
+            BROKEN => Err(Error::Failed),
+            FULL => Err(Error::Full),
+            _ => self.write(batch, false),
+        }
     }
 
     fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
@@ -122,7 +147,8 @@ impl Bench {
     /// Opens the vault of an engine and a folder with its slots, or makes one.
     pub fn on(inner: MemoryEngine, dir: tempfile::TempDir) -> Self {
         let (mood, holds_purge) = (AtomicU8::new(WELL), AtomicBool::new(false));
-        let engine = Arc::new(Breakable { inner, mood, commits: AtomicU64::new(0), holds_purge });
+        let (commits, lasting) = (AtomicU64::new(0), Mutex::default());
+        let engine = Arc::new(Breakable { inner, mood, commits, holds_purge, lasting });
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let told = free.clone();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
@@ -171,6 +197,21 @@ impl Bench {
         let mut batch = Batch::new();
         keys.into_iter().for_each(|key| batch.delete(space, key));
         self.engine.inner.commit(batch).expect("removes");
+    }
+
+    /// From now on, what the medium has not been waited for can be lost.
+    pub fn power_is_weak(&self) {
+        *self.engine.lasting.lock() = Some((self.engine.inner.copy(), Vec::new()));
+    }
+
+    /// Cuts the power: a vault that opens what is left then.
+    pub fn cut_power(self) -> Self {
+        let (left, _) = self.engine.lasting.lock().take().expect("power is weak");
+        let Self { vault, dir, engine, .. } = self;
+        drop(engine);
+        let ended = std::thread::spawn(move || vault.end()).join().expect("no panic");
+        assert!(ended, "nothing holds its slots");
+        Self::on(left, dir)
     }
 
     /// From now on, every commit fails.

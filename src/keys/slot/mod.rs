@@ -3,7 +3,7 @@
 //! What lives here: the [`RootSlot`] contract, its errors, and one folder per backend. What may not: the key tree,
 //! the store, the outer key, and any decision about when an epoch starts or ends.
 //!
-//! A slot holds one secret `S_e` per epoch: the current one and, while an epoch changes, the staged one beside it.
+//! A slot holds one secret `S_e` per epoch: the current one and, for the epoch that comes next, a staged one beside it.
 //! The vault's root is sealed under a key derived from [`RootSlot::read`]; destroying `S_e` is what makes everything
 //! forgotten at epoch `e + 1` unreadable. A slot file is never part of a backup.
 //!

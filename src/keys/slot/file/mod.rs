@@ -140,35 +140,50 @@ impl FileSlot {
         Ok((contents.describe(self.view.grading), contents.prf(epoch, context)))
     }
 
-    /// [`RootSlot::destroy_except`], and what the look that read it back showed: as [`FileSlot::describe_and_read`].
+    /// [`RootSlot::destroy_except`], and what the look that read it back showed: as [`FileSlot::describe_and_read`]. With
+    /// a `next`, what is destroyed is overwritten by a random secret for that epoch, and so staged with the same write.
     ///
     /// # Errors
-    /// As for the first, and inside as for [`RootSlot::read`].
+    /// As for the first, and inside as for [`RootSlot::read`]; [`SlotError::NotNewer`] when `next` is not newer than
+    /// `keep`: nothing is written.
     pub fn destroy_and_read(
         &mut self,
-        keep: u64,
+        (keep, next): (u64, Option<u64>),
         epoch: u64,
         context: &[&[u8]],
     ) -> Result<(Description, Result<Secret<32>, SlotError>), SlotError> {
-        let after = self.overwrite_beside(keep)?;
+        let after = self.overwrite_beside(keep, next)?;
         Ok((after.describe(self.view.grading), after.prf(epoch, context)))
     }
 
-    /// Overwrites whatever is beside the secret of `keep`. What the medium holds after that.
-    fn overwrite_beside(&mut self, keep: u64) -> Result<Contents, SlotError> {
-        let kept = self.contents()?.position(keep)?;
+    /// Overwrites whatever is beside the secret of `keep`, with zeros or with the secret of `next`. What the medium holds
+    /// after that.
+    fn overwrite_beside(&mut self, keep: u64, next: Option<u64>) -> Result<Contents, SlotError> {
+        let before = self.contents()?;
+        let kept = before.position(keep)?;
+        if next.is_some_and(|next| next <= keep) {
+            return Err(SlotError::NotNewer);
+        }
+        let staged = next.map(|next| Ok::<_, SlotError>((next, rng::make_secret()?))).transpose()?;
+        let encode =
+            |(next, secret): &(u64, Secret<32>)| layout::encode_secret(&before.header, 1 - kept, *next, secret);
+        let block = staged.as_ref().map(encode);
         fault::point("slot_destroy_before");
         // Also when the block reads as empty: zeros may be in the page cache alone.
-        self.overwrite(COPIES + 1 - kept, &layout::ERASED)?;
+        self.overwrite(COPIES + 1 - kept, block.as_ref().map_or(&layout::ERASED, Secret::expose))?;
         fault::point("slot_destroy_after");
         let after = self.contents()?;
         if after.position(keep)? != kept {
             return Err(SlotError::Damaged);
         }
-        match after.secrets[1 - kept] {
-            Block::Empty => Ok(after),
-            Block::Holds { .. } | Block::Damaged => Err(SlotError::StillThere),
-        }
+        let is_there = match (&after.secrets[1 - kept], &staged) {
+            (Block::Empty, None) => true,
+            (Block::Holds { epoch, secret }, Some((next, staged))) => {
+                epoch == next && mac::equal(secret.expose(), staged.expose())
+            }
+            (Block::Empty | Block::Holds { .. } | Block::Damaged, _) => false,
+        };
+        if is_there { Ok(after) } else { Err(SlotError::StillThere) }
     }
 
     /// The slot as read now, if it is still the one that was claimed and no write has failed.
@@ -222,7 +237,7 @@ impl RootSlot for FileSlot {
     }
 
     fn destroy_except(&mut self, keep: u64) -> Result<(), SlotError> {
-        self.overwrite_beside(keep).map(drop)
+        self.overwrite_beside(keep, None).map(drop)
     }
 
     fn destroy_all(&mut self) -> Result<(), SlotError> {

@@ -126,6 +126,32 @@ fn a_destroyed_secret_is_nowhere_in_the_file() {
 }
 
 #[test]
+fn the_next_secret_takes_the_place_of_the_old_one_with_one_write() {
+    let bench = Bench::created();
+    let old = bench.block(COPIES);
+    let mut slot = bench.claim();
+    slot.stage(1, 2).expect("staged");
+    let second = prf(&slot, 2);
+    let refused = slot.destroy_and_read((2, Some(2)), 1, &[b""]).map(drop);
+    assert_eq!((refused, epochs(&slot)), (Err(SlotError::NotNewer), vec![1, 2]));
+    let (seen, asked) = slot.destroy_and_read((2, Some(3)), 1, &[b""]).expect("destroyed");
+    assert_eq!((seen.epochs, seen.damaged), (vec![2, 3], false));
+    assert_eq!(asked.map(drop), Err(SlotError::NoSuchEpoch));
+    let third = prf(&slot, 3).expect("is staged");
+    assert_eq!(prf(&slot, 2), second);
+    let now = bench.bytes();
+    for piece in old[16..48].chunks(8).chain(old[BLOCK - 32..].chunks(8)) {
+        assert!(!contains(&now, piece), "a piece of the secret or of its checksum is left");
+    }
+    drop(slot);
+
+    let mut slot = bench.claim();
+    assert_eq!(prf(&slot, 3), Ok(third));
+    slot.stage(2, 3).expect("is there already");
+    assert_eq!(prf(&slot, 3), Ok(third), "staging keeps it");
+}
+
+#[test]
 fn staging_the_same_epoch_again_keeps_its_secret() {
     let bench = Bench::created();
     let mut slot = bench.claim();
