@@ -19,6 +19,27 @@ impl Hasher {
     }
 }
 
+/// A running hash over rows in their order, to find out whether one of them is missing, changed or another's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chain(Digest);
+
+impl Chain {
+    /// As it was stored.
+    pub fn stored(digest: Digest) -> Self {
+        Self(digest)
+    }
+
+    /// Takes the next row.
+    pub fn add(&mut self, row: &[u8]) {
+        self.0 = sha256(&[&self.0, row]);
+    }
+
+    /// As it is stored.
+    pub fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// SHA-256 over the parts, one after another.
 pub fn sha256(parts: &[&[u8]]) -> Digest {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
@@ -33,6 +54,20 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chain_knows_its_rows_and_their_order() {
+        let of = |rows: &[&[u8]]| {
+            let mut chain = Chain::default();
+            rows.iter().for_each(|row| chain.add(row));
+            chain
+        };
+        let chain = of(&[b"a", b"bc"]);
+        assert_eq!(Chain::stored(*chain.digest()), chain);
+        for other in [&[&b"bc"[..], b"a"][..], &[b"a"], &[b"ab", b"c"], &[b"a", b"bc", b""], &[b"abc"], &[]] {
+            assert_ne!(of(other), chain, "{other:?}");
+        }
+    }
 
     #[test]
     fn pieces_hash_as_the_whole_does() {

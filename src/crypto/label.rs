@@ -48,6 +48,18 @@ labels! {
     SUBJECT = "lacuna/1/subject/record";
     /// The MAC over a subject's clear row.
     SUBJECT_META = "lacuna/1/subject/meta";
+    /// Keys of the record of an erasure that goes through a person's items in steps.
+    PARTING_KEYS = "lacuna/1/parting/keys";
+    /// Additional data of such a record.
+    PARTING = "lacuna/1/parting/record";
+    /// The MAC over it.
+    PARTING_META = "lacuna/1/parting/meta";
+    /// The key, of an epoch, that seals what is said of all acts of forgetting that are under way.
+    LEDGER_SEAL = "lacuna/1/ledger/seal";
+    /// Additional data of that row.
+    LEDGER_RECORD = "lacuna/1/ledger/record";
+    /// The MAC over the row of an act that is under way.
+    LEDGER_META = "lacuna/1/ledger/meta";
     /// Keys of one matter's record.
     MATTER_KEYS = "lacuna/1/matter/keys";
     /// Additional data of what a matter says of itself.

@@ -19,8 +19,10 @@ use crate::base::fault;
 use crate::base::id::SubjectId;
 use crate::base::limits::{EPOCH_RETRY, PARTING_LOOK, PARTING_PAUSE, RECEIPT_KEPT_MAX};
 use crate::catalog::registry::Registry;
+use crate::crypto::hash::Chain;
 use crate::gate::index::NewestKeys;
 use crate::gate::intents::delete_rows;
+use crate::gate::ledger::Ledger;
 use crate::gate::receipts::{self, Case, ForgottenKeys, Ground, KeptHasher, KeptList, Scope};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads, Txn};
@@ -84,6 +86,8 @@ pub struct Run {
     drained: HashSet<SubjectId>,
     /// Persons whose last step failed: the others go on. Until when.
     failed: Option<(HashSet<SubjectId>, Instant)>,
+    /// That a row is missing has been told.
+    told: bool,
 }
 
 impl Run {
@@ -97,8 +101,7 @@ impl Run {
 /// # Errors
 /// Why it could not be made; it is made again.
 pub fn work(vault: &Vault, run: &mut Run) -> Result<bool, Refusal> {
-    let people = vault.read(parting::under_way)?;
-    vault.epochs().parting(people.len() as u64);
+    let people = under_way(vault, run)?;
     run.drained.retain(|subject| people.contains(subject));
     let Some(subject) = people.into_iter().find(|subject| !run.has_failed(subject)) else { return Ok(false) };
     if run.drained.insert(subject) {
@@ -113,6 +116,30 @@ pub fn work(vault: &Vault, run: &mut Run) -> Result<bool, Refusal> {
         run.failed = Some((failed, Instant::now() + EPOCH_RETRY));
     }
     Ok(true)
+}
+
+/// The persons whose parting is under way. How many there should be, the ledger says.
+fn under_way(vault: &Vault, run: &mut Run) -> Result<Vec<SubjectId>, Refusal> {
+    let counted = |reads: &dyn Reads| Ok((parting::under_way(reads)?, Ledger::find(reads)?.partings()));
+    let all = |reads: &dyn Reads| {
+        let (people, count) = counted(reads)?;
+        if people.len() as u64 == count { Ok(people) } else { Err(Fault::Torn) } // one begins or ends, or a row is missing
+    };
+    match vault.read(all) {
+        Ok(people) => {
+            vault.epochs().parting(people.len() as u64);
+            Ok(people)
+        }
+        Err(Refusal::Unavailable(Unavailable::Damaged)) => {
+            let (people, count) = vault.read(counted)?;
+            vault.epochs().parting(count.max(people.len() as u64));
+            if !std::mem::replace(&mut run.told, true) {
+                tracing::error!("rows of erasures of many items are missing: these erasures stay pending");
+            }
+            Ok(people)
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 fn further(vault: &Vault, subject: SubjectId) -> Result<(), Refusal> {
@@ -148,13 +175,15 @@ pub(super) fn begin(
         nothing_keeps: keeping.is_empty(),
         cursor: None,
         batches: 0,
+        names: Chain::default(),
         kept: 0,
+        list: Chain::default(),
         openings: 0,
         index,
         case,
     };
     parting.note_kept(txn, history.as_slice());
-    parting.store(txn);
+    parting.begin(txn)?;
     receipts::put_parting(txn, &receipt, subject.id);
     Ok(())
 }
@@ -174,7 +203,7 @@ fn step(txn: &mut Txn<'_>, registry: &Registry, subject: SubjectId) -> Result<bo
     let parted = decision.carry_out(txn, &deciding, &mut keeping, (receipt, &parting.case))?;
     let before = parting.openings;
     parting.openings = keeping.finish(txn, &receipt, before)?;
-    list::put(txn, &receipt, (parting.kept, before), &parted.kept);
+    list::put(txn, &receipt, (parting.kept, before), &parted.kept, &mut parting.list);
     for row in &parted.index {
         txn.delete(row.space, &row.key[..]);
     }
@@ -189,7 +218,7 @@ fn step(txn: &mut Txn<'_>, registry: &Registry, subject: SubjectId) -> Result<bo
     parting.note_kept(txn, &parted.names);
     parting.kept += parted.kept.len() as u64;
     parting.cursor = last;
-    parting.store(txn);
+    parting.store(txn)?;
     Ok(more)
 }
 
@@ -218,7 +247,7 @@ fn lodge_intent(vault: &Vault, subject: SubjectId) -> Result<bool, Refusal> {
 
 fn hash_of_list(reads: &dyn Reads, parting: &Parting) -> Result<KeptList, Fault> {
     let mut hasher = KeptHasher::default();
-    list::each(reads, &parting.receipt, |kept| hasher.add(kept))?;
+    list::each(reads, &parting.receipt, &parting.list, |kept| hasher.add(kept))?;
     Ok(hasher.finish())
 }
 
@@ -235,7 +264,7 @@ fn lodge(txn: &mut Txn<'_>, known: Parting, whole: Whole) -> Result<bool, Refusa
     case.keys = whole.keys;
     case.kept_list = whole.kept;
     if case.kept_list.is_none() {
-        case.kept = list::take(txn, &receipt)?;
+        case.kept = list::take(txn, &receipt, &parting.list)?;
     }
     let is_all = parting.kept == 0 && !parting.any_kept;
     let rest = if is_all { Rest::All } else { Rest::But(unfinished(txn, owner.id.as_bytes())?) };

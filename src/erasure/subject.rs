@@ -133,6 +133,7 @@ fn remove(
     ground: Ground,
 ) -> Result<Progress, Refusal> {
     let permit = call.permit(Resource::Subject(subject.row.standing.clone()))?;
+    going::outdate(txn, subject.tree(), RECORD_POSITION)?;
     let intent = going::with_subject(txn, subject, (receipt, call.registry()), ground)?;
     let progress = match intent {
         Some(intent) => Progress::Pending { intent: intent.lodge(txn)? },
@@ -145,7 +146,6 @@ fn remove(
         // The person may come back under the same id at once, as somebody new.
         txn.delete(row.space, row.key);
     }
-    going::outdate(txn, subject.tree(), RECORD_POSITION)?;
     txn.put(Space::Subject, *subject.id.as_bytes(), subject_tombstone(&receipt));
     once::forget(txn, subject.id.as_bytes(), subject.id, receipt)?;
     if let Some(once) = call.once() {

@@ -3,13 +3,14 @@
 use crate::base::id::{ItemId, ReceiptId, SlotId, SubjectId};
 use crate::base::time::Timestamp;
 use crate::gate::call::Call;
+use crate::gate::intents;
 use crate::gate::receipts::{self, Matter, Progress, Record, Scope};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
-use crate::items::going;
 use crate::items::record::open_subject;
+use crate::items::{going, parting};
 use crate::keep::kept::{self, Under};
 use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
@@ -113,7 +114,13 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     {
         return Ok(nothing(Verdict::Unknown));
     }
-    let record = vault.read(|reads| receipts::look_up(reads, &receipt))?;
+    let record = vault.read(|reads| {
+        let record = receipts::look_up(reads, &receipt)?;
+        match &record {
+            Some(record) if !is_under_way(reads, record)? => Err(Fault::Torn),
+            _ => Ok(record),
+        }
+    })?;
     let later = evidence::later_of(vault, record.as_ref()).await?;
     let Some(Record { progress, matter: Some(matter), signed, .. }) = record else {
         return Ok(nothing(Verdict::Unknown));
@@ -137,6 +144,17 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     let (purged, rotated) = (later.purged.is_some(), !later.rotated.is_empty() && !later.awaits_rotation);
     let receipt = Some(receipt);
     Ok(Finding { verdict, receipt, epoch, waiting, kept, purged, rotated, ..nothing(Verdict::Unknown) })
+}
+
+/// Whether what is still to be done about an act is there: otherwise it would be pending for ever.
+fn is_under_way(reads: &dyn Reads, record: &Record) -> Result<bool, Fault> {
+    let subject = record.matter.and_then(|matter| matter.subject);
+    match (record.progress, subject) {
+        (Progress::Pending { intent }, _) => intents::is_there(reads, intent),
+        (Progress::Parting, Some(subject)) => Ok(parting::find(reads, &subject)?.is_some()),
+        (Progress::Parting, None) => Ok(false),
+        (Progress::Done { .. }, _) => Ok(true),
+    }
 }
 
 /// Nothing of an erased person is in the store but the tombstone.

@@ -4,11 +4,12 @@
 //! long as nothing on it is forgotten. So everything that is forgotten while a slot is lost waits for that slot: never
 //! less than what its last secret opens.
 //!
-//! Row: the number of the intent; its receipt, what it was, and the slots it waits for.
+//! Row: the number of the intent; its receipt, what it was, and the slots it waits for. It is authenticated at its number.
 
 use super::former::{self, Attestation, FormerSlot};
 use super::intents::{Intent, What, read_what};
-use super::receipts::{self, Carried, Case, Matter, ReceiptSigner, Signed};
+use super::ledger::Ledger;
+use super::receipts::{self, Carried, Case, Matter, Progress, ReceiptSigner, Signed};
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Fault, Reads, Txn};
@@ -18,8 +19,7 @@ use crate::base::limits::SWEEP_ROWS_MAX;
 use crate::base::log_safe::SafeText;
 use crate::store::keyspace::Space;
 
-const VERSION_1: u8 = 1;
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// One act that waits.
 struct Held {
@@ -66,6 +66,8 @@ pub(super) struct Ending<'e> {
     pub former: &'e [FormerSlot],
     /// Makes statements.
     pub signer: &'e ReceiptSigner,
+    /// Authenticates what waits.
+    pub ledger: &'e Ledger,
 }
 
 impl Ending<'_> {
@@ -89,7 +91,8 @@ pub(super) fn end(
         done(txn, &Held::of(intent, ending.carried, &[]), ending.former, ending.signer, ready)?;
         return Ok(false);
     }
-    txn.put(Space::Held, number.to_be_bytes(), Held::of(intent, ending.carried, &lost).encode());
+    let held = Held::of(intent, ending.carried, &lost).encode();
+    txn.put(Space::Held, number.to_be_bytes(), ending.ledger.sign(Space::Held, number, held));
     Ok(true)
 }
 
@@ -114,15 +117,19 @@ pub(super) fn release(txn: &mut Txn<'_>, from: &[u8], signer: &ReceiptSigner) ->
     let lost = lost(&former);
     let rows = txn.rows(Space::Held, &[], from, SWEEP_ROWS_MAX)?;
     let next = (rows.len() == SWEEP_ROWS_MAX).then(|| rows.last().map(|(key, _)| [&key[..], &[0]].concat())).flatten();
-    let mut count = 0;
+    let (mut ledger, mut count) = (Ledger::find(txn)?, 0);
     for (key, row) in rows {
-        let held = Held::decode(&row).map_err(|_| Unavailable::Damaged)?;
+        let held = Held::read(txn, &ledger, &key, &row)?;
         if held.slots.iter().any(|slot| lost.contains(slot)) {
             continue;
         }
         done(txn, &held, &former, signer, None)?;
         txn.delete(Space::Held, key);
         count += 1;
+    }
+    if count > 0 {
+        ledger.release(count)?;
+        ledger.store(txn)?;
     }
     Ok(Released { count, next })
 }
@@ -191,10 +198,18 @@ impl Held {
             .finish()
     }
 
+    /// Reads a row, if it belongs where it is and was not released before.
+    fn read(reads: &dyn Reads, ledger: &Ledger, key: &[u8], row: &[u8]) -> Result<Self, Refusal> {
+        let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Unavailable::Damaged)?;
+        let row = ledger.check(Space::Held, number, row).map_err(|_| Unavailable::Damaged)?;
+        let held = Self::decode(row).map_err(|_| Unavailable::Damaged)?;
+        let waits = receipts::find(reads, &held.receipt)? == Some(Progress::Pending { intent: number });
+        if waits { Ok(held) } else { Err(Unavailable::Damaged.into()) }
+    }
+
     fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
-        let version = r.u8()?;
-        if !(VERSION_1..=VERSION).contains(&version) {
+        if r.u8()? != VERSION {
             return Err(Malformed);
         }
         let held = Self {
@@ -204,7 +219,7 @@ impl Held {
             count: r.u32()?,
             epoch: r.u64()?,
             slots: r.list(|r| r.array().map(SlotId::from_bytes))?,
-            statement: if version == VERSION_1 { None } else { r.option(Statement::read)? },
+            statement: r.option(Statement::read)?,
         };
         r.finish()?;
         Ok(held)

@@ -1,20 +1,25 @@
 //! Erasures that are asked for: durable from the first batch on, carried out by the next epoch.
+//!
+//! Each row is authenticated at its number ([`Ledger`]), and numbers have no gaps: a row that was changed, moved, put back or
+//! taken away is found out before anything is forgotten by it.
 
+use super::held;
+use super::ledger::Ledger;
 use super::receipts::{self, Case, Matter, Scope, Signed};
 use super::refusal::{Refusal, Unavailable};
-use super::txn::{Reads as _, Txn};
+use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::{About, Event};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReasonId, ReceiptId, SubjectId};
+use crate::base::limits::EPOCH_INTENTS_MAX;
 use crate::base::log_safe::SafeText;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng;
 use crate::keys::page::Tree;
+use crate::store::Engine;
 use crate::store::keyspace::Space;
 
-const NEXT: &[u8] = b"intent_next";
-const VERSION_1: u8 = 1;
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What is to be forgotten. The tags are on disk and permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,12 +146,10 @@ impl Intent {
 
     /// Puts the intent into a transaction, in the same batch as its tombstones. Its number.
     pub fn lodge(&self, txn: &mut Txn<'_>) -> Result<u64, Refusal> {
-        let number = match txn.row(Space::Meta, NEXT)? {
-            None => 1,
-            Some(row) => u64::from_be_bytes(row.try_into().map_err(|_| Unavailable::Damaged)?),
-        };
-        txn.put(Space::Meta, NEXT, (number + 1).to_be_bytes());
-        txn.put(Space::Intent, number.to_be_bytes(), self.encode());
+        let mut ledger = Ledger::find(txn)?;
+        let number = ledger.hand_out()?;
+        txn.put(Space::Intent, number.to_be_bytes(), ledger.sign(Space::Intent, number, self.encode()));
+        ledger.store(txn)?;
         receipts::put_pending(txn, &self.receipt, number, self.matter());
         Ok(number)
     }
@@ -182,11 +185,15 @@ impl Intent {
         write_rows(writer, &self.rows).option(self.case.as_ref(), |w, case| w.bytes(&case.encode())).finish()
     }
 
-    /// Reads an intent's row.
+    /// Reads the row at a number, if it belongs there.
+    fn read(ledger: &Ledger, number: u64, row: &[u8]) -> Result<Self, Malformed> {
+        Self::decode(ledger.check(Space::Intent, number, row)?)
+    }
+
+    /// Reads an intent's row without what authenticates it.
     pub fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(row);
-        let version = r.u8()?;
-        if !(VERSION_1..=VERSION).contains(&version) {
+        if r.u8()? != VERSION {
             return Err(Malformed);
         }
         let intent = Self {
@@ -197,11 +204,84 @@ impl Intent {
             item: r.option(|r| r.array().map(ItemId::from_bytes))?,
             targets: r.list(|r| Ok((read_tree(r)?, r.u64()?)))?,
             rows: read_rows(&mut r)?,
-            // An intent that an earlier release lodged ends without a statement.
-            case: if version == VERSION_1 { None } else { r.option(|r| Case::decode(r.bytes()?))? },
+            case: r.option(|r| Case::decode(r.bytes()?))?,
         };
         r.finish()?;
         Ok(intent)
+    }
+}
+
+/// The intents that a prepared epoch carries out, up to one; or those for the next, while none is prepared. In order.
+///
+/// # Errors
+/// [`Unavailable::Damaged`] if one of them is missing, or is not as it was lodged, or if another epoch was prepared.
+pub(super) fn to_carry_out(
+    engine: &dyn Engine,
+    ledger: &Ledger,
+    prepared: Option<u64>,
+) -> Result<Vec<(u64, Intent)>, Refusal> {
+    let open = ledger.open_numbers();
+    let rows = engine.scan(Space::Intent, &[], &open.start.to_be_bytes(), EPOCH_INTENTS_MAX)?;
+    // Some may have been lodged since the ledger was read.
+    let is_short = rows.len() < EPOCH_INTENTS_MAX && open.start + (rows.len() as u64) < open.end;
+    if ledger.prepared() != prepared || is_short {
+        return Err(Unavailable::Damaged.into());
+    }
+    let mut intents = Vec::with_capacity(rows.len());
+    for (number, (key, row)) in (open.start..).zip(rows) {
+        if prepared.is_some_and(|through| number > through) {
+            break;
+        }
+        if key != number.to_be_bytes() {
+            return Err(Unavailable::Damaged.into());
+        }
+        intents.push((number, Intent::read(ledger, number, &row).map_err(|_| Unavailable::Damaged)?));
+    }
+    Ok(intents)
+}
+
+/// Whether an intent that is not carried out yet names an entry.
+pub(super) fn is_named(reads: &dyn Reads, target: (Tree, u64)) -> Result<bool, Fault> {
+    let ledger = Ledger::find(reads)?;
+    for (key, row) in reads.rows(Space::Intent, &[], &ledger.open_numbers().start.to_be_bytes(), usize::MAX)? {
+        let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Fault::Torn)?;
+        let intent = Intent::read(&ledger, number, &row).map_err(|_| Fault::Torn)?;
+        if intent.targets.contains(&target) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an intent is there still: to be carried out, or carried out and waiting for a lost slot.
+pub fn is_there(reads: &dyn Reads, number: u64) -> Result<bool, Fault> {
+    Ok(reads.row(Space::Intent, &number.to_be_bytes())?.is_some() || held::is_held(reads, number)?)
+}
+
+/// Acts of forgetting that a vault finds when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Intents that are not carried out.
+    pub pending: u64,
+    /// Acts that wait for a lost slot.
+    pub held: u64,
+    /// Whether these are all that there should be.
+    pub complete: bool,
+}
+
+/// Counts them.
+pub(super) fn find_all(reads: &dyn Reads) -> Result<Found, Refusal> {
+    let count = |space, from: &[u8]| Ok::<_, Fault>(reads.rows(space, &[], from, usize::MAX)?.len() as u64);
+    let held = count(Space::Held, &[])?;
+    match Ledger::find(reads) {
+        Ok(ledger) => {
+            let open = ledger.open_numbers();
+            let pending = count(Space::Intent, &open.start.to_be_bytes())?;
+            let complete = pending == open.end - open.start && held == ledger.held();
+            Ok(Found { pending: pending.max(open.end - open.start), held, complete })
+        }
+        Err(Fault::Torn) => Ok(Found { pending: count(Space::Intent, &[])?, held, complete: false }),
+        Err(refused) => Err(refused.into()),
     }
 }
 
@@ -303,11 +383,7 @@ mod tests {
             case: Some(receipts::sample_case()),
         };
         assert_eq!(Intent::decode(&intent.encode()), Ok(intent.clone()));
-        // As the release before wrote it.
         let intent = Intent { case: None, ..intent };
-        let mut row = intent.encode();
-        row.pop();
-        row[0] = 1;
-        assert_eq!(Intent::decode(&row), Ok(intent));
+        assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
     }
 }

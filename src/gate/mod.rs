@@ -17,6 +17,7 @@ mod held;
 pub mod index;
 pub mod intents;
 pub mod jumps;
+pub mod ledger;
 pub mod log;
 pub mod on_behalf;
 pub mod once;

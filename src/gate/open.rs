@@ -13,6 +13,7 @@ use super::epoch::{Epochs, STATE, Work};
 use super::former;
 use super::hashing::Hashing;
 use super::index::{self, Index};
+use super::intents;
 use super::log::Log;
 use super::log::keys::{self as log_keys, LogKeys};
 use super::pages::StoredPages;
@@ -258,10 +259,12 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let head = (head, last_entry(&*engine, head)?);
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
-    index.put_live(committer.commit_blocking(index::load, false)?);
+    let (live, found) = committer.commit_blocking(|txn| Ok((index::load(txn)?, intents::find_all(txn)?)), false)?;
+    index.put_live(live);
+    if !found.complete {
+        tracing::error!("rows of erasures that were asked for are missing or were changed: erasures stay pending");
+    }
     let readings = Arc::new(Readings::default());
-    let pending = engine.scan(Space::Intent, &[], &[], usize::MAX)?.len() as u64;
-    let held = engine.scan(Space::Held, &[], &[], usize::MAX)?.len() as u64;
     let log = Log::start(engine.clone(), committer.clone(), slots.clone(), (signing, log_keys), integrated)?;
     let work = Work {
         vault: identity.vault,
@@ -276,7 +279,8 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         clock: parts.clock.clone(),
         patience: parts.patience,
     };
-    let epochs = Epochs::start(work, pending, held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
+    let epochs =
+        Epochs::start(work, found.pending, found.held, state.prepared.is_some()).map_err(|_| OpenError::Thread)?;
     Ok(Arc::new(Vault {
         id: identity.vault,
         engine,

@@ -2,7 +2,7 @@
 //!
 //! A row per name holds the position; the entry holds the name again, so that swapped rows are refused.
 
-use super::intents::{DoomedRow, Intent};
+use super::intents::{self, DoomedRow};
 use super::refusal::{Refusal, Unavailable};
 use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
@@ -86,7 +86,7 @@ pub fn find(reads: &dyn Reads, name: Name) -> Result<Option<Key>, Fault> {
     match reads.entry(Tree::Service, seat.position)? {
         Some(entry) if entry.extra == name.in_entry() => Ok(Some(entry.key)),
         // An epoch that has forgotten the key and has not ended yet: the row goes with its end.
-        None if is_named(reads, seat.position)? => Ok(None),
+        None if intents::is_named(reads, (Tree::Service, seat.position))? => Ok(None),
         Some(_) | None => Err(Fault::Torn),
     }
 }
@@ -129,14 +129,7 @@ pub fn doomed(reads: &dyn Reads, name: Name) -> Result<Option<Doomed>, Fault> {
     let Some(Seat { position, .. }) = seat(reads, name)? else { return Ok(None) };
     let row = DoomedRow { space: Space::ServiceKey, key: name.row(), prefix: false };
     let target = (Tree::Service, position);
-    Ok(if is_named(reads, position)? { None } else { Some(Doomed { target, row }) })
-}
-
-/// Whether an intent that is not carried out yet names the key at a position.
-fn is_named(reads: &dyn Reads, position: u64) -> Result<bool, Fault> {
-    let rows = reads.rows(Space::Intent, &[], &[], usize::MAX)?;
-    let names = |row: &[u8]| Intent::decode(row).is_ok_and(|it| it.targets.contains(&(Tree::Service, position)));
-    Ok(rows.iter().any(|(_, row)| names(row)))
+    Ok(if intents::is_named(reads, target)? { None } else { Some(Doomed { target, row }) })
 }
 
 /// The days that have a lookup key, in no order.

@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::index::Index;
+use super::ledger::key_under;
 use super::pages::StoredPages;
 use super::refusal::{Refusal, Unavailable};
 use crate::audit::event::Event;
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::VaultId;
+use crate::base::secret::Key;
 use crate::base::time::Timestamp;
+use crate::crypto::label::Label;
 use crate::keys::page::{Entry, KeyName, Tree, name_of};
 use crate::keys::tree::{self, Draft, Forgotten, Nodes, Root};
 use crate::store::batch::Batch;
@@ -32,6 +35,9 @@ pub trait Reads {
 
     /// The blind index.
     fn index(&self) -> &Index;
+
+    /// The key of a job that lasts for an epoch: derived from the root in force.
+    fn under_root(&self, job: Label) -> Key;
 }
 
 /// Why a read did not succeed.
@@ -280,6 +286,10 @@ impl Reads for Txn<'_> {
 
     fn index(&self) -> &Index {
         &self.ground.index
+    }
+
+    fn under_root(&self, job: Label) -> Key {
+        key_under(&self.new_root.as_ref().unwrap_or(self.root).key, job)
     }
 }
 

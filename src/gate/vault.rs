@@ -16,6 +16,7 @@ use super::epoch::Epochs;
 use super::hashing::Hashing;
 use super::held;
 use super::index::Index;
+use super::ledger::key_under;
 use super::log::Log;
 use super::pages::{StoredPages, Uncached};
 use super::persons::Persons;
@@ -33,7 +34,9 @@ use crate::audit::event::Event;
 use crate::base::id::{SlotId, SubjectId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
+use crate::base::secret::Key;
 use crate::base::time::{Clock, Timestamp};
+use crate::crypto::label::Label;
 use crate::keys::page::{Entry, FANOUT, KeyName, Page, Tree, name_of};
 use crate::keys::tree::{self, Draft, Nodes, Pages, Root};
 use crate::policy::bindings::Bindings;
@@ -473,5 +476,9 @@ impl Reads for Snapshot<'_> {
 
     fn index(&self) -> &Index {
         &self.vault.index
+    }
+
+    fn under_root(&self, job: Label) -> Key {
+        key_under(&self.root.key, job)
     }
 }

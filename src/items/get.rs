@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 
 use crate::audit::event::Event;
+use crate::base::secret::Key;
+use crate::crypto::label::Label;
 use crate::gate::call::Call;
 use crate::gate::index::Index;
 use crate::gate::readings::Reading;
@@ -145,6 +147,10 @@ impl Reads for ReadsAhead<'_> {
 
     fn index(&self) -> &Index {
         self.reads.index()
+    }
+
+    fn under_root(&self, job: Label) -> Key {
+        self.reads.under_root(job)
     }
 }
 

@@ -5,29 +5,35 @@
 //! order of their ids, and a last one lodges the intent. A row that is there is gone on with, whoever died meanwhile.
 //!
 //! ```text
-//! 1 | subject            -> how far it is
+//! 1 | subject            -> how far it is, its code
 //! 2 | subject | number   -> the names of keys that one batch copied to other reasons
 //! ```
+//! How far it is, is authenticated under the key of the person's record, with the count that the page keeps beside that key:
+//! a row that was changed, that is another's or an older one is refused. It has running hashes over the names and over the
+//! list of what is kept. How many partings are under way, the ledger says.
 
 use std::collections::HashSet;
 
 use crate::base::codec::{Malformed, Reader, Writer};
-use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::base::id::{ItemId, ReceiptId, SubjectId, VaultId};
 use crate::base::limits::{ITEM_SCAN_ROWS, PARTING_BYTES_MAX, PARTING_INDEX_ROWS_MAX, PARTING_ITEMS_MAX};
 use crate::base::time::Timestamp;
 use crate::catalog::statutory::Times;
+use crate::crypto::hash::Chain;
 use crate::gate::index::NewestKeys;
 use crate::gate::intents::DoomedRow;
+use crate::gate::ledger::Ledger;
 use crate::gate::receipts::{Case, KeptVersion};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::keep::keeping::{Keeping, Leaving};
 use crate::keep::kept::{self, Under, VersionId};
+use crate::keys::envelope::{Envelope, Kind, Place};
 use crate::keys::page::{Entry, KeyName};
 use crate::store::keyspace::Space;
 
 use super::expiry;
-use super::record::{ItemRow, Owner, StoredItem, decode_item, item_key};
+use super::record::{ItemRow, Owner, RECORD_POSITION, StoredItem, decode_item, item_key};
 use super::rows::ItemRows;
 
 /// How far the parting of a person is.
@@ -47,8 +53,12 @@ pub struct Parting {
     pub cursor: Option<ItemId>,
     /// Batches that copied keys to other reasons.
     pub batches: u32,
+    /// What there is of the names of those keys.
+    pub names: Chain,
     /// Versions that are kept.
     pub kept: u64,
+    /// What there is of the list of them.
+    pub list: Chain,
     /// Openings of commitments that the receipt has.
     pub openings: u32,
     /// The index keys of the rows that are gone.
@@ -57,47 +67,71 @@ pub struct Parting {
     pub case: Case,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const RECORD: u8 = 1;
 const NAMES: u8 = 2;
 
 impl Parting {
-    /// Stores how far it is.
-    pub fn store(&self, txn: &mut Txn<'_>) {
+    /// Stores it for the first time.
+    pub fn begin(&self, txn: &mut Txn<'_>) -> Result<(), Refusal> {
+        let mut ledger = Ledger::find(txn)?;
+        ledger.parting_begins();
+        ledger.store(txn)?;
+        self.store(txn)
+    }
+
+    /// Stores how far it is, with the next count.
+    pub fn store(&self, txn: &mut Txn<'_>) -> Result<(), Refusal> {
+        let mut record = txn.entry(self.owner.tree(), RECORD_POSITION)?.ok_or(Unavailable::Damaged)?;
+        record.extra += 1;
+        txn.set(self.owner.tree(), RECORD_POSITION, &record)?;
+        let clear = self.clear(record.extra);
+        let envelope = Envelope::derive(Kind::Parting, &record.key);
+        let code = envelope.authenticate(place(txn.index().vault(), &self.owner.id, &record), &clear);
+        txn.put(Space::Parting, record_key(&self.owner.id), Writer::new().bytes(&clear).raw(&code).finish());
+        Ok(())
+    }
+
+    fn clear(&self, counter: u64) -> Vec<u8> {
         let w = Writer::new()
             .u8(VERSION)
             .u64(self.owner.position)
+            .u64(counter)
             .raw(self.receipt.as_bytes())
             .option(self.holds, |w, holds| w.u32(holds))
             .u8(self.any_kept.into())
             .u8(self.nothing_keeps.into())
             .option(self.cursor, |w, item| w.raw(item.as_bytes()))
             .u32(self.batches)
+            .raw(self.names.digest())
             .u64(self.kept)
+            .raw(self.list.digest())
             .u32(self.openings);
-        let row = self.index.write(w).bytes(&self.case.encode()).finish();
-        txn.put(Space::Parting, record_key(&self.owner.id), row);
+        self.index.write(w).bytes(&self.case.encode()).finish()
     }
 
-    fn decode(subject: SubjectId, row: &[u8]) -> Result<Self, Malformed> {
-        let mut r = Reader::new(row);
+    fn decode(subject: SubjectId, clear: &[u8]) -> Result<(Self, u64), Malformed> {
+        let mut r = Reader::new(clear);
         if r.u8()? != VERSION {
             return Err(Malformed);
         }
+        let (owner, counter) = (Owner { id: subject, position: r.u64()? }, r.u64()?);
         let parting = Self {
-            owner: Owner { id: subject, position: r.u64()? },
+            owner,
             receipt: ReceiptId::from_bytes(r.array()?),
             holds: r.option(|r| r.u32())?,
             any_kept: r.u8()? == 1,
             nothing_keeps: r.u8()? == 1,
             cursor: r.option(|r| r.array().map(ItemId::from_bytes))?,
             batches: r.u32()?,
+            names: Chain::stored(r.array()?),
             kept: r.u64()?,
+            list: Chain::stored(r.array()?),
             openings: r.u32()?,
             index: NewestKeys::read(&mut r)?,
             case: Case::decode(r.bytes()?)?,
         };
-        r.finish().map(|()| parting)
+        r.finish().map(|()| (parting, counter))
     }
 
     /// Notes keys that were copied to other reasons, and so are not forgotten with the person.
@@ -105,18 +139,30 @@ impl Parting {
         if !names.is_empty() {
             let key = Writer::new().u8(NAMES).raw(self.owner.id.as_bytes()).u32(self.batches).finish();
             txn.put(Space::Parting, key, names.as_flattened());
+            self.names.add(names.as_flattened());
             self.batches += 1;
         }
     }
 
     /// All keys that were copied.
+    ///
+    /// # Errors
+    /// [`Fault::Torn`] if some of them are missing, or others are there.
     pub fn kept_names(&self, reads: &dyn Reads) -> Result<HashSet<KeyName>, Fault> {
         let rows = reads.rows(Space::Parting, &names_prefix(&self.owner.id), &[], usize::MAX)?;
+        let mut names = Chain::default();
+        rows.iter().for_each(|(_, row)| names.add(row));
+        if names != self.names {
+            return Err(Fault::Torn);
+        }
         Ok(rows.iter().flat_map(|(_, names)| names.as_chunks().0).copied().collect())
     }
 
     /// Removes its rows: it is over.
-    pub fn end(&self, txn: &mut Txn<'_>) -> Result<(), Fault> {
+    pub fn end(&self, txn: &mut Txn<'_>) -> Result<(), Refusal> {
+        let mut ledger = Ledger::find(txn)?;
+        ledger.parting_ends()?;
+        ledger.store(txn)?;
         txn.delete(Space::Parting, record_key(&self.owner.id));
         for (key, _) in txn.rows(Space::Parting, &names_prefix(&self.owner.id), &[], usize::MAX)? {
             txn.delete(Space::Parting, key);
@@ -125,10 +171,19 @@ impl Parting {
     }
 }
 
-/// How far the parting of a person is; none if none is under way.
+/// How far the parting of a person is, checked to be their newest row; none if none is under way.
 pub fn find(reads: &dyn Reads, subject: &SubjectId) -> Result<Option<Parting>, Fault> {
-    let row = reads.row(Space::Parting, &record_key(subject))?;
-    row.map(|row| Parting::decode(*subject, &row).map_err(|_| Fault::Torn)).transpose()
+    let Some(row) = reads.row(Space::Parting, &record_key(subject))? else { return Ok(None) };
+    let torn = |_: Malformed| Fault::Torn;
+    let mut r = Reader::new(&row);
+    let clear = r.bytes().map_err(torn)?;
+    let code: [u8; 32] = r.array().map_err(torn)?;
+    r.finish().map_err(torn)?;
+    let (parting, counter) = Parting::decode(*subject, clear).map_err(torn)?;
+    let record = reads.entry(parting.owner.tree(), RECORD_POSITION)?.ok_or(Fault::Torn)?;
+    let place = place(reads.index().vault(), subject, &record);
+    let checked = Envelope::check_only(Kind::Parting, &record.key, place, clear, &code);
+    if counter == record.extra && checked.is_ok() { Ok(Some(parting)) } else { Err(Fault::Torn) }
 }
 
 /// The persons whose parting is under way.
@@ -282,6 +337,10 @@ pub fn leaving<'e>(item: &StoredItem, entry: &'e Entry, closed: Option<Timestamp
     let id = VersionId { item: item.id, version: item.head.version, counter: item.head.counter };
     let times = Times { created: item.head.created, updated: item.head.updated, closed };
     Leaving { id, class: item.head.class, times, entry, row: item.row(), rows: Vec::new() }
+}
+
+fn place<'a>(vault: &'a VaultId, subject: &'a SubjectId, record: &Entry) -> Place<'a> {
+    Place { vault, owner: subject.as_bytes(), class: "", version: 1, generation: record.generation }
 }
 
 fn record_key(subject: &SubjectId) -> Vec<u8> {

@@ -7,6 +7,7 @@
 
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::ReceiptId;
+use crate::crypto::hash::Chain;
 use crate::gate::receipts::KeptVersion;
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::store::Record;
@@ -24,11 +25,19 @@ pub struct Part {
     pub versions: Vec<KeptVersion>,
 }
 
-/// Adds versions to a receipt's list. `first` is the number of the first, and that of the opening of its first commitment.
-pub fn put(txn: &mut Txn<'_>, receipt: &ReceiptId, (number, opening): (u64, u32), versions: &[KeptVersion]) {
+/// Adds versions to a receipt's list, and to the running hash over its rows. `first` is the number of the first, and that of
+/// the opening of its first commitment.
+pub fn put(
+    txn: &mut Txn<'_>,
+    receipt: &ReceiptId,
+    (number, opening): (u64, u32),
+    versions: &[KeptVersion],
+    rows: &mut Chain,
+) {
     if !versions.is_empty() {
-        let row = Writer::new().u32(opening).list(versions.iter(), |w, kept| kept.write(w));
-        txn.put(Space::Kept, key(receipt, number), row.finish());
+        let row = Writer::new().u32(opening).list(versions.iter(), |w, kept| kept.write(w)).finish();
+        rows.add(&row);
+        txn.put(Space::Kept, key(receipt, number), row);
     }
 }
 
@@ -39,20 +48,36 @@ pub fn parts(reads: &dyn Reads, receipt: &ReceiptId, from: u64, limit: usize) ->
 }
 
 /// Shows every version of a receipt's list, part by part.
-pub fn each(reads: &dyn Reads, receipt: &ReceiptId, mut show: impl FnMut(&KeptVersion)) -> Result<(), Fault> {
-    let mut from = 0;
-    while let Some(part) = parts(reads, receipt, from, 1)?.pop() {
+///
+/// # Errors
+/// [`Fault::Torn`] if its rows are not those of the running hash.
+pub fn each(
+    reads: &dyn Reads,
+    receipt: &ReceiptId,
+    expected: &Chain,
+    mut show: impl FnMut(&KeptVersion),
+) -> Result<(), Fault> {
+    let (mut from, mut rows) = (0, Chain::default());
+    while let Some(stored) = reads.rows(Space::Kept, &prefix(receipt), &key(receipt, from), 1)?.pop() {
+        rows.add(&stored.1);
+        let part = read(&stored).map_err(|_| Fault::Torn)?;
         part.versions.iter().for_each(&mut show);
         from = part.number + 1;
     }
-    Ok(())
+    if rows == *expected { Ok(()) } else { Err(Fault::Torn) }
 }
 
 /// Takes a list away: the receipt lists all of it.
-pub fn take(txn: &mut Txn<'_>, receipt: &ReceiptId) -> Result<Vec<KeptVersion>, Fault> {
-    let parts = parts(txn, receipt, 0, usize::MAX)?;
-    parts.iter().for_each(|part| txn.delete(Space::Kept, key(receipt, part.number)));
-    Ok(parts.into_iter().flat_map(|part| part.versions).collect())
+///
+/// # Errors
+/// As for [`each`].
+pub fn take(txn: &mut Txn<'_>, receipt: &ReceiptId, expected: &Chain) -> Result<Vec<KeptVersion>, Fault> {
+    let mut versions = Vec::new();
+    each(txn, receipt, expected, |kept| versions.push(kept.clone()))?;
+    for (key, _) in txn.rows(Space::Kept, &prefix(receipt), &[], usize::MAX)? {
+        txn.delete(Space::Kept, key);
+    }
+    Ok(versions)
 }
 
 fn read((key, row): &Record) -> Result<Part, Malformed> {

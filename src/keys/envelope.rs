@@ -41,6 +41,8 @@ pub enum Kind {
     Item,
     /// A subject's own record.
     Subject,
+    /// How far the erasure of a subject is that goes through its items in steps, under the key of its record.
+    Parting,
     /// An upload that is to become a version of an item, under the key that will be the version's.
     Upload,
     /// A matter's record.
@@ -58,6 +60,7 @@ impl Kind {
         match self {
             Kind::Item => (label::ITEM_KEYS, label::ITEM, label::ITEM_META),
             Kind::Subject => (label::SUBJECT_KEYS, label::SUBJECT, label::SUBJECT_META),
+            Kind::Parting => (label::PARTING_KEYS, label::PARTING, label::PARTING_META),
             Kind::Upload => (label::UPLOAD_KEYS, label::UPLOAD, label::UPLOAD_META),
             Kind::Matter => (label::MATTER_KEYS, label::MATTER, label::MATTER_META),
             Kind::Hold => (label::HOLD_KEYS, label::HOLD, label::HOLD_META),

@@ -60,6 +60,7 @@ mod strangers;
 mod swaps;
 mod tamper;
 mod tokens;
+mod under_way;
 mod unfit;
 mod vault;
 mod witness;

@@ -309,7 +309,7 @@ fn of_operators() -> Vec<Parser> {
 }
 
 fn of_the_store() -> Vec<Parser> {
-    let intent = [&[2][..], &[7; 16], &[1], &[0, 0, 0, 7], b"contact", &[0, 0], &[0; 8], &[0]].concat();
+    let intent = [&[3][..], &[7; 16], &[1], &[0, 0, 0, 7], b"contact", &[0, 0], &[0; 8], &[0]].concat();
     vec![
         parser("slot files", 1, vec![slot_file()], |bytes| {
             let mut file = bytes.to_vec();

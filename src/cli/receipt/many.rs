@@ -17,7 +17,7 @@ use crate::erasure::subject::{EraseSubject, erase};
 use crate::erasure::verify::{Verdict, Which, verify};
 use crate::gate::call::Call;
 use crate::gate::receipts::Ground;
-use crate::gate::refusal::{Refusal, State};
+use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::holds::model::{NewMatter, Placing, PlacingScope};
 use crate::holds::{matters, place};
 use crate::items::kept::{self, Pick};
@@ -306,4 +306,126 @@ async fn as_many_items_as_one_batch_takes_go_in_one() {
     let body = ReceiptBody::decode(&shown.body[..]).expect("a statement");
     assert_eq!((body.kept_items.len(), body.kept_item_count), (PARTING_ITEMS_MAX, 0));
     assert_eq!((shown.kept_items.len(), shown.keep_reason_openings.len()), (0, PARTING_ITEMS_MAX));
+}
+
+/// Rows of one kind, by their keys.
+fn rows(bench: &Bench, space: Space) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    bench.rows(space).into_iter().collect()
+}
+
+impl Bench {
+    /// A step after rows were written over, which must be refused; then the rows are as they were.
+    async fn is_refused(&self, what: &str, space: Space, changed: Vec<(Vec<u8>, Vec<u8>)>) {
+        let before = rows(self, space);
+        let heal: Vec<_> = changed.iter().map(|(key, _)| (space, (key.clone(), before[key].clone()))).collect();
+        self.write_over(changed.into_iter().map(|row| (space, row)));
+        let of = [Space::Item, Space::Kept, Space::Parting, Space::Intent, Space::Page];
+        let all = |bench: &Self| of.map(|space| rows(bench, space));
+        let was = all(self);
+        self.part().await;
+        assert!(all(self) == was && self.is_parting(), "{what}: something was done");
+        self.write_over(heal);
+    }
+}
+
+/// Each of these persons has more items than one step takes, and one in ten is held.
+async fn two_partings(bench: &Bench) -> [(SubjectId, ReceiptId, BTreeSet<ItemId>); 2] {
+    let matter = bench.matter().await;
+    let mut people = Vec::new();
+    for _ in 0..2 {
+        let (subject, items) = bench.person_of(many(MANY)).await;
+        let held: BTreeSet<ItemId> = items.iter().step_by(10).copied().collect();
+        bench.hold(matter, subject, &held.iter().copied().collect::<Vec<_>>()).await.expect("places");
+        let call = bench.officer(Action::EraseSubject).await;
+        let wanted = EraseSubject { subject: SubjectRef::Id(subject), ground: Ground::Request, wait: Wait::Logical };
+        let erasure = erase(&bench.vault, &call, wanted).await.expect("is answered").0;
+        people.push((subject, erasure.receipt, held));
+    }
+    people.try_into().expect("two")
+}
+
+#[tokio::test]
+async fn a_row_of_how_far_it_is_that_somebody_changed_is_refused() {
+    let bench = Bench::new();
+    let people = two_partings(&bench).await;
+    let first = rows(&bench, Space::Parting);
+    let [(one, of_one), (two, of_two)] = &first.iter().collect::<Vec<_>>()[..] else { panic!("two") };
+    // Every byte for itself is the ledger's and the envelope's own test; here some of each part, the flags among them.
+    for at in (0..of_one.len()).step_by(7).chain(of_one.len() - 32..of_one.len() - 30) {
+        let mut row = (*of_one).clone();
+        row[at] ^= 1;
+        let mut other = (*of_two).clone();
+        other[at % of_two.len()] ^= 1;
+        let changed = vec![((*one).clone(), row), ((*two).clone(), other)];
+        bench.is_refused(&format!("byte {at}"), Space::Parting, changed).await;
+    }
+    let exchanged = vec![((*one).clone(), (*of_two).clone()), ((*two).clone(), (*of_one).clone())];
+    bench.is_refused("exchanged", Space::Parting, exchanged).await;
+
+    bench.part().await;
+    let second = rows(&bench, Space::Parting);
+    let stepped = |key: &&Vec<u8>| key[0] == 1 && second[*key] != first[*key];
+    let [key] = &first.keys().filter(stepped).collect::<Vec<_>>()[..] else { panic!("one made a step") };
+    let mut old = vec![((*key).clone(), first[*key].clone())];
+    // The other one must not make a step in its stead.
+    let other = first.keys().find(|other| other != key).expect("two");
+    old.push((other.clone(), [&first[other][..], &[0]].concat()));
+    bench.is_refused("an old one", Space::Parting, old).await;
+
+    bench.part_all().await;
+    for (_, receipt, held) in &people {
+        assert_eq!(bench.verdict(*receipt).await, Verdict::PartlyKept);
+        for item in held {
+            assert_eq!(bench.kept(*item).await, Ok(()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_steps_have_noted_for_the_statement_cannot_be_changed() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person_of(many(MANY)).await;
+    let matter = bench.matter().await;
+    bench.hold(matter, ann, &items[..items.len() / 2]).await.expect("places");
+    let (_, receipt) = bench.ask_for_erasure(ann, Wait::Logical).await;
+    bench.part().await;
+    // The names of keys that are kept, and the list of versions.
+    for (space, tag) in [(Space::Parting, 2), (Space::Kept, 11)] {
+        let noted: Vec<_> = rows(&bench, space).into_iter().filter(|(key, _)| key[0] == tag).collect();
+        assert!(!noted.is_empty());
+        for (key, row) in &noted {
+            let mut changed = row.clone();
+            *changed.last_mut().expect("bytes") ^= 1;
+            bench.write_over([(space, (key.clone(), changed))]);
+            bench.part().await;
+            assert_eq!(bench.rows(Space::Intent), vec![], "no statement is made of it");
+            bench.take_away(space, [key.clone()]);
+            bench.part().await;
+            assert!(bench.is_parting() && bench.rows(Space::Intent).is_empty(), "nor without it");
+            bench.write_over([(space, (key.clone(), row.clone()))]);
+        }
+    }
+    bench.part_all().await;
+    let (shown, _) = bench.receipt_page(receipt, 0, String::new()).await.expect("is final");
+    let body = ReceiptBody::decode(&shown.body[..]).expect("a statement");
+    assert_eq!(body.kept_items.len(), items.len() / 2);
+    assert_eq!(body.key_count as usize, MANY - items.len() / 2 + 2 + (MANY + 2).div_ceil(64) + 1);
+}
+
+#[tokio::test]
+async fn a_row_of_how_far_it_is_that_is_missing_is_noticed() {
+    let bench = Bench::new();
+    let (ann, _) = bench.person_of(many(MANY)).await;
+    let (_, receipt) = bench.ask_for_erasure(ann, Wait::Logical).await;
+    assert_eq!(bench.verdict(receipt).await, Verdict::Pending);
+    let [(key, row)] = &bench.rows(Space::Parting)[..] else { panic!("one") };
+    bench.take_away(Space::Parting, [key.clone()]);
+    bench.part().await;
+    let call = bench.officer(Action::VerifyErasure).await;
+    let told = verify(&bench.vault, &call, Which::Receipt(receipt)).await;
+    assert_eq!(told, Err(Unavailable::Damaged.into()));
+    assert_eq!(bench.vault.epochs().pending(), 1, "it counts as pending");
+    bench.write_over([(Space::Parting, (key.clone(), row.clone()))]);
+    bench.part_all().await;
+    assert_eq!(bench.verdict(receipt).await, Verdict::Erased);
 }

@@ -80,6 +80,8 @@ struct Asked {
     sweep: bool,
     /// A lost slot's end is known: what waited for it can be released.
     release: bool,
+    /// That failed, and is tried again when the slots are looked at.
+    release_failed: bool,
     /// Changes of the slots, which no epoch may be in the middle of.
     changes: VecDeque<SlotChange>,
 }

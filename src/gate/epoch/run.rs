@@ -5,7 +5,7 @@ mod looks;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use super::done::{Done, Finished};
 use super::{Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
-use crate::base::limits::{EPOCH_INTENTS_MAX, EPOCH_RETRY, SLOT_LOOK, SLOT_LOOK_FRESH, SWEEP_ROWS_MAX};
+use crate::base::limits::{EPOCH_RETRY, SLOT_LOOK, SLOT_LOOK_FRESH, SWEEP_ROWS_MAX};
 use crate::base::secret::Key;
 use crate::gate::approvals;
 use crate::gate::days;
 use crate::gate::former::{self, FormerSlot};
 use crate::gate::held;
-use crate::gate::intents::{Intent, What, delete_below, delete_rows, is_removed_unread};
+use crate::gate::intents::{self, Intent, What, delete_below, delete_rows, is_removed_unread};
+use crate::gate::ledger::Ledger;
 use crate::gate::periods;
 use crate::gate::readings::{Forgotten, Scope};
 use crate::gate::receipts::{Carried, Case, Signed};
@@ -43,8 +44,6 @@ pub(super) struct Runner {
     ahead: Mutex<Option<Ahead>>,
     /// What a look at the slots gave while somebody was about to ask for an epoch.
     looked: Mutex<Option<(Instant, Staged)>>,
-    /// Every intent up to this one is gone: a search from the first would pass over all of them.
-    gone_through: AtomicU64,
 }
 
 /// What an epoch that this run has prepared need not read again.
@@ -92,15 +91,7 @@ impl From<Refusal> for Halt {
 
 impl Runner {
     pub(super) fn new(work: Work, shared: Arc<Shared>, tell: watch::Sender<Finished>) -> Self {
-        Self {
-            work,
-            shared,
-            tell,
-            replaced: Mutex::default(),
-            ahead: Mutex::default(),
-            looked: Mutex::default(),
-            gone_through: AtomicU64::new(0),
-        }
+        Self { work, shared, tell, replaced: Mutex::default(), ahead: Mutex::default(), looked: Mutex::default() }
     }
 
     /// Carries out epochs until the thread shall end.
@@ -131,6 +122,9 @@ impl Runner {
                 Wake::Look => {
                     self.look_at_slots();
                     self.look_at_lost_slots();
+                    if std::mem::take(&mut self.shared.asked.lock().release_failed) {
+                        self.release();
+                    }
                     self.look_for_old_keys();
                     continue;
                 }
@@ -215,18 +209,19 @@ impl Runner {
             },
         };
         self.phase(Phase::Destroying);
-        self.open_next(prepared.epoch, fresh.as_ref().map(|fresh| &fresh.staged))?;
         // Where this run has reserved the next number with the new tree, what is destroyed gives way to its secret.
         let next = match fresh {
             Some(_) => Ahead { epoch: prepared.epoch + 1, staged: true },
             None => Ahead { epoch: state.reserved.max(prepared.epoch) + 1, staged: false },
         };
-        let staged = next.staged.then_some(next.epoch);
-        let slots = self.work.slots.replace((prepared.epoch, staged), state.current, &*self.work.clock)?;
-        let intents = match fresh {
-            Some(fresh) => fresh.intents,
-            None => self.intents(prepared.intents_through)?,
+        let (intents, staged) = match fresh {
+            Some(fresh) => (fresh.intents, Some(fresh.staged)),
+            // Where they do not read, nothing is destroyed.
+            None => (self.intents(Some(prepared.intents_through))?, None),
         };
+        self.open_next(prepared.epoch, staged.as_ref())?;
+        let over = next.staged.then_some(next.epoch);
+        let slots = self.work.slots.replace((prepared.epoch, over), state.current, &*self.work.clock)?;
         let carried = Carried { epoch: prepared.epoch, at: self.work.clock.now(), slots };
         self.finish((state.current, next), prepared, carried, intents).map(Some)
     }
@@ -241,7 +236,7 @@ impl Runner {
 
     /// Steps 1 to 3: drain, stage, and one batch with the new pages beside the old and the new root sealed per slot.
     fn prepare(&self, state: State, staged: Option<Staged>) -> Result<Option<(Prepared, Fresh)>, Halt> {
-        let intents = self.intents(u64::MAX)?;
+        let intents = self.intents(None)?;
         let Some((through, _)) = intents.last() else {
             // What is staged is good for the next.
             *self.ahead.lock() = staged.map(|_| Ahead { epoch: state.reserved, staged: true });
@@ -267,7 +262,10 @@ impl Runner {
         let (slots, staged) = (self.work.slots.clone(), Arc::new(staged));
         let sealing = staged.clone();
         let replaced = self.commit(move |txn| {
+            let mut ledger = Ledger::find(txn)?;
+            ledger.prepare(through)?;
             let forgotten = txn.forget(epoch, &targets)?;
+            ledger.store(txn)?;
             for (key, row) in slots.seal_root(&sealing, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
                 txn.put(Space::Root, key, row);
             }
@@ -341,18 +339,14 @@ impl Runner {
         Ok(state.map_err(Refusal::from)?)
     }
 
-    fn intents(&self, through: u64) -> Result<Vec<(u64, Intent)>, Halt> {
-        let from = self.gone_through.load(Ordering::Relaxed) + 1;
-        let rows = self.work.engine.scan(Space::Intent, &[], &from.to_be_bytes(), EPOCH_INTENTS_MAX);
-        let rows = rows.map_err(Refusal::from)?;
-        let mut intents = Vec::with_capacity(rows.len());
-        for (key, row) in rows {
-            let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Refusal::from(Unavailable::Damaged))?;
-            if number <= through {
-                intents.push((number, Intent::decode(&row).map_err(|_| Refusal::from(Unavailable::Damaged))?));
-            }
+    /// Those of a prepared epoch, or those for the next.
+    fn intents(&self, prepared: Option<u64>) -> Result<Vec<(u64, Intent)>, Halt> {
+        let Work { engine, vault, root, .. } = &self.work;
+        match Ledger::load(&**engine, vault, &root.load().key)? {
+            Some(ledger) => Ok(intents::to_carry_out(&**engine, &ledger, prepared)?),
+            None if prepared.is_none() => Ok(Vec::new()), // nothing was ever to be forgotten
+            None => Err(Refusal::from(Unavailable::Damaged).into()),
         }
-        Ok(intents)
     }
 
     fn commit<T: Send + 'static>(

@@ -199,6 +199,13 @@ impl Bench {
         self.engine.inner.commit(batch).expect("removes");
     }
 
+    /// Writes rows over, as somebody does who can write to the store.
+    pub fn write_over(&self, rows: impl IntoIterator<Item = (Space, Record)>) {
+        let mut batch = Batch::new();
+        rows.into_iter().for_each(|(space, (key, row))| batch.put(space, key, row));
+        self.engine.inner.commit(batch).expect("writes");
+    }
+
     /// From now on, what the medium has not been waited for can be lost.
     pub fn power_is_weak(&self) {
         *self.engine.lasting.lock() = Some((self.engine.inner.copy(), Vec::new()));

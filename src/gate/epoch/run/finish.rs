@@ -21,7 +21,8 @@ impl Runner {
             let stored = former::all(txn)?;
             // Where what is known of former slots has changed meanwhile, so have the statements.
             let statements = (stored == former).then_some(statements);
-            let ending = held::Ending { carried: &carried, former: &stored, signer: &signer };
+            let mut ledger = Ledger::find(txn)?;
+            let ending = held::Ending { carried: &carried, former: &stored, signer: &signer, ledger: &ledger };
             let trees: HashSet<Tree> = intents.iter().filter_map(|(_, intent)| intent.gone_tree()).collect();
             let (mut kept_back, mut gone) = (0, Vec::new());
             for (at, (number, intent)) in intents.iter().enumerate() {
@@ -40,6 +41,8 @@ impl Runner {
                 kept_back += u64::from(held::end(txn, *number, intent, &ending, ready)?);
             }
             held::count(txn, &ending.lost(), kept_back)?;
+            ledger.finish(prepared.intents_through, kept_back)?;
+            ledger.store(txn)?;
             for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
                 txn.delete(Space::Page, row);
                 txn.delete(Space::Doomed, key);
@@ -51,7 +54,6 @@ impl Runner {
         })?;
         fault::point("epoch_finished");
         self.work.checkpoint.tell(self.work.committer.log_size()); // receipts are shown with one
-        self.gone_through.store(prepared.intents_through, Ordering::Relaxed);
         if kept_back > 0 {
             self.shared.held.fetch_add(kept_back, Ordering::Relaxed);
             self.slots_changed();

@@ -54,8 +54,11 @@ impl Runner {
             let signer = self.work.receipts.clone();
             let released = match self.commit(move |txn| held::release(txn, &key, &signer)) {
                 Ok(released) => released,
-                Err(_) => {
-                    self.shared.asked.lock().release = true;
+                Err(halt) => {
+                    if let Halt::Refused(refusal) = halt {
+                        tracing::warn!("what waited for a lost slot is not released: {refusal}");
+                    }
+                    self.shared.asked.lock().release_failed = true;
                     break;
                 }
             };
