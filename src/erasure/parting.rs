@@ -214,7 +214,7 @@ fn step(txn: &mut Txn<'_>, registry: &Registry, subject: SubjectId) -> Result<bo
     for item in &parted.items {
         txn.delete(Space::Item, item_key(&subject, item));
     }
-    parting.index.add(parted.index.iter().map(|row| &row.key[..]));
+    parting.index.add_all(&parted.index_keys);
     parting.note_kept(txn, &parted.names);
     parting.kept += parted.kept.len() as u64;
     parting.cursor = last;

@@ -146,6 +146,20 @@ impl NewestKeys {
         }
     }
 
+    /// Adds every key in use: rows that nobody can find may be under any.
+    pub fn add_live(&mut self, index: &Index) {
+        let live = index.live();
+        for (known, field) in self.0.iter_mut().zip(IdentifierField::ALL) {
+            let newest = live.each(*field).map(IndexKey::number).max();
+            *known = newest.unwrap_or(0).max(*known);
+        }
+    }
+
+    /// Adds those of others.
+    pub fn add_all(&mut self, others: &Self) {
+        self.0.iter_mut().zip(others.0).for_each(|(known, number)| *known = number.max(*known));
+    }
+
     /// Their ids.
     pub fn ids(&self, vault: &VaultId) -> Vec<KeyId> {
         let keys = IdentifierField::ALL.iter().zip(self.0).filter(|(_, number)| *number > 0);

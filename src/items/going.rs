@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use crate::base::id::{KeyId, ReceiptId};
+use crate::base::id::ReceiptId;
 use crate::catalog::registry::Registry;
 use crate::gate::index::NewestKeys;
 use crate::gate::intents::{DoomedRow, Intent, What};
@@ -33,6 +33,12 @@ pub fn with_item(
     (receipt, registry): (ReceiptId, &Registry),
 ) -> Result<Intent, Refusal> {
     let keeping = Keeping::of(txn, (subject.id, subject.row.holds), registry)?;
+    match item.entry(txn, txn.index().vault(), subject.tree()) {
+        // Where its row is not what was stored, its class and its key may be another's, which a hold keeps.
+        Err(Fault::Torn) if keeping.has_holds() => return Err(Unavailable::Damaged.into()),
+        Err(Fault::Refused(refusal)) => return Err(refusal),
+        Ok(_) | Err(Fault::Torn) => {}
+    }
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let apart = keeping.covers(txn, &leaving(item, &entry, None))? || kept::exists(txn, Under::Item(item.id))?;
     let rows = ItemRows::of(txn, subject.owner(), item, apart)?;
@@ -87,7 +93,9 @@ pub fn with_subject(
     names.retain(|name| !kept_names.contains(name));
     case.keys = ForgottenKeys::of(names);
     let index = [index_rows(txn, subject)?, parted.index].concat();
-    case = case.indexed_under(keys_of(txn, &index));
+    let mut index_keys = keys_of(&index);
+    index_keys.add_all(&parted.index_keys);
+    case = case.indexed_under(index_keys.ids(txn.index().vault()));
     case.kept = parted.kept;
     let contents = [parted.contents, brought].concat();
     // Most people have no documents and no events: then there is nothing to remove.
@@ -162,11 +170,11 @@ pub const BELOW_SUBJECT: [Space; 3] = [Space::Item, Space::EventDay, Space::Uplo
 pub const CONTENT_BELOW_SUBJECT: [Space; 2] = [Space::EventSegment, Space::Chunk];
 
 /// The index keys that these rows are under, as far as they are rows of the index.
-fn keys_of(txn: &Txn<'_>, rows: &[DoomedRow]) -> Vec<KeyId> {
+fn keys_of(rows: &[DoomedRow]) -> NewestKeys {
     let index = rows.iter().filter(|row| row.space == Space::Index);
     let mut keys = NewestKeys::default();
     keys.add(index.map(|row| &row.key[..]));
-    keys.ids(txn.index().vault())
+    keys
 }
 
 fn version(
@@ -179,7 +187,11 @@ fn version(
 ) -> Result<Intent, Refusal> {
     let entry = txn.entry(subject.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
     let mut case = Case::new(scope, Ground::Unstated, txn.now(), Vec::new())?;
-    case = case.indexed_under(keys_of(txn, &rows.own));
+    let mut index_keys = keys_of(&rows.own);
+    if rows.is_unsearched {
+        index_keys.add_live(txn.index());
+    }
+    case = case.indexed_under(index_keys.ids(txn.index().vault()));
     let leaving = Leaving { rows: rows.content.clone(), ..leaving(item, &entry, None) };
     let rows = match keeping.keep(txn, leaving, receipt, case.pseudonym)? {
         Some(kept) => {

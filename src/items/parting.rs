@@ -203,9 +203,16 @@ pub fn has(reads: &dyn Reads, item: ItemId) -> Result<bool, Fault> {
     Ok(false)
 }
 
+/// What is at the key of an item that is not deleted.
+enum Listed {
+    Live(Box<StoredItem>),
+    /// A row that does not read.
+    Damaged(ItemId),
+}
+
 /// Items of a person in the order of their ids, as many as one batch takes.
 pub struct Portion {
-    items: Vec<StoredItem>,
+    items: Vec<Listed>,
     /// The last of what was looked at; none if there was nothing.
     pub last: Option<ItemId>,
     /// Whether there are more.
@@ -226,8 +233,11 @@ impl Portion {
                     return Ok(portion);
                 }
                 let id = key[16..].try_into().map(ItemId::from_bytes).map_err(|_| Fault::Torn)?;
-                if let ItemRow::Live(item) = decode_item(id, row)? {
-                    portion.items.push(*item);
+                match decode_item(id, row) {
+                    Ok(ItemRow::Live(item)) => portion.items.push(Listed::Live(item)),
+                    Ok(ItemRow::Deleted(_)) => {}
+                    Err(Fault::Torn) => portion.items.push(Listed::Damaged(id)),
+                    Err(refused) => return Err(refused),
                 }
                 (seen, bytes) = (seen + 1, bytes + row.len());
                 portion.last = Some(id);
@@ -253,10 +263,52 @@ pub struct Deciding {
 
 /// An item, and what becomes of it.
 struct Decided {
-    item: StoredItem,
-    entry: Entry,
+    id: ItemId,
+    /// What its row says, if that reads.
+    item: Option<Box<StoredItem>>,
     rows: ItemRows,
-    is_kept: bool,
+    /// Its key, if some reason keeps it.
+    kept: Option<Entry>,
+}
+
+impl Deciding {
+    /// Decides about an item by its row, which must be the newest under its key.
+    fn about(&self, txn: &Txn<'_>, keeping: &Keeping<'_>, listed: Listed) -> Result<Decided, Refusal> {
+        let item = match listed {
+            Listed::Live(item) => item,
+            Listed::Damaged(id) => return self.about_damaged(txn, keeping, (id, None)),
+        };
+        let entry = match item.entry(txn, txn.index().vault(), self.owner.tree()) {
+            Ok(entry) => entry,
+            Err(Fault::Torn) => return self.about_damaged(txn, keeping, (item.id, Some(item))),
+            Err(refused) => return Err(refused.into()),
+        };
+        let is_kept = !self.nothing_keeps && keeping.covers(txn, &leaving(&item, &entry, Some(self.closed)))?;
+        let rows = ItemRows::of(txn, self.owner, &item, is_kept || self.is_apart(txn, item.id)?)?;
+        Ok(Decided { id: item.id, item: Some(item), rows, kept: is_kept.then_some(entry) })
+    }
+
+    /// An item whose row is not what was stored goes like the others: its key is cut off with the tree. Unless a hold may
+    /// keep it; what a period would keep it for, only its row could say.
+    fn about_damaged(
+        &self,
+        txn: &Txn<'_>,
+        keeping: &Keeping<'_>,
+        (id, item): (ItemId, Option<Box<StoredItem>>),
+    ) -> Result<Decided, Refusal> {
+        if keeping.may_cover(txn, &id)? {
+            tracing::warn!("a damaged item is not forgotten: a hold may keep it");
+            return Err(Unavailable::Damaged.into());
+        }
+        tracing::warn!("a damaged item is forgotten without the rows that lead to it");
+        let rows = ItemRows::of_damaged(self.owner, &id, self.is_apart(txn, id)?);
+        Ok(Decided { id, item, rows, kept: None })
+    }
+
+    /// Whether earlier versions of an item are kept.
+    fn is_apart(&self, txn: &Txn<'_>, item: ItemId) -> Result<bool, Fault> {
+        Ok(self.any_kept && kept::exists(txn, Under::Item(item))?)
+    }
 }
 
 /// Items about which it is decided, nothing being changed yet.
@@ -270,22 +322,21 @@ pub struct Decision {
 
 impl Decision {
     /// Decides about a portion, or as much of it as one batch takes: some items have many rows that lead to them.
+    ///
+    /// # Errors
+    /// [`Unavailable::Damaged`] for an item whose row does not read and that a hold may keep.
     pub fn about(txn: &Txn<'_>, deciding: &Deciding, keeping: &Keeping<'_>, portion: Portion) -> Result<Self, Refusal> {
-        let Deciding { owner, closed, any_kept, nothing_keeps } = *deciding;
         let mut decision = Self { items: Vec::new(), last: portion.last, more: portion.more };
         let mut rows_seen = 0;
-        for item in portion.items {
+        for listed in portion.items {
             if rows_seen >= PARTING_INDEX_ROWS_MAX {
-                decision.last = decision.items.last().map(|decided| decided.item.id);
+                decision.last = decision.items.last().map(|decided| decided.id);
                 decision.more = true;
                 break;
             }
-            let entry = txn.entry(owner.tree(), item.head.position)?.ok_or(Unavailable::Damaged)?;
-            let is_kept = !nothing_keeps && keeping.covers(txn, &leaving(&item, &entry, Some(closed)))?;
-            let apart = is_kept || (any_kept && kept::exists(txn, Under::Item(item.id))?);
-            let rows = ItemRows::of(txn, owner, &item, apart)?;
-            rows_seen += rows.own.len();
-            decision.items.push(Decided { item, entry, rows, is_kept });
+            let decided = deciding.about(txn, keeping, listed)?;
+            rows_seen += decided.rows.own.len();
+            decision.items.push(decided);
         }
         Ok(decision)
     }
@@ -299,20 +350,26 @@ impl Decision {
         (receipt, case): (ReceiptId, &Case),
     ) -> Result<Parted, Refusal> {
         let mut parted = Parted::default();
-        for Decided { item, entry, rows, is_kept } in self.items {
-            expiry::take_back(txn, &deciding.owner.id, &item)?;
+        for Decided { id, item, rows, kept } in self.items {
+            if let Some(item) = &item {
+                expiry::take_back(txn, &deciding.owner.id, item)?;
+            }
+            if rows.is_unsearched {
+                parted.index_keys.add_live(txn.index());
+            }
             parted.index.extend(rows.own.into_iter().filter(|row| row.space == Space::Index));
-            parted.items.push(item.id);
-            if !is_kept {
+            parted.items.push(id);
+            let (Some(item), Some(entry)) = (item, kept) else {
                 parted.contents.extend(rows.content);
                 continue;
-            }
+            };
             let leaving = Leaving { rows: rows.content, ..leaving(&item, &entry, Some(deciding.closed)) };
             if let Some(kept) = keeping.keep(txn, leaving, receipt, case.pseudonym)? {
                 parted.names.push(entry.name());
                 parted.kept.push(kept);
             }
         }
+        parted.index_keys.add(parted.index.iter().map(|row| &row.key[..]));
         Ok(parted)
     }
 }
@@ -328,6 +385,8 @@ pub struct Parted {
     pub names: Vec<KeyName>,
     /// The rows of the index that led to the items.
     pub index: Vec<DoomedRow>,
+    /// The index keys that these are under; where they are not known, every key in use.
+    pub index_keys: NewestKeys,
     /// What those hold in rows of their own that nothing keeps.
     pub contents: Vec<DoomedRow>,
 }

@@ -29,6 +29,8 @@ pub struct ItemRows {
     pub content: Vec<DoomedRow>,
     /// What unfinished uploads have brought.
     pub unfinished: Vec<DoomedRow>,
+    /// Whether rows of the index may lead to the item that are not among its own: what it holds does not read.
+    pub is_unsearched: bool,
 }
 
 impl ItemRows {
@@ -39,7 +41,10 @@ impl ItemRows {
         let mut rows = Self { own: vec![whole(Space::Item, item_key(&owner.id, &item.id))], ..Self::default() };
         match content_of_version(txn, owner, item) {
             Ok(content) => rows.own.extend(doomed_rows_of_version(txn, item, content.as_ref())?),
-            Err(Fault::Torn) => tracing::warn!("a damaged item is forgotten without the rows that lead to it"),
+            Err(Fault::Torn) => {
+                tracing::warn!("a damaged item is forgotten without the rows that lead to it");
+                rows.is_unsearched = true;
+            }
             Err(refused) => return Err(refused),
         }
         if let Some(state) = &item.head.day {
@@ -53,6 +58,16 @@ impl ItemRows {
             rows.content.push(below(Space::Chunk, item_key(&owner.id, &item.id)));
         }
         Ok(rows)
+    }
+
+    /// Those of an item whose row is not what was stored, as far as the item's id leads to them. With `apart`, earlier
+    /// versions are kept, and what the item holds in rows of its own may be theirs.
+    pub fn of_damaged(owner: Owner, item: &ItemId, apart: bool) -> Self {
+        let own = vec![whole(Space::Item, item_key(&owner.id, item))];
+        let segments = below(Space::EventSegment, segment_prefix(&owner.id, item));
+        let chunks = below(Space::Chunk, item_key(&owner.id, item));
+        let content = if apart { Vec::new() } else { vec![segments, chunks] };
+        Self { own, content, unfinished: Vec::new(), is_unsearched: true }
     }
 
     /// All of them.

@@ -145,6 +145,17 @@ impl Hold {
         }
     }
 
+    /// Whether it may cover an item of its subject of which neither the class nor the version is known.
+    pub fn may_cover(&self, reads: &dyn Reads, item: &ItemId) -> Result<bool, Fault> {
+        match &self.scope {
+            Scope::Subject { future: true, .. } => Ok(true),
+            Scope::Subject { future: false, .. } | Scope::Items => {
+                let prefix = Writer::new().u8(LISTED).raw(self.id.as_bytes()).raw(item.as_bytes()).finish();
+                Ok(!reads.rows(Space::Hold, &prefix, &[], 1)?.is_empty())
+            }
+        }
+    }
+
     /// The versions that it lists.
     pub fn listed(&self, reads: &dyn Reads) -> Result<Vec<(ItemId, u64)>, Fault> {
         let prefix = Writer::new().u8(LISTED).raw(self.id.as_bytes()).finish();

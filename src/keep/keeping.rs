@@ -6,7 +6,7 @@ use super::hold::{self, Hold};
 use super::kept::{self, Copy, Kept, Opening, VersionId};
 use super::matter::Matter;
 use super::period::PeriodEnd;
-use crate::base::id::{HoldId, PseudonymId, ReceiptId, SubjectId};
+use crate::base::id::{HoldId, ItemId, PseudonymId, ReceiptId, SubjectId};
 use crate::base::protobuf::Message;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
@@ -83,9 +83,24 @@ impl<'r> Keeping<'r> {
         self.holds.is_empty() && self.registry.periods().is_empty()
     }
 
+    /// Whether a hold is in force.
+    pub fn has_holds(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
     /// Whether some reason keeps a version.
     pub fn covers(&self, txn: &Txn<'_>, leaving: &Leaving<'_>) -> Result<bool, Fault> {
         Ok(!self.covering(txn, leaving)?.is_empty())
+    }
+
+    /// Whether some hold may keep an item of which nothing but its id is known.
+    pub fn may_cover(&self, reads: &dyn Reads, item: &ItemId) -> Result<bool, Fault> {
+        for hold in &self.holds {
+            if hold.may_cover(reads, item)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn covering(&self, txn: &Txn<'_>, leaving: &Leaving<'_>) -> Result<Covering, Fault> {

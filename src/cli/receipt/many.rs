@@ -11,6 +11,7 @@ use crate::audit::note::VerifierKey;
 use crate::base::id::{HoldId, ItemId, MatterId, ReceiptId, SubjectId};
 use crate::base::limits::{PARTING_ITEMS_MAX, RECEIPT_KEPT_MAX};
 use crate::base::time::Timestamp;
+use crate::catalog::class::IdentifierField;
 use crate::erasure::evidence::{self, Wanted};
 use crate::erasure::parting::{Run, work};
 use crate::erasure::subject::{EraseSubject, erase};
@@ -428,4 +429,98 @@ async fn a_row_of_how_far_it_is_that_is_missing_is_noticed() {
     bench.write_over([(Space::Parting, (key.clone(), row.clone()))]);
     bench.part_all().await;
     assert_eq!(bench.verdict(receipt).await, Verdict::Erased);
+}
+
+/// Makes the rows of two items unreadable: one is cut off, the other says another class than was stored.
+fn damage(bench: &Bench, items: [ItemId; 2]) -> Vec<(Space, (Vec<u8>, Vec<u8>))> {
+    let stored = rows(bench, Space::Item);
+    let row = |item: &ItemId| {
+        let (key, row) = stored.iter().find(|(key, _)| key[16..] == item.as_bytes()[..]).expect("is there");
+        (key.clone(), row.clone())
+    };
+    let [(cut, of_cut), (other, of_other)] = items.each_ref().map(row);
+    let at = of_other.windows(7).position(|bytes| bytes == b"contact").expect("in clear");
+    let mut changed = of_other.clone();
+    // Of the same length.
+    changed[at..at + 7].copy_from_slice(b"payment");
+    bench.write_over([
+        (Space::Item, (cut.clone(), of_cut[..of_cut.len() / 2].to_vec())),
+        (Space::Item, (other.clone(), changed)),
+    ]);
+    vec![(Space::Item, (cut, of_cut)), (Space::Item, (other, of_other))]
+}
+
+#[tokio::test]
+async fn damaged_items_go_with_their_person() {
+    for count in [20, MANY] {
+        let bench = Bench::new();
+        let (ann, items) = bench.person_of(many(count)).await;
+        let matter = bench.matter().await;
+        bench.hold(matter, ann, &items[..5]).await.expect("places");
+        damage(&bench, [items[7], items[9]]);
+        let (_, receipt) = bench.ask_for_erasure(ann, Wait::Logical).await;
+        bench.part_all().await;
+        assert_eq!(bench.verdict(receipt).await, Verdict::PartlyKept, "of {count}");
+        assert_eq!(bench.rows(Space::Item), vec![], "of {count}");
+        let (shown, _) = bench.receipt_page(receipt, 0, String::new()).await.expect("is final");
+        let (key, log_key) = bench.keys();
+        let body = check(&shown, &key, &[log_key]).expect("holds").body;
+        let pages = if count > 62 { (count + 2).div_ceil(64) + 1 } else { 1 };
+        assert_eq!(body.key_count as usize, count - 5 + 2 + pages, "their keys are among those that went");
+        assert_eq!(body.kept_items.len(), 5);
+        assert_eq!(body.index_key_ids.len(), IdentifierField::ALL.len(), "rows may lead to them under any key");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_item_that_a_hold_may_keep_is_not_forgotten() {
+    for (count, is_listed) in [(20, false), (20, true), (MANY, false), (MANY, true)] {
+        let bench = Bench::new();
+        let (ann, items) = bench.person_of(many(count)).await;
+        let matter = bench.matter().await;
+        let held = if is_listed { &items[7..8] } else { &[][..] };
+        bench.hold(matter, ann, held).await.expect("places");
+        let heal = damage(&bench, [items[7], items[9]]);
+        let wanted = EraseSubject { subject: SubjectRef::Id(ann), ground: Ground::Request, wait: Wait::Logical };
+        let call = bench.officer(Action::EraseSubject).await;
+        let told = erase(&bench.vault, &call, wanted).await.map(|(erasure, _)| (erasure.state, erasure.receipt));
+        let receipt = match told {
+            Err(refusal) => {
+                assert_eq!((refusal, count), (Unavailable::Damaged.into(), 20));
+                assert_eq!(bench.name(ann, items[0]).await, Ok("Ann".into()), "nothing has changed");
+                bench.write_over(heal);
+                bench.ask_for_erasure(ann, Wait::Logical).await.1
+            }
+            Ok((state, receipt)) => {
+                assert_eq!((state, count), (ErasureState::Pending, MANY));
+                for _ in 0..3 {
+                    bench.part().await;
+                }
+                assert!(bench.is_parting(), "it waits");
+                assert_eq!(bench.verdict(receipt).await, Verdict::Pending);
+                bench.write_over(heal);
+                receipt
+            }
+        };
+        bench.part_all().await;
+        assert_eq!(bench.verdict(receipt).await, Verdict::PartlyKept);
+        assert_eq!(bench.kept(items[7]).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_item_of_somebody_under_a_hold_is_not_deleted() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person_of(many(20)).await;
+    let deleted = async |item| {
+        let call = bench.call(Action::DeleteItem).await;
+        let wanted = Delete { subject: SubjectRef::Id(ann), item, etag: String::new(), wait: Wait::Erased };
+        delete::delete(&bench.vault, &call, wanted).await.map(|erasure| erasure.state)
+    };
+    let matter = bench.matter().await;
+    bench.hold(matter, ann, &items[..1]).await.expect("places");
+    let heal = damage(&bench, [items[7], items[9]]);
+    assert_eq!(deleted(items[9]).await, Err(Unavailable::Damaged.into()));
+    bench.write_over(heal);
+    assert_eq!(deleted(items[9]).await, Ok(ErasureState::Erased));
 }
