@@ -11,8 +11,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::base::fault;
@@ -20,6 +18,7 @@ use crate::base::id::SubjectId;
 use crate::base::limits::{EPOCH_RETRY, PARTING_LOOK, PARTING_PAUSE, RECEIPT_KEPT_MAX};
 use crate::catalog::registry::Registry;
 use crate::crypto::hash::Chain;
+use crate::gate::chore::{self, Chore};
 use crate::gate::index::NewestKeys;
 use crate::gate::intents::delete_rows;
 use crate::gate::ledger::Ledger;
@@ -37,46 +36,12 @@ use crate::keep::list;
 use crate::keys::page::{KeyName, Tree};
 use crate::store::keyspace::Space;
 
-/// The thread that takes partings further. Ends with its owner.
-pub struct Parter {
-    stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Parter {
-    /// Starts it. What an earlier process began goes on at once.
-    pub fn start(vault: &Arc<Vault>) -> std::io::Result<Self> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop, vault) = (stopping.clone(), Arc::downgrade(vault));
-        let thread = std::thread::Builder::new().name("parting".into()).spawn(move || {
-            let mut run = Run::default();
-            while !stop.load(Ordering::Acquire) {
-                let Some(vault) = vault.upgrade() else { return };
-                let pause = match work(&vault, &mut run) {
-                    Ok(true) => PARTING_PAUSE,
-                    Ok(false) => PARTING_LOOK,
-                    Err(refusal) => {
-                        tracing::debug!("erasures of many items are not looked after: {refusal}"); // who can say why, does
-                        PARTING_LOOK
-                    }
-                };
-                drop(vault);
-                std::thread::park_timeout(pause);
-            }
-        })?;
-        Ok(Self { stopping, thread: Some(thread) })
-    }
-}
-
-impl Drop for Parter {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic there has been reported, and leaves nothing half done.
-            let _ = thread.join();
-        }
-    }
+/// Starts the thread that takes partings further. What an earlier process began goes on at once.
+pub fn look_after(vault: &Arc<Vault>) -> std::io::Result<Chore> {
+    let mut run = Run::default();
+    Chore::start("parting", vault, move |vault| {
+        chore::rest(work(vault, &mut run), (PARTING_PAUSE, PARTING_LOOK), "erasures of many items")
+    })
 }
 
 /// What the thread remembers from step to step.

@@ -7,6 +7,7 @@ mod advice;
 pub mod approvals;
 pub mod buffers;
 pub mod call;
+pub mod chore;
 pub mod committer;
 pub mod days;
 pub mod end_users;

@@ -6,11 +6,10 @@
 //! entry and the note that the pass is over are one batch, after the engine's last step.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::call::Call;
+use super::chore::{self, Chore};
 use super::epoch::STATE;
 use super::record::{Ended, Touched, Whom, own_event};
 use super::refusal::{Refusal, Unavailable};
@@ -247,39 +246,11 @@ fn note(txn: &mut Txn<'_>, running: Running) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The thread that carries passes out, and begins those that are due. Ends with its owner.
-pub struct Purger {
-    stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Purger {
-    /// Starts it. Passes begin by themselves when what is left is as old as `every`.
-    pub fn start(vault: &Arc<Vault>, every: Duration) -> std::io::Result<Self> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop, vault) = (stopping.clone(), Arc::downgrade(vault));
-        let thread = std::thread::Builder::new().name("purge".into()).spawn(move || {
-            while !stop.load(Ordering::Acquire) {
-                let Some(vault) = vault.upgrade() else { return };
-                let rest = vault.purge_further(every).unwrap_or_else(|refusal| {
-                    tracing::debug!("the store is not purged: {refusal}"); // who can say why, does
-                    PURGE_LOOK
-                });
-                drop(vault);
-                std::thread::park_timeout(rest);
-            }
-        })?;
-        Ok(Self { stopping, thread: Some(thread) })
-    }
-}
-
-impl Drop for Purger {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic there has been reported, and leaves nothing half done.
-            let _ = thread.join();
-        }
-    }
+/// Starts the thread that carries passes out. They begin by themselves when what is left is as old as `every`.
+pub fn look_after(vault: &Arc<Vault>, every: Duration) -> std::io::Result<Chore> {
+    Chore::start("purge", vault, move |vault| {
+        vault
+            .purge_further(every)
+            .unwrap_or_else(|refusal| chore::rest(Err(refusal), (PURGE_LOOK, PURGE_LOOK), "the purge"))
+    })
 }

@@ -8,14 +8,13 @@
 //! 4. the old key's rows go, until none is left; then an intent has the old key forgotten by an epoch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crate::base::fault;
 use crate::base::id::{ItemId, SubjectId};
 use crate::base::limits::{INDEX_ROTATION_DAYS, REINDEX_LOOK, REINDEX_PAUSE, REINDEX_SUBJECTS, SWEEP_ROWS_MAX};
 use crate::catalog::class::{Identifier, IdentifierField};
 use crate::catalog::classes::class_of;
+use crate::gate::chore::{self, Chore};
 use crate::gate::index::{self, Progress};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::rotations;
@@ -26,45 +25,9 @@ use crate::store::keyspace::Space;
 use super::record::{ItemRow, OpenSubject, decode_item, open_subject};
 use super::rows;
 
-/// The thread that carries rotations out, and begins those that are due. Ends with its owner.
-pub struct Reindexer {
-    stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Reindexer {
-    /// Starts it.
-    pub fn start(vault: &Arc<Vault>) -> std::io::Result<Self> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop, vault) = (stopping.clone(), Arc::downgrade(vault));
-        let thread = std::thread::Builder::new().name("reindex".into()).spawn(move || {
-            while !stop.load(Ordering::Acquire) {
-                let Some(vault) = vault.upgrade() else { return };
-                let pause = match work(&vault) {
-                    Ok(true) => REINDEX_PAUSE,
-                    Ok(false) => REINDEX_LOOK,
-                    Err(refusal) => {
-                        tracing::debug!("index keys are not looked after: {refusal}"); // who can say why, does
-                        REINDEX_LOOK
-                    }
-                };
-                drop(vault);
-                std::thread::park_timeout(pause);
-            }
-        })?;
-        Ok(Self { stopping, thread: Some(thread) })
-    }
-}
-
-impl Drop for Reindexer {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic there has been reported, and leaves nothing half done.
-            let _ = thread.join();
-        }
-    }
+/// Starts the thread that carries rotations out, and begins those that are due.
+pub fn look_after(vault: &Arc<Vault>) -> std::io::Result<Chore> {
+    Chore::start("reindex", vault, |vault| chore::rest(work(vault), (REINDEX_PAUSE, REINDEX_LOOK), "index keys"))
 }
 
 /// One step of a rotation that is under way and not paused; else begins one that is due. Whether there is more to do. For a

@@ -5,8 +5,6 @@
 //! kept but what stopped: after a restart whatever is still due is judged anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crate::base::fault;
 use crate::base::id::ReasonId;
@@ -15,6 +13,7 @@ use crate::base::limits::{
 };
 use crate::base::log_safe::SafeText;
 use crate::base::time::Timestamp;
+use crate::gate::chore::{self, Chore};
 use crate::gate::jumps::{self, Jump};
 use crate::gate::record::Recorder;
 use crate::gate::refusal::Refusal;
@@ -44,46 +43,12 @@ impl Default for Bounds {
     }
 }
 
-/// The thread. Ends with its owner.
-pub struct Sweeper {
-    stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sweeper {
-    /// Starts it.
-    pub fn start(vault: &Arc<Vault>, bounds: Bounds) -> std::io::Result<Self> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop, vault) = (stopping.clone(), Arc::downgrade(vault));
-        let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
-            let mut run = Run::default();
-            while !stop.load(Ordering::Acquire) {
-                let Some(vault) = vault.upgrade() else { return };
-                let pause = match work(&vault, bounds, &mut run) {
-                    Ok(true) => SWEEP_PAUSE,
-                    Ok(false) => SWEEP_LOOK,
-                    Err(refusal) => {
-                        tracing::debug!("what is due is not looked after: {refusal}"); // who can say why, does
-                        SWEEP_LOOK
-                    }
-                };
-                drop(vault);
-                std::thread::park_timeout(pause);
-            }
-        })?;
-        Ok(Self { stopping, thread: Some(thread) })
-    }
-}
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic there has been reported, and leaves nothing half done.
-            let _ = thread.join();
-        }
-    }
+/// Starts the thread.
+pub fn look_after(vault: &Arc<Vault>, bounds: Bounds) -> std::io::Result<Chore> {
+    let mut run = Run::default();
+    Chore::start("sweeper", vault, move |vault| {
+        chore::rest(work(vault, bounds, &mut run), (SWEEP_PAUSE, SWEEP_LOOK), "what is due")
+    })
 }
 
 /// How far a sweep is.

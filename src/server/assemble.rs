@@ -27,17 +27,18 @@ use crate::api::routes as api;
 use crate::base::id::InstanceId;
 use crate::base::limits::STATE_INTERVAL;
 use crate::base::time::{Clock, SystemClock};
-use crate::erasure::parting::Parter;
+use crate::erasure::parting;
+use crate::gate::chore::Chore;
 use crate::gate::open::{OpenError, Parts, open};
-use crate::gate::purge::Purger;
+use crate::gate::purge;
 use crate::gate::room::{Marks, Room};
 use crate::gate::throw_away;
 use crate::gate::vault::{Patience, Vault};
-use crate::items::reindex::Reindexer;
+use crate::items::reindex;
 use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
 use crate::policy::rules::{Rules, RulesError};
-use crate::retention::sweeper::{Bounds, Sweeper};
+use crate::retention::sweeper::{self, Bounds};
 use crate::store::rocks::{RocksEngine, RocksOptions};
 
 /// Whether slots of the lowest grade are refused.
@@ -63,10 +64,8 @@ pub struct Service {
     end_users: EndUserKeys,
     readiness: Readiness,
     outlets: Outlets,
-    reindexer: Reindexer,
-    sweeper: Sweeper,
-    parter: Parter,
-    purger: Purger,
+    /// In the order in which they end.
+    chores: [Chore; 4],
     numbers: VaultMetrics,
     _watcher: Watcher,
 }
@@ -219,12 +218,13 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         move || Routes::from(ops::routes(ready.clone(), metrics.clone()).merge(publication::routes(&publication)));
     let ops = serve(&ops_listener, ops_routes, &Hooks::default())?;
     let outlets = start_outlets(&vault, config, mode, &outlet_numbers)?;
-    let reindexer = Reindexer::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let bounds = Bounds { percent_max: config.limits.due_percent_max, items_free: config.limits.due_items_free };
-    let sweeper = Sweeper::start(&vault, bounds).map_err(|error| ServeError::Thread(error.kind()))?;
-    let parter = Parter::start(&vault).map_err(|error| ServeError::Thread(error.kind()))?;
     let purge_every = Duration::from_secs(config.store.purge_days * 24 * 3600);
-    let purger = Purger::start(&vault, purge_every).map_err(|error| ServeError::Thread(error.kind()))?;
+    let chores = || {
+        let (reindexer, sweeper) = (reindex::look_after(&vault)?, sweeper::look_after(&vault, bounds)?);
+        Ok([reindexer, sweeper, parting::look_after(&vault)?, purge::look_after(&vault, purge_every)?])
+    };
+    let chores = chores().map_err(|error: std::io::Error| ServeError::Thread(error.kind()))?;
     let (watched, looking) = (vault.clone(), numbers.clone());
     let watcher = Watcher::start(readiness.clone(), STATE_INTERVAL, move || looking.look(&watched))?;
     let files = config.files.clone();
@@ -239,10 +239,7 @@ pub fn serve_vault(vault: Arc<Vault>, doors: Doors, config: &Config, mode: Mode)
         readiness,
         numbers,
         outlets,
-        reindexer,
-        sweeper,
-        parter,
-        purger,
+        chores,
         _watcher: watcher,
     })
 }
@@ -268,10 +265,7 @@ impl Service {
         self.vault.close();
         self.api.stop();
         self.ops.stop();
-        drop(self.reindexer);
-        drop(self.sweeper);
-        drop(self.parter);
-        drop(self.purger);
+        drop(self.chores);
         self.vault.stop();
         self.outlets.stop();
     }

@@ -183,7 +183,7 @@ async fn who_has_many_items_is_unreadable_at_once_and_erased_in_steps() {
 async fn a_call_that_waits_is_told_when_the_last_step_is_done() {
     let bench = Bench::new();
     let (ann, _) = bench.person_of(many(MANY)).await;
-    let thread = crate::erasure::parting::Parter::start(&bench.vault).expect("starts");
+    let thread = crate::erasure::parting::look_after(&bench.vault).expect("starts");
     let (state, receipt) = bench.ask_for_erasure(ann, Wait::Erased).await;
     assert_eq!((state, bench.verdict(receipt).await), (ErasureState::Erased, Verdict::Erased));
     tokio::task::spawn_blocking(move || drop(thread)).await.expect("ends");
