@@ -201,7 +201,10 @@ fn attacks(scene: &Scene) -> Vec<Attack> {
     let ledger = |rows: &Rows| rows[&(Space::Meta, LEDGER.to_vec())].clone();
     let meta = |row: Option<Vec<u8>>| (Space::Meta, LEDGER.to_vec(), row);
     let old = vec![meta(Some(ledger(&scene.old))), (Space::Intent, dora.clone(), Some(of_dora.clone()))];
+    let alone = [ann, one, two].map(|key| (Space::Intent, key.clone(), None));
+    let alone = old.iter().cloned().chain(alone).collect();
     all.push(Attack { name: "an old ledger with its intent".into(), changes: old, harmless: false });
+    all.push(Attack { name: "an old ledger with its intent alone".into(), changes: alone, harmless: false });
     all.push(Attack { name: "no ledger".into(), changes: vec![meta(None)], harmless: false });
     let as_before = vec![meta(Some(2u64.to_be_bytes().to_vec()))];
     all.push(Attack { name: "a ledger of an earlier release".into(), changes: as_before, harmless: false });

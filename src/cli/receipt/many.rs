@@ -474,29 +474,39 @@ async fn damaged_items_go_with_their_person() {
 
 #[tokio::test]
 async fn a_damaged_item_that_a_hold_may_keep_is_not_forgotten() {
-    for (count, is_listed) in [(20, false), (20, true), (MANY, false), (MANY, true)] {
+    let whole = |classes: &[&str]| {
+        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
+        PlacingScope::Subject { classes, future: true }
+    };
+    for (count, held) in [20, MANY].into_iter().flat_map(|count| [0, 1, 2].map(|held| (count, held))) {
         let bench = Bench::new();
         let (ann, items) = bench.person_of(many(count)).await;
+        // What its row now says is another class than what is held.
+        let (scope, damaged) = match held {
+            0 => (whole(&[]), [items[7], items[9]]),
+            1 => (PlacingScope::Items(vec![(items[7], 0)]), [items[7], items[9]]),
+            _ => (whole(&["contact"]), [items[9], items[9]]),
+        };
         let matter = bench.matter().await;
-        let held = if is_listed { &items[7..8] } else { &[][..] };
-        bench.hold(matter, ann, held).await.expect("places");
-        let heal = damage(&bench, [items[7], items[9]]);
+        let placing = Placing { matter, subject: SubjectRef::Id(ann), scope, history: false };
+        place::place(&bench.vault, &bench.counsel(Action::PlaceHold).await, placing).await.expect("places");
+        let heal = damage(&bench, damaged);
         let wanted = EraseSubject { subject: SubjectRef::Id(ann), ground: Ground::Request, wait: Wait::Logical };
         let call = bench.officer(Action::EraseSubject).await;
         let told = erase(&bench.vault, &call, wanted).await.map(|(erasure, _)| (erasure.state, erasure.receipt));
         let receipt = match told {
             Err(refusal) => {
-                assert_eq!((refusal, count), (Unavailable::Damaged.into(), 20));
+                assert_eq!((refusal, count), (Unavailable::Damaged.into(), 20), "{held}");
                 assert_eq!(bench.name(ann, items[0]).await, Ok("Ann".into()), "nothing has changed");
                 bench.write_over(heal);
                 bench.ask_for_erasure(ann, Wait::Logical).await.1
             }
             Ok((state, receipt)) => {
-                assert_eq!((state, count), (ErasureState::Pending, MANY));
+                assert_eq!((state, count), (ErasureState::Pending, MANY), "{held}");
                 for _ in 0..3 {
                     bench.part().await;
                 }
-                assert!(bench.is_parting(), "it waits");
+                assert!(bench.is_parting(), "{held}: it waits");
                 assert_eq!(bench.verdict(receipt).await, Verdict::Pending);
                 bench.write_over(heal);
                 receipt
