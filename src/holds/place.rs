@@ -9,10 +9,10 @@ use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Fault as Invalid, FaultReason, Refusal, State};
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::gate::vault::Vault;
-use crate::items::record::{ItemRow, OpenSubject, Target, decode_item, item_key};
+use crate::items::record::{ItemRow, OpenSubject, Target, class_and_version, decode_item, item_key};
 use crate::items::recorded::refuse;
 use crate::items::repeat::record_repeat;
-use crate::items::subject::items_of;
+use crate::items::subject::each_row;
 use crate::keep::hold::{self, Hold, Scope};
 use crate::keep::kept::{self, Under};
 use crate::keep::matter;
@@ -99,9 +99,14 @@ impl Covered {
         match wanted {
             PlacingScope::Subject { classes, future } => {
                 let classes = known(classes)?;
-                let items = items_of(reads, &subject.id)?.into_iter();
-                let covered = items.filter(|item| classes.is_empty() || classes.contains(&item.head.class));
-                let versions = covered.map(|item| (item.id, item.head.version)).collect();
+                let mut versions = Vec::new();
+                // On the writer's thread, and perhaps very many: no more is read of each than it takes.
+                each_row(reads, &subject.id, |item, row| {
+                    let covered = class_and_version(row)?;
+                    let covered = covered.filter(|(class, _)| classes.is_empty() || classes.contains(class));
+                    versions.extend(covered.map(|(_, version)| (item, version)));
+                    Ok(())
+                })?;
                 Ok(Self { scope: Scope::Subject { classes, future: *future }, versions })
             }
             PlacingScope::Items(wanted) => {

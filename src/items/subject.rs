@@ -102,14 +102,26 @@ pub fn items_of(reads: &dyn Reads, subject: &SubjectId) -> Result<Vec<StoredItem
 
 /// Shows `each` of a subject's live items in turn.
 pub fn each_item(reads: &dyn Reads, subject: &SubjectId, mut each: impl FnMut(StoredItem)) -> Result<(), Fault> {
+    each_row(reads, subject, |id, row| {
+        if let ItemRow::Live(item) = decode_item(id, row)? {
+            each(*item);
+        }
+        Ok(())
+    })
+}
+
+/// Shows `each` of the rows of a subject's items in turn.
+pub fn each_row(
+    reads: &dyn Reads,
+    subject: &SubjectId,
+    mut each: impl FnMut(ItemId, &[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut from = Vec::new();
     loop {
         let rows = reads.rows(Space::Item, subject.as_bytes(), &from, ITEM_SCAN_ROWS)?;
         for (key, row) in &rows {
             let id: [u8; 16] = key[16..].try_into().map_err(|_| Fault::Torn)?;
-            if let ItemRow::Live(item) = decode_item(ItemId::from_bytes(id), row)? {
-                each(*item);
-            }
+            each(ItemId::from_bytes(id), row)?;
         }
         match rows.last() {
             Some((last, _)) if rows.len() == ITEM_SCAN_ROWS => from = [&last[..], &[0]].concat(),

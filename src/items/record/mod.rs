@@ -10,7 +10,9 @@ mod subject;
 mod target;
 mod upload;
 
-pub use item::{Content, ItemHead, ItemRow, StoredItem, decode_item, encode_item, etag_of, item_key, tombstone};
+pub use item::{
+    Content, ItemHead, ItemRow, StoredItem, class_and_version, decode_item, encode_item, etag_of, item_key, tombstone,
+};
 pub use notes::{decode_notes, encode_notes};
 pub use subject::{
     AUDIT_POSITION, Objection, OpenSubject, Owner, RECORD_POSITION, SubjectRow, open_subject, seal_external,
