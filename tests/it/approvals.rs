@@ -5,6 +5,7 @@ use std::path::Path;
 use lacuna::api::proto::approvals_client::ApprovalsClient;
 use lacuna::api::proto::*;
 use lacuna::store::Engine as _;
+use lacuna::store::batch::Batch;
 use lacuna::store::keyspace::Space;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -420,6 +421,63 @@ async fn a_lost_slot_that_comes_back_is_destroyed_and_nothing_waits_for_it() {
     assert_eq!(delete(&vault).await, ErasureState::Erased);
     let destroyed = std::fs::read(vault.dir().join("slots/c")).expect("a file");
     assert!(destroyed[8192..].iter().all(|byte| *byte == 0), "its secrets are overwritten");
+}
+
+/// What is carried out and waits for a lost slot has yet to get its statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_lost_slot_gets_no_statement_of_a_row_that_somebody_changed() {
+    let mut vault = three_slots();
+    let created = vault.create(&["contact", "contact"]).await;
+    let keys = [vault.canary(), vault.canary()];
+    lose(&mut vault).await;
+    let delete = async |vault: &TestVault, at: usize| {
+        let erasure = vault.delete_once(&created.subject_id, &created.items[at].item_id, &keys[at]).await;
+        erasure.expect("is accepted").state()
+    };
+    for at in 0..2 {
+        assert_eq!(delete(&vault, at).await, ErasureState::Pending);
+    }
+    // Carried out, but for the end of what waits.
+    while vault.status().await.slots.iter().all(|slot| slot.waiting_erasure_count < 2) {
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    vault.stop();
+    std::fs::rename(vault.dir().join("away"), vault.dir().join("slots/c")).expect("is moved");
+    let rows = vault.store().scan(Space::Held, &[], &[], usize::MAX).expect("reads");
+    let [(one, of_one), (two, of_two)] = &rows[..] else { panic!("two wait") };
+    let mut changed = of_one.clone();
+    changed[30] ^= 1;
+    for (name, puts) in [
+        ("changed", vec![(one, &changed)]),
+        ("exchanged", vec![(one, of_two), (two, of_one)]),
+        ("another's", vec![(two, of_one)]),
+    ] {
+        let mut fork = vault.fork();
+        let put = |fork: &TestVault, puts: Vec<(&Vec<u8>, &Vec<u8>)>| {
+            let mut batch = Batch::new();
+            puts.into_iter().for_each(|(key, row)| batch.put(Space::Held, &key[..], &row[..]));
+            fork.store().commit(batch).expect("is written");
+        };
+        put(&fork, puts);
+        fork.run("");
+        for _ in 0..400 {
+            if fork.printed().contains("is not released") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        assert!(fork.printed().contains("is not released"), "{name}: {}", fork.printed());
+        for at in 0..2 {
+            assert_eq!(delete(&fork, at).await, ErasureState::Pending, "{name}");
+        }
+        fork.stop();
+        put(&fork, rows.iter().map(|(key, row)| (key, row)).collect());
+        fork.run("");
+        settled(&fork, SlotState::Destroyed, name).await;
+        for at in 0..2 {
+            assert_eq!(delete(&fork, at).await, ErasureState::Erased, "{name}");
+        }
+    }
 }
 
 async fn replace(vault: &TestVault, slot: &str, name: &str) -> Result<ReplaceSlotResponse, Status> {
