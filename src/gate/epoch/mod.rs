@@ -6,6 +6,8 @@
 
 mod done;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

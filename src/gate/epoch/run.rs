@@ -15,7 +15,6 @@ use super::done::{Done, Finished};
 use super::{Phase, STATE, Shared, SlotChange, Work};
 use crate::base::fault;
 use crate::base::limits::{EPOCH_RETRY, SLOT_LOOK, SLOT_LOOK_FRESH, SWEEP_ROWS_MAX};
-use crate::base::secret::Key;
 use crate::gate::approvals;
 use crate::gate::days;
 use crate::gate::former::{self, FormerSlot};
@@ -215,13 +214,16 @@ impl Runner {
             None => Ahead { epoch: state.reserved.max(prepared.epoch) + 1, staged: false },
         };
         let (intents, staged) = match fresh {
-            Some(fresh) => (fresh.intents, Some(fresh.staged)),
-            // Where they do not read, nothing is destroyed.
-            None => (self.intents(Some(prepared.intents_through))?, None),
+            Some(fresh) => (fresh.intents, fresh.staged),
+            None => {
+                // Where they do not read, nothing is destroyed.
+                let intents = self.intents(Some(prepared.intents_through))?;
+                (intents, Arc::new(self.work.slots.read_staged(prepared.epoch)?))
+            }
         };
-        self.open_next(prepared.epoch, staged.as_ref())?;
+        self.open_next(&staged)?;
         let over = next.staged.then_some(next.epoch);
-        let slots = self.work.slots.replace((prepared.epoch, over), state.current, &*self.work.clock)?;
+        let slots = self.work.slots.replace((&staged, over), state.current, &*self.work.clock)?;
         let carried = Carried { epoch: prepared.epoch, at: self.work.clock.now(), slots };
         self.finish((state.current, next), prepared, carried, intents).map(Some)
     }
@@ -320,16 +322,12 @@ impl Runner {
 
     /// Step 4: the new root must open through every slot, and its top page with it, before anything is destroyed. What
     /// was read back from the slots after it was staged need not be read again: each is looked at before it is overwritten.
-    fn open_next(&self, epoch: u64, staged: Option<&Arc<Staged>>) -> Result<(), Halt> {
-        let (slots, engine) = (&self.work.slots, &*self.work.engine);
-        let key: Option<Key> = match staged {
-            Some(staged) => slots.open_staged(engine, staged)?,
-            None => slots.open_root(engine, epoch)?,
-        };
+    fn open_next(&self, staged: &Staged) -> Result<(), Halt> {
+        let key = self.work.slots.open_staged(&*self.work.engine, staged)?;
         let key = key.ok_or(Unavailable::Internal).map_err(Refusal::from)?;
         let root = self.work.root.load();
-        let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && root.epoch == epoch;
-        let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(epoch)).map_err(Refusal::from)?;
+        let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && staged.is_of(root.epoch);
+        let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(root.epoch)).map_err(Refusal::from)?;
         if same && top.is_some() { Ok(()) } else { Err(Refusal::from(Unavailable::Damaged).into()) }
     }
 

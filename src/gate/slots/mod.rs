@@ -18,7 +18,7 @@ use crate::base::time::Clock;
 use crate::crypto::rng::RandomFailed;
 use crate::keys::epoch::State;
 use crate::keys::root;
-use crate::keys::slot::file::{FileSlot, Place};
+use crate::keys::slot::file::{Answered, FileSlot, Place};
 use crate::keys::slot::grade::Grade;
 use crate::keys::slot::{Description, RootSlot, SlotError};
 use crate::keys::tree::Root;
@@ -43,6 +43,10 @@ impl Staged {
     /// Whether it seals the root of this epoch.
     pub fn is_of(&self, epoch: u64) -> bool {
         self.epoch == epoch
+    }
+
+    fn of(&self, slot: SlotId) -> Option<&Key> {
+        self.secrets.iter().find(|(of, _)| *of == slot).map(|(_, prf)| prf)
     }
 }
 
@@ -242,12 +246,11 @@ impl SlotSet {
 
     /// The same with what was read from the slots before. `None` unless it was read from each.
     pub fn open_staged(&self, engine: &dyn Engine, staged: &Staged) -> Result<Option<Key>, SeatError> {
-        let find = |slot: SlotId| staged.secrets.iter().find(|(of, _)| *of == slot).map(|(_, prf)| prf);
-        if self.seats.lock().iter().any(|seat| find(seat.slot).is_none()) {
+        if self.seats.lock().iter().any(|seat| staged.of(seat.slot).is_none()) {
             return Ok(None);
         }
         let through = |seat: &SlotSeat, prf| self.open_through(engine, seat, staged.epoch, prf);
-        self.open_each(|seat| find(seat.slot).map(|prf| through(seat, prf)).transpose())
+        self.open_each(|seat| staged.of(seat.slot).map(|prf| through(seat, prf)).transpose())
     }
 
     fn open_each(
@@ -282,7 +285,7 @@ impl SlotSet {
     /// Stages the next secret in every slot. Every slot must be in reach.
     pub fn stage(&self, current: u64, next: u64) -> Result<(), SeatError> {
         fault::point("epoch_stage_before");
-        self.on_all(|slot| slot.stage(current, next))?;
+        self.on_all(|_, slot| slot.stage(current, next))?;
         fault::point("epoch_stage_after");
         Ok(())
     }
@@ -299,7 +302,7 @@ impl SlotSet {
     /// Destroys every secret but that of `keep` in every slot, and reads back that they are gone.
     pub fn destroy_except(&self, keep: u64) -> Result<(), SeatError> {
         fault::point("epoch_destroy_before");
-        self.on_all(|slot| slot.destroy_except(keep))?;
+        self.on_all(|_, slot| slot.destroy_except(keep))?;
         fault::point("epoch_destroy_after");
         Ok(())
     }
@@ -308,18 +311,23 @@ impl SlotSet {
     /// `next`, the old secret is overwritten by one for that epoch, which so is staged.
     ///
     /// # Errors
-    /// Also where a slot holds anything but the secrets of `epoch` and `next`, or still answers for the old one.
+    /// Where a slot's new secret is not what the root was sealed under: there nothing is destroyed. Also where a slot holds
+    /// anything but that secret and the one of `next`, or still answers for the old one.
     pub fn replace(
         &self,
-        (epoch, next): (u64, Option<u64>),
+        (staged, next): (&Staged, Option<u64>),
         old: u64,
         clock: &dyn Clock,
     ) -> Result<Vec<SlotProof>, SeatError> {
-        let left: Vec<u64> = [epoch].into_iter().chain(next).collect();
         fault::point("epoch_destroy_before");
-        let proofs = self.on_all(|slot| {
-            let [vault, number] = root::prf_context(&self.vault, old);
-            let (seen, asked) = slot.destroy_and_read((epoch, next), old, &[&vault, &number])?;
+        let epoch = staged.epoch;
+        let left: Vec<u64> = [epoch].into_iter().chain(next).collect();
+        let [vault, number] = root::prf_context(&self.vault, epoch);
+        let [old_vault, old_number] = root::prf_context(&self.vault, old);
+        let proofs = self.on_all(|id, slot| {
+            let answer = staged.of(id).ok_or(SlotError::NoSuchEpoch)?;
+            let keep = Answered { epoch, context: &[&vault, &number], answer };
+            let (seen, asked) = slot.destroy_and_read((&keep, next), old, &[&old_vault, &old_number])?;
             let old_failed = matches!(asked.map(drop), Err(SlotError::NoSuchEpoch));
             if seen.epochs != left || !old_failed {
                 return Err(SlotError::StillThere);
@@ -352,10 +360,13 @@ impl SlotSet {
     }
 
     /// Does the same to every slot, each of which must be in reach.
-    fn on_all<T: Send>(&self, act: impl Fn(&mut FileSlot) -> Result<T, SlotError> + Sync) -> Result<Vec<T>, SeatError> {
+    fn on_all<T: Send>(
+        &self,
+        act: impl Fn(SlotId, &mut FileSlot) -> Result<T, SlotError> + Sync,
+    ) -> Result<Vec<T>, SeatError> {
         self.require_all()?;
         let act = |seat: &mut SlotSeat| {
-            let acted = seat.claimed.as_mut().map_or(Err(SlotError::Missing), &act);
+            let acted = seat.claimed.as_mut().map_or(Err(SlotError::Missing), |slot| act(seat.slot, slot));
             acted.map_err(|error| {
                 // What reached the medium is unknown: claim it again before it is trusted.
                 seat.claimed = None;

@@ -52,6 +52,16 @@ pub struct FileSlot {
     failed: bool,
 }
 
+/// What the secret of an epoch is asked, and what it answered when something was sealed under that.
+pub struct Answered<'a> {
+    /// The epoch.
+    pub epoch: u64,
+    /// What it is asked.
+    pub context: &'a [&'a [u8]],
+    /// What it answered.
+    pub answer: &'a Secret<32>,
+}
+
 /// A slot file opened for reading only. It takes no lock and has no way to claim, stage or destroy.
 ///
 /// Beside a running vault it may see a block half written, which shows as damage for that moment.
@@ -144,23 +154,32 @@ impl FileSlot {
     /// a `next`, what is destroyed is overwritten by a random secret for that epoch, and so staged with the same write.
     ///
     /// # Errors
-    /// As for the first, and inside as for [`RootSlot::read`]; [`SlotError::NotNewer`] when `next` is not newer than
-    /// `keep`: nothing is written.
+    /// As for the first, and inside as for [`RootSlot::read`]; [`SlotError::Damaged`] when the secret to keep answers
+    /// otherwise than before, [`SlotError::NotNewer`] when `next` is not newer than it. Nothing is destroyed then.
     pub fn destroy_and_read(
         &mut self,
-        (keep, next): (u64, Option<u64>),
+        (keep, next): (&Answered<'_>, Option<u64>),
         epoch: u64,
         context: &[&[u8]],
     ) -> Result<(Description, Result<Secret<32>, SlotError>), SlotError> {
-        let after = self.overwrite_beside(keep, next)?;
+        let answers_as_before = |contents: &Contents| {
+            let answer = contents.prf(keep.epoch, keep.context)?;
+            if mac::equal(answer.expose(), keep.answer.expose()) { Ok(()) } else { Err(SlotError::Damaged) }
+        };
+        let after = self.overwrite_beside((keep.epoch, next), answers_as_before)?;
         Ok((after.describe(self.view.grading), after.prf(epoch, context)))
     }
 
-    /// Overwrites whatever is beside the secret of `keep`, with zeros or with the secret of `next`. What the medium holds
-    /// after that.
-    fn overwrite_beside(&mut self, keep: u64, next: Option<u64>) -> Result<Contents, SlotError> {
+    /// Overwrites whatever is beside the secret of `keep`, with zeros or with the secret of `next`, if what the slot holds
+    /// now passes the check. What the medium holds after that.
+    fn overwrite_beside(
+        &mut self,
+        (keep, next): (u64, Option<u64>),
+        check: impl FnOnce(&Contents) -> Result<(), SlotError>,
+    ) -> Result<Contents, SlotError> {
         let before = self.contents()?;
         let kept = before.position(keep)?;
+        check(&before)?;
         if next.is_some_and(|next| next <= keep) {
             return Err(SlotError::NotNewer);
         }
@@ -237,7 +256,7 @@ impl RootSlot for FileSlot {
     }
 
     fn destroy_except(&mut self, keep: u64) -> Result<(), SlotError> {
-        self.overwrite_beside(keep, None).map(drop)
+        self.overwrite_beside((keep, None), |_| Ok(())).map(drop)
     }
 
     fn destroy_all(&mut self) -> Result<(), SlotError> {

@@ -131,10 +131,11 @@ fn the_next_secret_takes_the_place_of_the_old_one_with_one_write() {
     let old = bench.block(COPIES);
     let mut slot = bench.claim();
     slot.stage(1, 2).expect("staged");
-    let second = prf(&slot, 2);
-    let refused = slot.destroy_and_read((2, Some(2)), 1, &[b""]).map(drop);
+    let (second, answer) = (prf(&slot, 2), slot.read(2, &[b"context"]).expect("answers"));
+    let keep = Answered { epoch: 2, context: &[b"context"], answer: &answer };
+    let refused = slot.destroy_and_read((&keep, Some(2)), 1, &[b""]).map(drop);
     assert_eq!((refused, epochs(&slot)), (Err(SlotError::NotNewer), vec![1, 2]));
-    let (seen, asked) = slot.destroy_and_read((2, Some(3)), 1, &[b""]).expect("destroyed");
+    let (seen, asked) = slot.destroy_and_read((&keep, Some(3)), 1, &[b""]).expect("destroyed");
     assert_eq!((seen.epochs, seen.damaged), (vec![2, 3], false));
     assert_eq!(asked.map(drop), Err(SlotError::NoSuchEpoch));
     let third = prf(&slot, 3).expect("is staged");
