@@ -42,7 +42,10 @@ pub(super) enum PlantedFault {
     ChecksOutsideLock,
     ForgetsOnReopen,
     ForgetsLastOnReopen,
+    ForgetsSpaceOnReopen(Space),
     DropsDerived,
+    SkipsSpace(Space),
+    SkipsSpaceOfDerived(Space),
     PurgesNothing,
     PurgeSkipsSpace,
     PurgeLeavesReplaced,
@@ -83,6 +86,9 @@ impl PlantedFault {
         (ForgetsOnReopen, "what was committed is there after reopening"),
         (ForgetsLastOnReopen, "what was committed is there after reopening"),
         (DropsDerived, "so is what was committed as derived"),
+        (ForgetsSpaceOnReopen(Space::Expiry), "what was committed is there after reopening"),
+        (SkipsSpace(Space::Expiry), "every change of a batch is applied"),
+        (SkipsSpaceOfDerived(Space::Expiry), "so is what was committed as derived"),
         (PurgesNothing, "what was deleted before a purge is in no file after it"),
         (PurgeSkipsSpace, "what was deleted before a purge is in no file after it"),
         (PurgeLeavesReplaced, "what was deleted before a purge is in no file after it"),
@@ -114,6 +120,9 @@ impl Place for BrokenPlace {
         }
         if self.fault == Some(ForgetsLastOnReopen) {
             forget_last(&stored);
+        }
+        if let Some(ForgetsSpaceOnReopen(space)) = self.fault {
+            forget_space(&stored, space);
         }
         self.stored.set(stored.clone());
         Box::new(Broken { fault: self.fault, inner: stored, files: self.files.clone() })
@@ -154,6 +163,7 @@ impl Broken {
         for (i, (space, key, value)) in batch.changes().enumerate() {
             let (space, key) = (self.space(space), self.key(key));
             let dropped = self.has(DropsLastChange) && i + 1 == count
+                || self.has(SkipsSpace(space))
                 || self.has(IgnoresDeletes) && value.is_none()
                 || self.has(FirstWriteStays) && value.is_some() && self.inner.get(space, &key)?.is_some();
             match value {
@@ -252,7 +262,11 @@ impl Engine for Broken {
     }
 
     fn commit_derived(&self, batch: Batch) -> Result<(), Error> {
-        if self.has(DropsDerived) { Ok(()) } else { self.commit(batch) }
+        match self.fault {
+            Some(DropsDerived) => Ok(()),
+            Some(SkipsSpaceOfDerived(space)) => self.commit(without(&batch, space)),
+            _ => self.commit(batch),
+        }
     }
 
     fn purge(&self, purge: &Purge) -> Result<Purge, Error> {
@@ -297,6 +311,30 @@ fn halves(batch: &Batch) -> [Batch; 2] {
         }
     }
     halves
+}
+
+/// The batch without the changes of one space.
+fn without(batch: &Batch, skipped: Space) -> Batch {
+    let mut rest = Batch::new();
+    empty(&mut rest, batch);
+    for (space, key, value) in batch.changes().filter(|(space, ..)| *space != skipped) {
+        match value {
+            Some(value) => rest.put(space, key, value),
+            None => rest.delete(space, key),
+        }
+    }
+    for (space, key, value) in batch.expectations() {
+        rest.expect(space, key, value.map(<[u8]>::to_vec));
+    }
+    rest
+}
+
+fn forget_space(stored: &MemoryEngine, space: Space) {
+    let mut batch = Batch::new();
+    for (key, _) in stored.scan(space, b"", b"", usize::MAX).expect("memory does not fail") {
+        batch.delete(space, key);
+    }
+    stored.commit(batch).expect("memory does not fail");
 }
 
 fn forget_last(stored: &MemoryEngine) {

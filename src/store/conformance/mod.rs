@@ -115,10 +115,21 @@ mod tests {
     #[test]
     fn an_engine_with_a_planted_fault_is_rejected() {
         run(|| BrokenPlace::new(None));
-        for (fault, name) in PlantedFault::ALL {
-            let (_, check) = all().find(|(check, _)| check == name).expect("a check");
-            assert!(check(&BrokenPlace::new(Some(*fault))).is_err(), "{fault:?} must fail {name}");
+        PlantedFault::ALL.iter().for_each(|(fault, name)| rejected(*fault, name));
+    }
+
+    #[test]
+    fn an_engine_that_leaves_one_space_out_is_rejected_whichever_it_is() {
+        for space in Space::ALL {
+            rejected(PlantedFault::SkipsSpace(*space), "every change of a batch is applied");
+            rejected(PlantedFault::SkipsSpaceOfDerived(*space), "so is what was committed as derived");
+            rejected(PlantedFault::ForgetsSpaceOnReopen(*space), "what was committed is there after reopening");
         }
+    }
+
+    fn rejected(fault: PlantedFault, name: &str) {
+        let (_, check) = all().find(|(check, _)| *check == name).expect("a check");
+        assert!(check(&BrokenPlace::new(Some(fault))).is_err(), "{fault:?} must fail {name}");
     }
 
     #[test]

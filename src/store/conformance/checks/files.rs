@@ -16,11 +16,12 @@ pub(super) fn derived(place: &dyn Place) -> Verdict {
     refused.expect(S, "a", Some(b"something".to_vec()));
     refused.put(S, "b", "b");
     same("a precondition", engine.commit_derived(refused), Err(Error::Precondition))?;
-    batch.put(S, "a", "a");
+    Space::ALL.iter().for_each(|space| batch.put(*space, "a", "a"));
     engine.commit_derived(batch)?;
     scans_to(&*engine, [b"", b""], 10, &[b"a"])?;
+    in_each_space(&*engine, "a")?;
     drop(engine);
-    scans_to(&*place.open(), [b"", b""], 10, &[b"a"])
+    in_each_space(&*place.open(), "a")
 }
 
 pub(super) fn reopen(place: &dyn Place) -> Verdict {
@@ -30,16 +31,22 @@ pub(super) fn reopen(place: &dyn Place) -> Verdict {
     let mut batch = Batch::new();
     batch.delete(S, "a");
     batch.put(S, "b", "changed");
-    batch.put(Space::Log, "c", "c");
+    Space::ALL.iter().for_each(|space| batch.put(*space, "c", "c"));
     engine.commit(batch)?;
     drop(engine);
     for _ in 0..2 {
         let engine = place.open();
         same("after deleting", engine.get(S, b"a")?, None)?;
         same("after changing", engine.get(S, b"b")?, Some(b"changed".to_vec()))?;
-        same("in another space", engine.get(Space::Log, b"c")?, Some(b"c".to_vec()))?;
+        in_each_space(&*engine, "c")?;
     }
     Ok(())
+}
+
+/// Whether every space has this key, with itself as the value.
+fn in_each_space(engine: &dyn Engine, key: &str) -> Verdict {
+    let found = |space: &Space| same(space.name(), engine.get(*space, key.as_bytes())?, Some(key.into()));
+    Space::ALL.iter().try_for_each(found)
 }
 
 pub(super) fn purged(place: &dyn Place) -> Verdict {
