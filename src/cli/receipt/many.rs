@@ -1,6 +1,7 @@
 //! The erasure of persons of very many items: in steps, each of which may be the last of its process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use prost::Message as _;
 
@@ -184,7 +185,8 @@ async fn a_call_that_waits_is_told_when_the_last_step_is_done() {
     let bench = Bench::new();
     let (ann, _) = bench.person_of(many(MANY)).await;
     let thread = crate::erasure::parting::look_after(&bench.vault).expect("starts");
-    let (state, receipt) = bench.ask_for_erasure(ann, Wait::Erased).await;
+    let asked = tokio::time::timeout(Duration::from_secs(60), bench.ask_for_erasure(ann, Wait::Erased)).await;
+    let (state, receipt) = asked.expect("in time");
     assert_eq!((state, bench.verdict(receipt).await), (ErasureState::Erased, Verdict::Erased));
     tokio::task::spawn_blocking(move || drop(thread)).await.expect("ends");
 }

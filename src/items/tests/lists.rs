@@ -1,7 +1,9 @@
 //! Pages and their tokens.
 
 use super::*;
+use crate::crypto::label;
 use crate::gate::refusal::{Fault, FaultReason};
+use crate::gate::tokens::{self, Bound};
 use crate::items::list;
 use crate::items::model::{Delete, ListPage, ListQuery, Wait};
 
@@ -57,6 +59,30 @@ async fn a_token_is_good_for_its_caller_its_query_and_a_day() {
     assert!(page(&bench, all(subject, 1, &token)).await.is_ok());
     bench.at(25 * HOUR);
     assert!(bad_token(page(&bench, all(subject, 1, &token)).await));
+}
+
+#[tokio::test]
+async fn a_token_opens_for_the_same_caller_role_purpose_and_method_alone() {
+    let bench = Bench::new();
+    let call = async |caller, role, purpose, action| bench.call_as(caller, role, purpose, action, "", "").await;
+    let (service, delivery, list) = (RoleId::Service, "service_delivery", Action::ListItems);
+    let made = call("checkout", service, delivery, list).await;
+    let bound = |label, query| Bound { label, query };
+    let (kind, query) = (label::PAGE_TOKEN, &b"query"[..]);
+    let sealed = tokens::seal(&made, &bound(kind, query), b"place", bench.vault.now()).expect("seals");
+    let opened = |call: &Call, bound: Bound<'_>| {
+        tokens::open(call, &bound, &sealed, bench.vault.now(), |r| Ok(r.rest().to_vec())).is_some()
+    };
+    assert!(opened(&call("checkout", service, delivery, list).await, bound(kind, query)));
+    for (what, other) in [
+        ("caller", call("billing", service, delivery, list).await),
+        ("role", call("checkout", RoleId::Support, delivery, list).await),
+        ("purpose", call("checkout", service, "security", list).await),
+        ("method", call("checkout", service, delivery, Action::GetItem).await),
+    ] {
+        assert!(!opened(&other, bound(kind, query)), "another {what}");
+    }
+    assert!(!opened(&made, bound(kind, b"other")) && !opened(&made, bound(label::FIND_PAGE, query)));
 }
 
 #[tokio::test]

@@ -13,10 +13,12 @@ use crate::base::reason::Reason;
 use crate::base::secret::{PlainValue, Secret};
 use crate::bearer::check::Trust;
 use crate::bearer::jwks::KeySet;
+use crate::crypto::label;
 use crate::crypto::sign::Signer;
 use crate::gate::call::NotOpened;
 use crate::gate::end_users::Issuer;
 use crate::gate::refusal::{Access, EndUserFault, Unavailable};
+use crate::gate::tokens::{self, Bound};
 use crate::items::model::{Delete, ListQuery, Wait};
 use crate::items::{delete, list};
 
@@ -140,6 +142,21 @@ async fn another_persons_record_is_absent_and_the_attempt_is_recorded_about_both
         );
         assert!(own.is_some() && leaf.on_behalf == own && subject_token(&leaf) == others);
     }
+}
+
+#[tokio::test]
+async fn a_lists_token_opens_for_the_same_person_alone() {
+    let (bench, _) = Bench::trusting(None);
+    for name in ["app:user-1", "app:user-2"] {
+        bench.named(name).await;
+    }
+    let acting =
+        async |sub| bench.acting(token(sub, "1", NOW), Action::ListItems, RoleId::Subject).await.expect("opens");
+    // A query that is the same for both.
+    let bound = Bound { label: label::PAGE_TOKEN, query: b"query" };
+    let sealed = tokens::seal(&acting("user-1").await, &bound, b"place", bench.vault.now()).expect("seals");
+    let opened = |call| tokens::open(&call, &bound, &sealed, bench.vault.now(), |r| Ok(r.rest().to_vec())).is_some();
+    assert!(opened(acting("user-1").await) && !opened(acting("user-2").await));
 }
 
 #[tokio::test]
