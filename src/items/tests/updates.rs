@@ -91,6 +91,30 @@ async fn an_older_row_of_the_same_version_is_refused() {
 }
 
 #[tokio::test]
+async fn a_row_of_which_any_byte_was_changed_is_refused() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    // A person's row ends with what is looked at only where their identifiers are opened.
+    for (space, unread) in [(Space::Item, 0), (Space::Subject, 32)] {
+        let (key, row) = bench.rows(space).remove(0);
+        let put = |row: &[u8]| {
+            let mut batch = Batch::new();
+            batch.put(space, &key[..], row);
+            bench.engine.commit(batch).expect("an attacker writes to the store");
+        };
+        for at in 0..row.len() - unread {
+            let mut changed = row.clone();
+            changed[at] ^= 1 << (at % 8);
+            put(&changed);
+            let refusal = bench.name(subject, items[0].item).await.err();
+            assert_eq!(refusal, Some(crate::gate::refusal::Unavailable::Damaged.into()), "{}, byte {at}", space.name());
+        }
+        put(&row);
+    }
+    assert_eq!(bench.name(subject, items[0].item).await.expect("reads"), "Ada");
+}
+
+#[tokio::test]
 async fn a_stale_etag_changes_nothing() {
     let bench = Bench::new();
     let (subject, items) = bench.person(&["Ada"]).await;
