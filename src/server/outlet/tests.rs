@@ -2,7 +2,11 @@ use super::*;
 use crate::audit::checkpoint::Checkpoint;
 use crate::base::secret::Secret;
 use crate::crypto::sign::Signer;
+use crate::server::https::Credentials;
+use crate::server::https::url::Url;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -60,6 +64,40 @@ fn what_is_kept_of_a_day_is_not_written_over_either() {
     assert_eq!(fs::read_to_string(kept).unwrap(), signed(7, 7).note);
     assert!(!newest.exists());
     outlet.publish(&signed(7, 7), NOON, &honest(7)).unwrap();
+}
+
+#[test]
+fn what_a_server_keeps_of_a_day_is_not_written_over_either() {
+    let (asked, url) = server(|path| path.contains("/history/").then(|| signed(7, 7).note));
+    let mut outlet = HttpsOutlet::new(url, Credentials::default());
+    let other = |at| Some([at as u8 ^ 1; 32]);
+    assert_eq!(outlet.publish(&signed(7, 6), NOON, &other), Err(OutletError::Contradiction));
+    assert!(asked.try_iter().all(|line| line.starts_with("GET ")), "nothing was put there");
+    outlet.publish(&signed(7, 7), NOON, &honest(7)).unwrap();
+    assert_eq!(asked.try_iter().filter(|line| line.starts_with("PUT ")).count(), 2);
+}
+
+/// A server that has a note where `note` says so, and takes whatever is put: the first line of each request, and where it is.
+fn server(note: impl Fn(&str) -> Option<String> + Send + 'static) -> (mpsc::Receiver<String>, Url) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let (tell, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(&stream);
+            let lines = reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let head: Vec<String> = lines.collect();
+            let length =
+                head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            reader.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
+            let found = if head[0].starts_with("GET ") { note(&head[0]) } else { Some(String::new()) };
+            let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
+            let content = found.unwrap_or_default();
+            write!(&stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{content}", content.len()).unwrap();
+            let _ = tell.send(head[0].clone()); // the test may be over
+        }
+    });
+    (asked, url)
 }
 
 #[test]
