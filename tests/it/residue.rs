@@ -180,14 +180,14 @@ async fn replace_a_slot(vault: &mut TestVault, hoard: &mut Hoard) -> (String, Te
     }
     vault.stop();
     hoard.gather();
-    // The second time that secrets are staged is ahead of the next epoch, when the deletion is told to be done: a slot that
-    // had not destroyed would overwrite then what it should not have any more. So it ends before.
-    vault.run("epoch_stage_before=1*off->return(kill)");
+    // Nothing is forgotten after it: the next epoch would overwrite what a slot should not have any more, had it not
+    // destroyed it.
+    vault.run("");
     let created = vault.create(&["contact"]).await;
     let item = vault.read(&created.subject_id, &created.items[0].item_id).await.expect("reads");
     let (name, before) = (full_name(&item).expect("a contact").to_owned(), slots_of(vault));
-    let _ = vault.delete(&created.subject_id, &created.items[0].item_id).await; // its answer may come too late
-    vault.wait_for_death();
+    vault.delete(&created.subject_id, &created.items[0].item_id).await.expect("deletes");
+    vault.kill();
     (name, before)
 }
 
