@@ -33,6 +33,7 @@ mod import;
 mod keeping;
 mod kept;
 mod large_import;
+mod large_person;
 mod leaks;
 mod linear;
 mod long_log;
