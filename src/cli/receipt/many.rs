@@ -31,6 +31,7 @@ use crate::keep::kept as versions;
 use crate::keep::matter::Texts;
 use crate::policy::action::Action;
 use crate::policy::caller::RoleId;
+use crate::store::Record;
 use crate::store::keyspace::Space;
 
 /// More than one step takes, by a few.
@@ -434,7 +435,7 @@ async fn a_row_of_how_far_it_is_that_is_missing_is_noticed() {
 }
 
 /// Makes the rows of two items unreadable: one is cut off, the other says another class than was stored.
-fn damage(bench: &Bench, items: [ItemId; 2]) -> Vec<(Space, (Vec<u8>, Vec<u8>))> {
+fn damage(bench: &Bench, items: [ItemId; 2]) -> Vec<(Space, Record)> {
     let stored = rows(bench, Space::Item);
     let row = |item: &ItemId| {
         let (key, row) = stored.iter().find(|(key, _)| key[16..] == item.as_bytes()[..]).expect("is there");
