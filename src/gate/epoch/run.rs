@@ -30,7 +30,7 @@ use crate::gate::slots::{SeatError, Staged, Unfit};
 use crate::gate::txn::{Reads as _, Txn};
 use crate::gate::uploads::{self, Expired};
 use crate::keys::epoch::{Prepared, State};
-use crate::keys::page::{PageId, Tree};
+use crate::keys::page::{Page, PageId, Tree};
 use crate::keys::tree::ROOT_PAGE;
 use crate::store::keyspace::Space;
 
@@ -328,7 +328,8 @@ impl Runner {
         let root = self.work.root.load();
         let same = crate::crypto::mac::equal(key.expose(), root.key.expose()) && staged.is_of(root.epoch);
         let top = self.work.engine.get(Space::Page, &ROOT_PAGE.row_key(root.epoch)).map_err(Refusal::from)?;
-        if same && top.is_some() { Ok(()) } else { Err(Refusal::from(Unavailable::Damaged).into()) }
+        let opens = |top: Vec<u8>| Page::open(&self.work.vault, ROOT_PAGE, root.epoch, &key, &top).is_ok();
+        if same && top.is_some_and(opens) { Ok(()) } else { Err(Refusal::from(Unavailable::Damaged).into()) }
     }
 
     fn state(&self) -> Result<State, Halt> {

@@ -14,6 +14,7 @@ use crate::gate::txn::Txn;
 use crate::gate::vault::Vault;
 use crate::keys::root;
 use crate::keys::slot::file::layout::{self, BLOCK, COPIES, Contents};
+use crate::keys::tree::ROOT_PAGE;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
 use crate::store::memory::MemoryEngine;
@@ -141,20 +142,21 @@ fn a_slot_whose_new_secret_reads_back_as_another_keeps_the_old_one_until_it_read
 fn no_slot_destroys_a_secret_before_the_new_root_opens_through_each() {
     let scene = Scene::new();
     let slot = contents(&fs::read(scene.bench.path("slot-b")).expect("a slot")).header.slot;
-    let key = root::row_key(2, &slot);
+    destroys_nothing_while_damaged(&scene, Space::Root, root::row_key(2, &slot));
+}
+
+#[test]
+fn no_slot_destroys_a_secret_before_the_top_page_opens_under_the_new_root() {
+    destroys_nothing_while_damaged(&Scene::new(), Space::Page, ROOT_PAGE.row_key(2));
+}
+
+/// One bit of a row flips once the epoch is prepared, and flips back.
+fn destroys_nothing_while_damaged(scene: &Scene, space: Space, key: Vec<u8>) {
     let (engine, row_key) = (scene.engine.inner.clone(), key.clone());
-    let right = Arc::new(Mutex::new(Vec::new()));
-    let as_sealed = right.clone();
-    scene.halted_by(move || {
-        let sealed = engine.get(Space::Root, &row_key).expect("reads").expect("is sealed for it");
-        let mut damaged = sealed.clone();
-        damaged[20] ^= 1;
-        put_root(&engine, &row_key, damaged);
-        *as_sealed.lock() = sealed;
-    });
+    scene.halted_by(move || flip(&engine, space, &row_key));
     assert_eq!([scene.held("slot-a"), scene.held("slot-b")], [[1, 2]; 2], "nothing is destroyed");
 
-    put_root(&scene.engine.inner, &key, right.lock().clone());
+    flip(&scene.engine.inner, space, &key);
     scene.completes();
     assert_eq!([scene.held("slot-a"), scene.held("slot-b")].map(|held| held[0]), [2, 2]);
 }
@@ -164,8 +166,10 @@ fn overwrite(path: &Path, bytes: &[u8]) {
     fs::File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)).expect("written");
 }
 
-fn put_root(engine: &MemoryEngine, key: &[u8], row: Vec<u8>) {
+fn flip(engine: &MemoryEngine, space: Space, key: &[u8]) {
+    let mut row = engine.get(space, key).expect("reads").expect("is there");
+    row[20] ^= 1;
     let mut batch = Batch::new();
-    batch.put(Space::Root, key, row);
+    batch.put(space, key, row);
     engine.commit(batch).expect("written");
 }
