@@ -302,6 +302,25 @@ fn an_index_row_that_names_a_wrong_entry_is_found() {
     assert_eq!(check::whole(bench.log(), &signed.checkpoint, || true), wrong);
 }
 
+/// Also where no tile is full yet, which would show it.
+#[test]
+fn any_byte_that_was_changed_in_an_entry_or_its_detail_is_found_when_the_log_is_read_whole() {
+    let mut bench = Bench::new();
+    bench.append(&[3]);
+    let signed = bench.integrate(&mut bench.resume().unwrap(), 100).unwrap();
+    let (key, row) = bench.engine.scan(Space::Log, &[], &[], 1).unwrap().remove(0);
+    let check = || check::whole(bench.log(), &signed.checkpoint, || true);
+    assert_eq!(check(), Ok(true));
+    for at in 0..row.len() {
+        let mut changed = row.clone();
+        changed[at] ^= 1 << (at % 8);
+        bench.damage(Space::Log, &key[..], Some(changed));
+        assert!(check().is_err(), "byte {at}");
+    }
+    bench.damage(Space::Log, &key[..], Some(row));
+    assert_eq!(check(), Ok(true));
+}
+
 fn dump(bench: &Bench) -> Vec<Row> {
     let rows = |space: &Space| bench.engine.scan(*space, &[], &[], usize::MAX).unwrap();
     Space::ALL.iter().flat_map(|space| rows(space).into_iter().map(|(key, value)| (*space, key, value))).collect()

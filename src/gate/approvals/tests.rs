@@ -190,3 +190,17 @@ fn every_part_of_a_request_is_in_its_digest() {
     let different: std::collections::BTreeSet<_> = digests.iter().collect();
     assert_eq!(different.len(), digests.len());
 }
+
+#[tokio::test]
+async fn an_approvals_record_opens_under_its_own_id_and_time_alone() {
+    let bench = Bench::new();
+    bench.ask().await;
+    let approval = bench.list("kim").await.remove(0).0;
+    let keys = record::ApprovalKeys::of(&Key::copied(&[1; 32]));
+    let (vault, id, created) = (bench.vault.id(), approval.id, approval.created);
+    let sealed = keys.seal(vault, &approval).expect("seals");
+    let opens = |id, created| keys.open(vault, id, created, &sealed).is_ok();
+    assert!(opens(id, created));
+    assert!(!opens(ApprovalId::from_bytes([9; 16]), created));
+    assert!(!opens(id, Timestamp::from_millis(created.as_millis() + 1)));
+}
