@@ -223,7 +223,8 @@ impl Runner {
         };
         self.open_next(&staged)?;
         let over = next.staged.then_some(next.epoch);
-        let slots = self.work.slots.replace((&staged, over), state.current, &*self.work.clock)?;
+        let (slots, seen) = self.work.slots.replace((&staged, over), state.current, &*self.work.clock)?;
+        *self.looked.lock() = seen.map(|staged| (Instant::now(), staged));
         let carried = Carried { epoch: prepared.epoch, at: self.work.clock.now(), slots };
         self.finish((state.current, next), prepared, carried, intents).map(Some)
     }
@@ -272,8 +273,7 @@ impl Runner {
                 txn.put(Space::Root, key, row);
             }
             for (number, (id, generation)) in forgotten.replaced.iter().enumerate() {
-                let key = [epoch.to_be_bytes(), (number as u64).to_be_bytes()].concat();
-                txn.put(Space::Doomed, key, id.row_key(*generation));
+                txn.put(Space::Doomed, doomed_key(epoch, number), id.row_key(*generation));
             }
             // The next number is reserved along the way: its secrets take the place of those that are destroyed.
             let state = State { prepared: Some(prepared), reserved: epoch + 1, ..reserved };
@@ -354,4 +354,9 @@ impl Runner {
     ) -> Result<T, Halt> {
         Ok(self.work.committer.commit_blocking(work, true)?)
     }
+}
+
+/// The key of the row that names one of the old pages that go with an epoch.
+fn doomed_key(epoch: u64, number: usize) -> Vec<u8> {
+    [epoch.to_be_bytes(), (number as u64).to_be_bytes()].concat()
 }

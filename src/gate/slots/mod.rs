@@ -308,7 +308,7 @@ impl SlotSet {
     }
 
     /// The same, and what every slot shows by that look: read from the medium, and the secret of `old` asked for. With a
-    /// `next`, the old secret is overwritten by one for that epoch, which so is staged.
+    /// `next`, the old secret is overwritten by one for that epoch, which so is staged: with it comes what seals its root.
     ///
     /// # Errors
     /// Where a slot's new secret is not what the root was sealed under: there nothing is destroyed. Also where a slot holds
@@ -318,27 +318,32 @@ impl SlotSet {
         (staged, next): (&Staged, Option<u64>),
         old: u64,
         clock: &dyn Clock,
-    ) -> Result<Vec<SlotProof>, SeatError> {
+    ) -> Result<(Vec<SlotProof>, Option<Staged>), SeatError> {
         fault::point("epoch_destroy_before");
         let epoch = staged.epoch;
         let left: Vec<u64> = [epoch].into_iter().chain(next).collect();
         let [vault, number] = root::prf_context(&self.vault, epoch);
         let [old_vault, old_number] = root::prf_context(&self.vault, old);
-        let proofs = self.on_all(|id, slot| {
+        let [next_vault, next_number] = root::prf_context(&self.vault, next.unwrap_or(epoch));
+        let shown = self.on_all(|id, slot| {
             let answer = staged.of(id).ok_or(SlotError::NoSuchEpoch)?;
             let keep = Answered { epoch, context: &[&vault, &number], answer };
-            let (seen, asked) = slot.destroy_and_read((&keep, next), old, &[&old_vault, &old_number])?;
-            let old_failed = matches!(asked.map(drop), Err(SlotError::NoSuchEpoch));
+            let asked: [(u64, &[&[u8]]); 2] =
+                [(old, &[&old_vault, &old_number]), (next.unwrap_or(epoch), &[&next_vault, &next_number])];
+            let (seen, [old, next]) = slot.destroy_and_read((&keep, next), asked)?;
+            let old_failed = matches!(old.map(drop), Err(SlotError::NoSuchEpoch));
             if seen.epochs != left || !old_failed {
                 return Err(SlotError::StillThere);
             }
-            Ok(SlotProof { slot: seen.slot, grade: seen.grade, epoch, old_failed, at: clock.now() })
+            let proof = SlotProof { slot: seen.slot, grade: seen.grade, epoch, old_failed, at: clock.now() };
+            Ok((proof, (id, next?)))
         })?;
+        let (proofs, secrets) = shown.into_iter().unzip();
         fault::point("epoch_destroy_after");
         for seat in self.seats.lock().iter_mut() {
             seat.last.epoch = epoch;
         }
-        Ok(proofs)
+        Ok((proofs, next.map(|epoch| Staged { epoch, secrets })))
     }
 
     /// The epochs that each slot in reach holds a secret of, read now.

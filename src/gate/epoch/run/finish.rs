@@ -16,7 +16,7 @@ impl Runner {
         let (epoch, reserved) = (prepared.epoch, next.epoch);
         self.delete_ahead(&intents)?;
         let (former, statements) = self.statements(&intents, &carried);
-        let signer = self.work.receipts.clone();
+        let (signer, replaced) = (self.work.receipts.clone(), self.replaced.lock().clone());
         let (kept_back, gone) = self.commit(move |txn| {
             let stored = former::all(txn)?;
             // Where what is known of former slots has changed meanwhile, so have the statements.
@@ -43,9 +43,16 @@ impl Runner {
             held::count(txn, &ending.lost(), kept_back)?;
             ledger.finish(prepared.intents_through, kept_back)?;
             ledger.store(txn)?;
-            for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
-                txn.delete(Space::Page, row);
-                txn.delete(Space::Doomed, key);
+            for (number, (id, generation)) in replaced.iter().enumerate() {
+                txn.delete(Space::Page, id.row_key(*generation));
+                txn.delete(Space::Doomed, doomed_key(epoch, number));
+            }
+            if replaced.is_empty() {
+                // Those of an epoch that another process has prepared.
+                for (key, row) in txn.rows(Space::Doomed, &epoch.to_be_bytes(), &[], usize::MAX)? {
+                    txn.delete(Space::Page, row);
+                    txn.delete(Space::Doomed, key);
+                }
             }
             delete_below(txn, Space::Root, &old.to_be_bytes())?;
             let state = State { current: epoch, reserved, prepared: None };

@@ -116,6 +116,9 @@ impl Runner {
 
     /// The look at the slots with which an epoch begins, while what asks for it is still on its way to the medium.
     pub(super) fn look_early(&self) {
+        if self.looked.lock().as_ref().is_some_and(|(at, _)| at.elapsed() < SLOT_LOOK_FRESH / 2) {
+            return; // fresh enough, and for a while
+        }
         let Ok(state) = self.state() else { return };
         let ahead = self.ahead.lock().as_ref().filter(|ahead| ahead.staged).map(|ahead| ahead.epoch);
         let Some(epoch) = ahead.filter(|epoch| *epoch == state.reserved && state.prepared.is_none()) else { return };

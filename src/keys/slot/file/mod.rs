@@ -150,24 +150,23 @@ impl FileSlot {
         Ok((contents.describe(self.view.grading), contents.prf(epoch, context)))
     }
 
-    /// [`RootSlot::destroy_except`], and what the look that read it back showed: as [`FileSlot::describe_and_read`]. With
-    /// a `next`, what is destroyed is overwritten by a random secret for that epoch, and so staged with the same write.
+    /// [`RootSlot::destroy_except`], and what the look that read it back showed, and answered to what was asked. With a
+    /// `next`, what is destroyed is overwritten by a random secret for that epoch, and so staged with the same write.
     ///
     /// # Errors
     /// As for the first, and inside as for [`RootSlot::read`]; [`SlotError::Damaged`] when the secret to keep answers
     /// otherwise than before, [`SlotError::NotNewer`] when `next` is not newer than it. Nothing is destroyed then.
-    pub fn destroy_and_read(
+    pub fn destroy_and_read<const N: usize>(
         &mut self,
         (keep, next): (&Answered<'_>, Option<u64>),
-        epoch: u64,
-        context: &[&[u8]],
-    ) -> Result<(Description, Result<Secret<32>, SlotError>), SlotError> {
+        asked: [(u64, &[&[u8]]); N],
+    ) -> Result<(Description, [Result<Secret<32>, SlotError>; N]), SlotError> {
         let answers_as_before = |contents: &Contents| {
             let answer = contents.prf(keep.epoch, keep.context)?;
             if mac::equal(answer.expose(), keep.answer.expose()) { Ok(()) } else { Err(SlotError::Damaged) }
         };
         let after = self.overwrite_beside((keep.epoch, next), answers_as_before)?;
-        Ok((after.describe(self.view.grading), after.prf(epoch, context)))
+        Ok((after.describe(self.view.grading), asked.map(|(epoch, context)| after.prf(epoch, context))))
     }
 
     /// Overwrites whatever is beside the secret of `keep`, with zeros or with the secret of `next`, if what the slot holds

@@ -133,11 +133,14 @@ fn the_next_secret_takes_the_place_of_the_old_one_with_one_write() {
     slot.stage(1, 2).expect("staged");
     let (second, answer) = (prf(&slot, 2), slot.read(2, &[b"context"]).expect("answers"));
     let keep = Answered { epoch: 2, context: &[b"context"], answer: &answer };
-    let refused = slot.destroy_and_read((&keep, Some(2)), 1, &[b""]).map(drop);
+    let refused = slot.destroy_and_read((&keep, Some(2)), []).map(drop);
     assert_eq!((refused, epochs(&slot)), (Err(SlotError::NotNewer), vec![1, 2]));
-    let (seen, asked) = slot.destroy_and_read((&keep, Some(3)), 1, &[b""]).expect("destroyed");
+    let asked = [(1, &[&b""[..]][..]), (3, &[b"a", b"b"])];
+    let (seen, [first, third]) = slot.destroy_and_read((&keep, Some(3)), asked).expect("destroyed");
     assert_eq!((seen.epochs, seen.damaged), (vec![2, 3], false));
-    assert_eq!(asked.map(drop), Err(SlotError::NoSuchEpoch));
+    assert_eq!(first.map(drop), Err(SlotError::NoSuchEpoch));
+    let again = slot.read(3, &[b"a", b"b"]).expect("is staged");
+    assert_eq!(third.expect("is staged").expose(), again.expose(), "what it answered is what it holds");
     let third = prf(&slot, 3).expect("is staged");
     assert_eq!(prf(&slot, 2), second);
     let now = bench.bytes();
