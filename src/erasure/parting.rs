@@ -69,8 +69,9 @@ pub fn work(vault: &Vault, run: &mut Run) -> Result<bool, Refusal> {
     let people = under_way(vault, run)?;
     run.drained.retain(|subject| people.contains(subject));
     let Some(subject) = people.into_iter().find(|subject| !run.has_failed(subject)) else { return Ok(false) };
-    if run.drained.insert(subject) {
-        vault.drain(subject);
+    if !run.drained.contains(&subject) {
+        vault.drain(subject)?;
+        run.drained.insert(subject);
     }
     if let Err(refusal) = further(vault, subject) {
         if refusal != Unavailable::Stopping.into() {

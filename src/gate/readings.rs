@@ -1,14 +1,14 @@
 //! Who is reading whom right now, so that an epoch can wait for, or cut, the calls that hold what it forgets.
 //!
-//! A reader registers before it looks at any row; an erasure's tombstone is durable before it waits here. So either
-//! the reader sees the tombstone, or the erasure sees the reader.
+//! A reader registers before it looks at any row; an erasure's tombstone is in force before it waits here. So either
+//! the reader sees the tombstone, or the erasure sees the reader. Who is cut is told of the erasure, which is durable by then.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::refusal::State as Gone;
@@ -101,8 +101,14 @@ impl Readings {
         Reading { readings: self.clone(), subject, state }
     }
 
-    /// Waits until nobody who began before reads what these scopes name; after `patience` the rest is cut.
-    pub fn drain(&self, scopes: &[Scope], patience: Duration) {
+    /// Waits until nobody who began before reads what these scopes name; after `patience` the rest is cut, once
+    /// `before_cut` has made durable what they are told. If that fails nobody is cut.
+    pub fn drain<E>(
+        &self,
+        scopes: &[Scope],
+        patience: Duration,
+        before_cut: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let deadline = Instant::now() + patience;
         let mut active = self.active.lock();
         // Readers that begin from now on see the tombstone; they are not waited for.
@@ -120,6 +126,10 @@ impl Readings {
         };
         let is_over = |active: &HashMap<_, _>| !waiting.iter().any(|reader| is_reading(active, reader));
         while !is_over(&active) && !self.ended.wait_until(&mut active, deadline).timed_out() {}
+        if is_over(&active) {
+            return Ok(());
+        }
+        MutexGuard::unlocked(&mut active, before_cut)?;
         for (_, state) in &waiting {
             state.cut.store(true, Ordering::Release);
             state.notify.notify_waiters();
@@ -127,6 +137,7 @@ impl Readings {
         while !is_over(&active) {
             self.ended.wait(&mut active);
         }
+        Ok(())
     }
 }
 
@@ -176,6 +187,10 @@ mod tests {
 
     const SUBJECT: SubjectId = SubjectId::from_bytes([1; 16]);
 
+    fn at_once() -> Result<(), ()> {
+        Ok(())
+    }
+
     #[test]
     fn draining_waits_for_readers_of_the_same_subject_only() {
         let readings = Arc::new(Readings::default());
@@ -183,12 +198,12 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_secs(60))
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_secs(60), at_once)
         });
         std::thread::sleep(Duration::from_millis(50));
         assert!(!waiter.is_finished());
         drop(reader);
-        waiter.join().expect("drained");
+        waiter.join().expect("no panic").expect("drained");
     }
 
     #[tokio::test]
@@ -197,12 +212,12 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_millis(20))
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::from_millis(20), at_once)
         });
         assert!(reader.unless_cut(std::future::pending::<()>()).await.is_none());
         assert!(!waiter.is_finished(), "the epoch goes on only once the reader is gone");
         drop(reader);
-        waiter.join().expect("drained");
+        waiter.join().expect("no panic").expect("drained");
     }
 
     #[test]
@@ -210,33 +225,35 @@ mod tests {
         let readings = Arc::new(Readings::default());
         let (kept, forgotten) = (ItemId::from_bytes([3; 16]), ItemId::from_bytes([4; 16]));
         let _other = readings.begin(SUBJECT, Some(kept));
-        readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::from_secs(60));
+        readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::from_secs(60), at_once).expect("drained");
         let reader = readings.begin(SUBJECT, Some(forgotten));
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Item(forgotten))], Duration::ZERO, at_once)
         });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!waiter.is_finished());
         drop(reader);
-        waiter.join().expect("drained");
+        waiter.join().expect("no panic").expect("drained");
     }
 
     #[test]
     fn a_reader_of_the_log_is_concerned_by_the_end_of_the_subject_only() {
         let readings = Arc::new(Readings::default());
         let reader = readings.begin_log(SUBJECT);
-        readings.drain(&[(SUBJECT, Forgotten::Item(ItemId::from_bytes([4; 16])))], Duration::from_secs(60));
+        readings
+            .drain(&[(SUBJECT, Forgotten::Item(ItemId::from_bytes([4; 16])))], Duration::from_secs(60), at_once)
+            .expect("drained");
         assert!(!reader.is_cut());
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO, at_once)
         });
         while !reader.is_cut() {
             std::thread::yield_now();
         }
         drop(reader);
-        waiter.join().expect("drained");
+        waiter.join().expect("no panic").expect("drained");
     }
 
     #[tokio::test]
@@ -245,13 +262,33 @@ mod tests {
         let reader = readings.begin(SUBJECT, None);
         let waiter = std::thread::spawn({
             let readings = readings.clone();
-            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO)
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO, at_once)
         });
         while !reader.state.cut.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
         assert!(reader.unless_cut(async {}).await.is_none());
         drop(reader);
-        waiter.join().expect("drained");
+        waiter.join().expect("no panic").expect("drained");
+    }
+
+    #[test]
+    fn nobody_is_cut_before_what_they_are_told_is_durable() {
+        let readings = Arc::new(Readings::default());
+        let everything = [(SUBJECT, Forgotten::Everything)];
+        readings.drain(&everything, Duration::ZERO, || Err("nobody is there to be cut")).expect("drained");
+        let reader = readings.begin(SUBJECT, None);
+        assert_eq!(readings.drain(&everything, Duration::ZERO, || Err("not durable")), Err("not durable"));
+        assert!(!reader.is_cut());
+        let waiter = std::thread::spawn({
+            let (readings, state) = (readings.clone(), reader.state.clone());
+            let told = move || if state.cut.load(Ordering::Acquire) { Err("cut already") } else { Ok(()) };
+            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO, told)
+        });
+        while !reader.is_cut() && !waiter.is_finished() {
+            std::thread::yield_now();
+        }
+        drop(reader);
+        assert_eq!(waiter.join().expect("no panic"), Ok(()));
     }
 }

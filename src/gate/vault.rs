@@ -335,8 +335,9 @@ impl Vault {
 
     /// Waits until no call that began before reads a person who is unreadable now; who takes too long is cut. For a plain
     /// thread.
-    pub fn drain(&self, subject: SubjectId) {
-        self.readings.drain(&[(subject, Forgotten::Everything)], self.patience.drain);
+    pub fn drain(&self, subject: SubjectId) -> Result<(), Refusal> {
+        let settle = || self.committer.commit_blocking(|_| Ok(()), true);
+        self.readings.drain(&[(subject, Forgotten::Everything)], self.patience.drain, settle)
     }
 
     /// The names of all keys of a tree that nobody changes any more, and what must still lead to it when they are used:

@@ -195,6 +195,9 @@ impl Follow {
         let (mut hits, mut bytes, mut looked) = (Vec::new(), 0, 0);
         for row in Rows::briefly(log, row) {
             let (first, entries) = row?;
+            if first >= size {
+                break; // is there already, and may be lost with the power
+            }
             let (from, end) = (self.next, first + entries.len() as u64);
             self.row = Some(first);
             for (index, (leaf, sealed)) in (first..).zip(entries).filter(|(index, _)| *index >= from) {

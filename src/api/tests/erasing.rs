@@ -1,5 +1,8 @@
 //! Erasures and their receipts, checked as an outsider would, with the contract's own messages.
 
+use std::task::Poll;
+use std::time::Duration;
+
 use prost::Message as _;
 
 use crate::api::proto::{ErasureScope, ReceiptBody};
@@ -293,4 +296,21 @@ async fn what_is_told_to_be_pending_survives_a_power_cut() {
     bench.put_slot_back();
     bench.settle().await;
     assert_eq!(finding(&bench, Which::Receipt(told.receipt)).await.verdict, Verdict::Erased);
+}
+
+#[tokio::test]
+async fn an_erasure_is_carried_out_although_its_caller_went_away_at_once() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&["Ada"]).await;
+    let call = officer(&bench, Action::EraseSubject, "").await;
+    let wanted = EraseSubject { subject: SubjectRef::Id(subject), ground: Ground::Request, wait: Wait::Erased };
+    let mut erasing = Box::pin(erase(&bench.vault, &call, wanted));
+    // It hands its change to the writer, and goes.
+    std::future::poll_fn(|context| Poll::Ready(erasing.as_mut().poll(context).is_pending())).await;
+    drop(erasing);
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while finding(&bench, Which::Subject(subject)).await.verdict != Verdict::Erased {
+        assert!(std::time::Instant::now() < until, "nobody carries it out");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -138,7 +138,8 @@ impl Writer {
         let engine = &self.ground.engine;
         let written = if must_last { engine.commit(batch) } else { engine.commit_derived(batch) };
         match written {
-            Ok(()) => self.shared.room.engine_writes(),
+            Ok(()) if must_last => self.shared.room.engine_writes(),
+            Ok(()) => {} // it may not have reached the medium
             Err(store::Error::Full) => self.shared.room.engine_is_full(),
             Err(_) => {
                 // The first failure is the last: a sync that failed once may lie the next time.

@@ -125,6 +125,7 @@ impl Runner {
                         self.release();
                     }
                     self.look_for_old_keys();
+                    self.look_for_intents();
                     continue;
                 }
                 Wake::Epoch => {}
@@ -254,7 +255,7 @@ impl Runner {
         };
         let scope = |intent: &Intent| intent.subject.map(|subject| (subject, forgotten(intent)));
         let scopes: Vec<Scope> = intents.iter().filter_map(|(_, intent)| scope(intent)).collect();
-        self.work.readings.drain(&scopes, self.work.patience.drain);
+        self.work.readings.drain(&scopes, self.work.patience.drain, || self.commit(|_| Ok(())))?;
 
         self.phase(Phase::Staging);
         let (reserved, staged) = self.reserve(state, staged)?;

@@ -9,6 +9,7 @@ use super::{Log, Runner};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::event::Event;
 use crate::audit::handover::{self, Handover};
+use crate::audit::sequence::Head;
 use crate::audit::stored::{SignedCheckpoint, StoredLog};
 use crate::base::fault;
 use crate::base::limits::LOG_STEP_LEAVES;
@@ -68,7 +69,7 @@ impl Runner {
         let origin = self.signing.key.name().to_owned();
         let key = verifier(&origin, next.public()).map_err(|_| Unavailable::Internal)?;
         let change = self.change(origin, entry, sealed, next.clone());
-        // Alone, so that the entry's place is known while it is made.
+        // Alone, so that the entry's place is known while it is made: behind every entry, also one that need not last yet.
         let (note, keys) = self.committer.commit_blocking(change, true)?;
         fault::point("log_key_changed");
         let index = note.checkpoint.size;
@@ -87,11 +88,10 @@ impl Runner {
         sealed: Vec<u8>,
         next: Arc<Signer>,
     ) -> impl FnOnce(&mut Txn<'_>) -> Result<(SignedCheckpoint, LogKeys), Refusal> + Send + 'static {
-        let (engine, committer, mut integrated) =
-            (self.engine.clone(), Arc::downgrade(&self.committer), self.integrated.clone());
+        let (engine, mut integrated) = (self.engine.clone(), self.integrated.clone());
         let (old, keys) = (self.signing.signer.clone(), LogKeys::clone(&self.keys.load()));
         move |txn| {
-            let end = committer.upgrade().ok_or(Unavailable::Stopping)?.log_size();
+            let end = Head::load(&*engine)?.size();
             while integrated.size() < end {
                 // What becomes final by this is written later, with the next checkpoint.
                 integrated.step(StoredLog(&*engine), end, LOG_STEP_LEAVES)?;

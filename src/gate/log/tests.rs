@@ -10,6 +10,7 @@ use crate::audit::leaf::tests::sample;
 use crate::crypto::hash::sha256;
 use crate::gate::open::tests::{Bench, OURS};
 use crate::gate::open::{Parts, open};
+use crate::gate::txn::Txn;
 use crate::gate::vault::Vault;
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
@@ -177,6 +178,26 @@ async fn a_new_key_takes_over_with_the_word_of_the_old_one() {
     let leaf = crate::audit::leaf::decode(&entries[0].0).expect("a leaf");
     assert_eq!((leaf.operation.as_str(), leaf.detail_hash), ("LogKeyChanged", Some(sha256(&[&note]))));
     assert_eq!(entries.len(), 2, "and the call's own entry");
+}
+
+#[tokio::test]
+async fn the_note_is_in_its_place_also_behind_an_entry_that_need_not_last_yet() {
+    let bench = Bench::new();
+    let vault = start(&bench, |_| ()).expect("opens");
+    vault.record(vec![sample(); 3]).await.expect("recorded");
+    let enter = |txn: &mut Txn<'_>| {
+        txn.record(sample());
+        Ok(())
+    };
+    vault.committer().commit_followed(enter).await.expect("is written");
+    assert_eq!(vault.committer().log_size(), 3, "nobody is told of it yet");
+    let public = vault.log().keys().current().public;
+    let index = vault.log().rotate(public, sample()).await.expect("carried out").expect("is the key");
+    assert_eq!((index, vault.committer().log_size()), (4, 6));
+    let (bytes, _) = vault.log().stored().entry(index).expect("reads");
+    let leaf = crate::audit::leaf::decode(&bytes).expect("a leaf");
+    assert_eq!(leaf.operation.as_str(), "LogKeyChanged");
+    assert_eq!(vault.log().keys().at_entry(index).public, vault.log().keys().current().public);
 }
 
 #[tokio::test]

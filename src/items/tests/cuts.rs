@@ -32,7 +32,8 @@ async fn cut(
     tokio::pin!(reading);
     assert_eq!(briefly(reading.as_mut()).await, None, "nothing of it is recorded yet");
     let readings = bench.vault.readings().clone();
-    let epoch = std::thread::spawn(move || readings.drain(&[(subject, forgotten)], Duration::ZERO));
+    let epoch =
+        std::thread::spawn(move || readings.drain(&[(subject, forgotten)], Duration::ZERO, || Ok::<_, Refusal>(())));
     let ended = briefly(reading.as_mut()).await;
     release.send(()).expect("is waited for");
     let ended = match ended {
@@ -40,7 +41,7 @@ async fn cut(
         None => reading.await, // it has its refusal recorded
     };
     writer.await.expect("no panic").expect("commits");
-    epoch.join().expect("no panic");
+    epoch.join().expect("no panic").expect("goes on");
     ended
 }
 

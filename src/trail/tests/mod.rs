@@ -254,13 +254,15 @@ async fn the_end_of_a_subject_cuts_the_list_of_its_entries() {
     let mut list = opened(&bench, all(about(Some(subject)))).await.expect("opens");
     let readings = bench.vault.readings().clone();
     let erasing = std::thread::spawn(move || {
-        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], std::time::Duration::ZERO)
+        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], std::time::Duration::ZERO, || {
+            Ok::<_, Refusal>(())
+        })
     });
     while list.unless_cut(tokio::task::yield_now()).await.is_ok() {}
     assert_eq!(list.next().await.map(|_| ()), Err(State::SubjectErased.into()));
     assert!(!erasing.is_finished(), "its keys are still held");
     drop(list);
-    erasing.join().expect("the list is gone");
+    erasing.join().expect("no panic").expect("the list is gone");
 }
 
 #[tokio::test]

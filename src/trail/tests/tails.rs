@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::base::log_safe::SafeText;
+use crate::gate::record::own_event;
+use crate::gate::txn::Txn;
 use crate::trail::model::TailQuery;
 use crate::trail::tail::{self, Pace, Tail};
 
@@ -45,6 +48,24 @@ async fn a_tail_sees_what_happens_and_nothing_of_itself() {
 }
 
 #[tokio::test]
+async fn a_tail_does_not_see_what_may_still_be_lost_with_the_power() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada"]).await;
+    let mut tail = follow(&bench, about(None), None).await.expect("opens");
+    let index = bench.leaves().len() as u64;
+    bench.name(subject, items[0].item).await.expect("reads");
+    let enter = |txn: &mut Txn<'_>| {
+        let event = own_event(SafeText::constant("Tried"), txn.epoch())?;
+        txn.record(event);
+        Ok(())
+    };
+    bench.vault.committer().commit_followed(enter).await.expect("is written");
+    assert_eq!(next(&mut tail).await, [index]);
+    bench.vault.committer().settle().await.expect("lasts");
+    assert_eq!(next(&mut tail).await, [index + 1]);
+}
+
+#[tokio::test]
 async fn a_tail_begins_anywhere_and_goes_on_from_where_another_ended() {
     let bench = Bench::new();
     let (subject, items) = bench.person(&["Ada"]).await;
@@ -75,7 +96,8 @@ async fn a_tail_ends_with_its_subject_and_with_the_vault() {
     let mut tail = follow(&bench, about(Some(subject)), None).await.expect("opens");
     let readings = bench.vault.readings().clone();
     let erasing = std::thread::spawn(move || {
-        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO)
+        readings
+            .drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO, || Ok::<_, Refusal>(()))
     });
     let ended = loop {
         match tail.next().await {
@@ -85,7 +107,7 @@ async fn a_tail_ends_with_its_subject_and_with_the_vault() {
     };
     assert_eq!(ended, State::SubjectErased.into());
     tail.close(Some(&ended)).await.expect("is recorded");
-    erasing.join().expect("the tail is gone");
+    erasing.join().expect("no panic").expect("the tail is gone");
     let closed = bench.last_leaf();
     assert_eq!((closed.about, closed.reason), (About::Nobody, Reason::SubjectErased.number()));
 

@@ -29,6 +29,20 @@ impl Runner {
         }
     }
 
+    /// Acts that nobody asked to be carried out: who lodged them went away before.
+    pub(super) fn look_for_intents(&self) {
+        if self.shared.asked.lock().due.is_some() {
+            return;
+        }
+        // Rows that do not read were told of at the start, and are by the next epoch.
+        let open = self.intents(None).map_or(0, |intents| intents.len() as u64);
+        let mut asked = self.shared.asked.lock();
+        if open > 0 && asked.due.is_none() {
+            asked.pending = asked.pending.max(open);
+            asked.due = Some(Instant::now());
+        }
+    }
+
     /// Reads former slots again, and what is waited for.
     pub(super) fn slots_changed(&self) {
         if self.work.slots.reload_former(&*self.work.engine).is_err() {

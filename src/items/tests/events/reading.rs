@@ -60,13 +60,14 @@ async fn a_reading_ends_when_its_subject_does_and_reads_on_when_a_day_does() {
     let mut reading = open(&bench, all_of(subject)).await.expect("opens");
     let readings = bench.vault.readings().clone();
     let erasure = std::thread::spawn(move || {
-        readings.drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO)
+        readings
+            .drain(&[(subject, crate::gate::readings::Forgotten::Everything)], Duration::ZERO, || Ok::<_, Refusal>(()))
     });
     let erased: Refusal = State::SubjectErased.into();
     assert_eq!(reading.unless_cut(std::future::pending::<()>()).await, Err(erased.clone()), "also while it sends");
     assert_eq!(reading.next().await.map(|_| ()), Err(erased));
     drop(reading);
-    erasure.join().expect("goes on");
+    erasure.join().expect("no panic").expect("goes on");
 }
 
 #[tokio::test]
