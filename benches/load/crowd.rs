@@ -59,6 +59,7 @@ impl Crowds {
 impl Crowd {
     fn erase(&self, runtime: &Runtime) -> Result<Duration, Error> {
         let doomed: Arc<Stored> = Stored::create(runtime, &self.server, ERASURES, ITEMS)?;
+        self.server.settle()?;
         let mut officer = self.server.officer(0).ok_or("not a vault")?;
         let mut times = Vec::with_capacity(ERASURES);
         runtime.block_on(async {
