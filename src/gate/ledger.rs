@@ -1,7 +1,8 @@
 //! What is under way: how far intents are numbered and carried out, and the key that authenticates their rows.
 //!
 //! One row, sealed under the root in force: the batch that replaces the root seals it anew. So a row of an earlier epoch does
-//! not open, and intents that are carried out are never carried out again, whoever puts them back.
+//! not open, and intents that are carried out are never carried out again, whoever puts them back. Every vault has it from its
+//! first batch on, and what the slots seal says so: where it is missing, nothing is forgotten until it is back.
 //!
 //! INVARIANT: there is an intent for every number after the last that is carried out, up to the last that was handed out.
 //! The key is made anew whenever nothing is under way that it authenticates.
@@ -11,9 +12,10 @@ use super::txn::{Fault, Reads, Txn};
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::VaultId;
 use crate::base::secret::{Key, PlainValue};
-use crate::crypto::{aead, kdf, label, mac, rng};
-use crate::store::Engine;
+use crate::crypto::rng::{self, RandomFailed};
+use crate::crypto::{aead, kdf, label, mac};
 use crate::store::keyspace::Space;
+use crate::store::{Engine, Record};
 
 const ROW: &[u8] = b"intent_next";
 const VERSION: u8 = 2;
@@ -41,33 +43,54 @@ impl Ledger {
     /// As it is now.
     ///
     /// # Errors
-    /// [`Fault::Torn`] if the row is not the newest, or is missing while something is under way.
+    /// [`Fault::Torn`] if the row is not the newest, or is missing.
     pub fn find(reads: &dyn Reads) -> Result<Self, Fault> {
-        match reads.row(Space::Meta, ROW)? {
-            Some(row) if row.len() != LEN_BEFORE => {
-                let key = reads.under_root(label::LEDGER_SEAL);
-                open(reads.index().vault(), &key, &row).map_err(|_| Fault::Torn)
-            }
-            row => of_before(reads, row.as_deref()),
-        }
+        let row = reads.row(Space::Meta, ROW)?.ok_or(Fault::Torn)?;
+        open(reads.index().vault(), &reads.under_root(label::LEDGER_SEAL), &row).map_err(|_| Fault::Torn)
     }
 
-    /// The same for the one who replaces the root, beside the writer. None if there is no such row yet.
-    pub(super) fn load(engine: &dyn Engine, vault: &VaultId, root: &Key) -> Result<Option<Self>, Refusal> {
-        match engine.get(Space::Meta, ROW)? {
-            Some(row) if row.len() != LEN_BEFORE => {
-                Ok(Some(open(vault, &key_under(root, label::LEDGER_SEAL), &row).map_err(|_| Unavailable::Damaged)?))
-            }
-            Some(_) | None => Ok(None),
+    /// The same for the one who replaces the root, beside the writer.
+    pub(super) fn load(engine: &dyn Engine, vault: &VaultId, root: &Key) -> Result<Self, Refusal> {
+        let row = engine.get(Space::Meta, ROW)?.ok_or(Unavailable::Damaged)?;
+        Ok(open(vault, &key_under(root, label::LEDGER_SEAL), &row).map_err(|_| Unavailable::Damaged)?)
+    }
+
+    /// The row of a new vault.
+    pub(super) fn first(vault: &VaultId, root: &Key) -> Result<Record, RandomFailed> {
+        let sealed = Self::after(0)?.seal(vault, &key_under(root, label::LEDGER_SEAL))?;
+        Ok((ROW.to_vec(), sealed))
+    }
+
+    /// Stores the first one of a vault that was last written by a release without: where nothing was ever to be forgotten,
+    /// or that release carried all of it out. What it had under way is not authenticated, and so is not taken over.
+    pub(super) fn adopt(txn: &mut Txn<'_>) -> Result<(), Refusal> {
+        let row = txn.row(Space::Meta, ROW)?;
+        if row.as_ref().is_some_and(|row| row.len() != LEN_BEFORE) {
+            return Ok(());
         }
+        for space in [Space::Intent, Space::Held, Space::Parting] {
+            if !txn.rows(space, &[], &[], 1)?.is_empty() {
+                return Ok(());
+            }
+        }
+        let next = row.and_then(|row| row.try_into().ok()).map_or(1, u64::from_be_bytes);
+        Self::after(next.saturating_sub(1)).map_err(|_| Unavailable::Internal)?.store(txn)
+    }
+
+    /// Nothing is under way, and everything up to a number is carried out.
+    fn after(done: u64) -> Result<Self, RandomFailed> {
+        Ok(Self { next: done + 1, done, prepared: None, held: 0, partings: 0, key: rng::make_secret()? })
     }
 
     /// Stores it, under the root that comes into force with the transaction.
     pub fn store(&self, txn: &mut Txn<'_>) -> Result<(), Refusal> {
-        let key = txn.under_root(label::LEDGER_SEAL);
-        let sealed = aead::seal(&key, &place(txn.index().vault()), self.encode().expose());
+        let sealed = self.seal(txn.index().vault(), &txn.under_root(label::LEDGER_SEAL));
         txn.put(Space::Meta, ROW, sealed.map_err(|_| Unavailable::Internal)?);
         Ok(())
+    }
+
+    fn seal(&self, vault: &VaultId, key: &Key) -> Result<Vec<u8>, RandomFailed> {
+        aead::seal(key, &place(vault), self.encode().expose())
     }
 
     /// The number of an intent that is lodged now.
@@ -186,20 +209,6 @@ fn open(vault: &VaultId, key: &Key, row: &[u8]) -> Result<Ledger, Malformed> {
 
 fn place(vault: &VaultId) -> Vec<u8> {
     Writer::new().bytes(label::LEDGER_RECORD.as_bytes()).bytes(vault.as_bytes()).finish()
-}
-
-/// Where nothing was ever to be forgotten, or an earlier release carried all of it out. What it had under way is not
-/// authenticated, and so is not taken over.
-fn of_before(reads: &dyn Reads, row: Option<&[u8]>) -> Result<Ledger, Fault> {
-    for space in [Space::Intent, Space::Held, Space::Parting] {
-        if !reads.rows(space, &[], &[], 1)?.is_empty() {
-            return Err(Fault::Torn);
-        }
-    }
-    let next = row.map_or(Ok(1), |row| row.try_into().map(u64::from_be_bytes).map_err(|_| Fault::Torn))?;
-    let done = next.checked_sub(1).ok_or(Fault::Torn)?;
-    let key = rng::make_secret().map_err(|_| Refusal::from(Unavailable::Internal))?;
-    Ok(Ledger { next, done, prepared: None, held: 0, partings: 0, key })
 }
 
 #[cfg(test)]

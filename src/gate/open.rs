@@ -14,6 +14,7 @@ use super::former;
 use super::hashing::Hashing;
 use super::index::{self, Index};
 use super::intents;
+use super::ledger::Ledger;
 use super::log::Log;
 use super::log::keys::{self as log_keys, LogKeys};
 use super::pages::StoredPages;
@@ -27,7 +28,7 @@ use super::refusal::Refusal;
 use super::room::Room;
 use super::slots::{self, SeatError, SlotSet};
 use super::tries::Tries;
-use super::txn::Ground;
+use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::integrate::Integrator;
@@ -47,7 +48,7 @@ use crate::keys::epoch::State;
 use crate::keys::outer::OuterError;
 use crate::keys::outer::passphrase::Kdf;
 use crate::keys::outer::source::Source;
-use crate::keys::root;
+use crate::keys::root::{self, Opened};
 use crate::keys::slot::file::Place;
 use crate::keys::tree::{self, Root};
 use crate::policy::bindings::Bindings;
@@ -230,6 +231,8 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
         batch.put(Space::Root, key, row);
     }
     batch.put(Space::Page, page.id.row_key(page.generation), page.bytes);
+    let (key, ledger) = Ledger::first(&identity.vault, &planted.key)?;
+    batch.put(Space::Meta, key, ledger);
     Ok(parts.engine.commit(batch)?)
 }
 
@@ -249,7 +252,7 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         return Err(OpenError::Overtaken);
     }
     let epoch = state.needed();
-    let key = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
+    let Opened { key, has_ledger } = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
 
     let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
     let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
@@ -259,7 +262,13 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let head = (head, last_entry(&*engine, head)?);
     let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
-    let (live, found) = committer.commit_blocking(|txn| Ok((index::load(txn)?, intents::find_all(txn)?)), false)?;
+    let find = move |txn: &mut Txn<'_>| {
+        if !has_ledger {
+            Ledger::adopt(txn)?;
+        }
+        Ok((index::load(txn)?, intents::find_all(txn)?))
+    };
+    let (live, found) = committer.commit_blocking(find, false)?;
     index.put_live(live);
     if !found.complete {
         tracing::error!("rows of erasures that were asked for are missing or were changed: erasures stay pending");

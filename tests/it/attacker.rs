@@ -249,8 +249,8 @@ impl Attacker {
                 let [vault, number] = root::prf_context(&self.vault, epoch);
                 let prf = view.read(epoch, &[&vault, &number]).expect("it holds this epoch");
                 for (_, sealed) in self.records.iter().filter(|(key, _)| *key == root::row_key(epoch, &slot)) {
-                    if let Ok(key) = root::open(&self.outer, &prf, &self.vault, &slot, epoch, sealed) {
-                        roots.insert((*key.expose(), epoch));
+                    if let Ok(opened) = root::open(&self.outer, &prf, &self.vault, &slot, epoch, sealed) {
+                        roots.insert((*opened.key.expose(), epoch));
                     }
                 }
             }

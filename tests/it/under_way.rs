@@ -206,8 +206,18 @@ fn attacks(scene: &Scene) -> Vec<Attack> {
     all.push(Attack { name: "an old ledger with its intent".into(), changes: old, harmless: false });
     all.push(Attack { name: "an old ledger with its intent alone".into(), changes: alone, harmless: false });
     all.push(Attack { name: "no ledger".into(), changes: vec![meta(None)], harmless: false });
-    let as_before = vec![meta(Some(2u64.to_be_bytes().to_vec()))];
-    all.push(Attack { name: "a ledger of an earlier release".into(), changes: as_before, harmless: false });
+    let as_before = meta(Some(2u64.to_be_bytes().to_vec()));
+    all.push(Attack {
+        name: "a ledger of an earlier release".into(),
+        changes: vec![as_before.clone()],
+        harmless: false,
+    });
+    for (name, ledger) in [("no ledger, and no rows", meta(None)), ("a ledger of an earlier release alone", as_before)]
+    {
+        let rows = [ann, one, two].map(|key| (Space::Intent, key.clone(), None));
+        let changes = std::iter::once(ledger).chain(rows).collect();
+        all.push(Attack { name: name.into(), changes, harmless: false });
+    }
     let mut changed = ledger(&scene.now);
     changed[20] ^= 1;
     all.push(Attack { name: "the ledger changed".into(), changes: vec![meta(Some(changed))], harmless: false });

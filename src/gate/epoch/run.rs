@@ -342,11 +342,8 @@ impl Runner {
     /// Those of a prepared epoch, or those for the next.
     fn intents(&self, prepared: Option<u64>) -> Result<Vec<(u64, Intent)>, Halt> {
         let Work { engine, vault, root, .. } = &self.work;
-        match Ledger::load(&**engine, vault, &root.load().key)? {
-            Some(ledger) => Ok(intents::to_carry_out(&**engine, &ledger, prepared)?),
-            None if prepared.is_none() => Ok(Vec::new()), // nothing was ever to be forgotten
-            None => Err(Refusal::from(Unavailable::Damaged).into()),
-        }
+        let ledger = Ledger::load(&**engine, vault, &root.load().key)?;
+        Ok(intents::to_carry_out(&**engine, &ledger, prepared)?)
     }
 
     fn commit<T: Send + 'static>(

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::time::{ManualClock, Timestamp};
+use crate::gate::intents::{Intent, What};
+use crate::gate::refusal::Unavailable;
 use crate::keys::outer::file::KeyFile;
 use crate::store::Record;
 use crate::store::memory::MemoryEngine;
+
+const LEDGER: &[u8] = b"intent_next";
 
 pub const OURS: InstanceId = InstanceId::from_bytes([1; 16]);
 pub const THEIRS: InstanceId = InstanceId::from_bytes([2; 16]);
@@ -63,6 +67,18 @@ impl Bench {
 
     pub fn open(&self, instance: InstanceId, outer: Source) -> Result<Arc<Vault>, OpenError> {
         open(self.parts(instance, outer))
+    }
+
+    /// Writes a row over, or takes it away. What was there.
+    fn write(&self, key: &[u8], row: Option<&[u8]>) -> Option<Vec<u8>> {
+        let before = self.engine.get(Space::Meta, key).expect("reads");
+        let mut batch = Batch::new();
+        match row {
+            Some(row) => batch.put(Space::Meta, key, row),
+            None => batch.delete(Space::Meta, key),
+        }
+        self.engine.commit(batch).expect("writes");
+        before
     }
 
     /// Every byte that a refusal must leave alone: the store's rows and the slots' files.
@@ -124,6 +140,23 @@ fn a_new_vault_without_its_outer_key_leaves_nothing_behind() {
     bench.refused(OURS, bench.passphrase("none"), "missing");
     bench.refused(OURS, Source::KeyFile(bench.path("none")), "missing");
     assert!(!Path::exists(&bench.path("slot-a")));
+}
+
+#[test]
+fn where_the_ledger_is_missing_a_vault_opens_and_nothing_is_to_be_forgotten_until_it_is_back() {
+    let bench = Bench::new();
+    let lodged = || {
+        let vault = bench.open(OURS, bench.key_file()).expect("opens");
+        vault.committer().commit_blocking(|txn| Intent::of_own(What::Slots)?.lodge(txn), true)
+    };
+    drop(bench.open(OURS, bench.key_file()).expect("created"));
+    let first = bench.engine.get(Space::Meta, LEDGER).expect("reads").expect("is there from the first batch on");
+    for row in [None, Some(&1u64.to_be_bytes()[..]), Some(&first[1..])] {
+        let before = bench.write(LEDGER, row);
+        assert_eq!(lodged(), Err(Unavailable::Damaged.into()), "{row:?}");
+        bench.write(LEDGER, before.as_deref());
+    }
+    assert_eq!(lodged(), Ok(1));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::base::secret::Key;
 use crate::base::time::Clock;
 use crate::crypto::rng::RandomFailed;
 use crate::keys::epoch::State;
-use crate::keys::root;
+use crate::keys::root::{self, Opened};
 use crate::keys::slot::file::{Answered, FileSlot, Place};
 use crate::keys::slot::grade::Grade;
 use crate::keys::slot::{Description, RootSlot, SlotError};
@@ -236,7 +236,7 @@ impl SlotSet {
     }
 
     /// Opens R_e through every slot in reach; all must agree. `None` if no slot is in reach.
-    pub fn open_root(&self, engine: &dyn Engine, epoch: u64) -> Result<Option<Key>, SeatError> {
+    pub fn open_root(&self, engine: &dyn Engine, epoch: u64) -> Result<Option<Opened>, SeatError> {
         self.open_each(|seat| {
             let Some(slot) = &seat.claimed else { return Ok(None) };
             let prf = self.prf(slot, epoch).map_err(|error| seat.error(error))?;
@@ -250,31 +250,33 @@ impl SlotSet {
             return Ok(None);
         }
         let through = |seat: &SlotSeat, prf| self.open_through(engine, seat, staged.epoch, prf);
-        self.open_each(|seat| staged.of(seat.slot).map(|prf| through(seat, prf)).transpose())
+        let opened = self.open_each(|seat| staged.of(seat.slot).map(|prf| through(seat, prf)).transpose())?;
+        Ok(opened.map(|opened| opened.key))
     }
 
     fn open_each(
         &self,
-        open: impl Fn(&mut SlotSeat) -> Result<Option<Key>, SeatError>,
-    ) -> Result<Option<Key>, SeatError> {
-        let mut opened: Option<Key> = None;
-        for (at, key) in self.in_turn(open).into_iter().enumerate() {
-            match (&opened, key?) {
+        open: impl Fn(&mut SlotSeat) -> Result<Option<Opened>, SeatError>,
+    ) -> Result<Option<Opened>, SeatError> {
+        let mut opened: Option<Opened> = None;
+        for (at, row) in self.in_turn(open).into_iter().enumerate() {
+            match (&mut opened, row?) {
                 (_, None) => {}
-                (Some(first), Some(key)) if !crate::crypto::mac::equal(first.expose(), key.expose()) => {
+                (Some(first), Some(row)) if !crate::crypto::mac::equal(first.key.expose(), row.key.expose()) => {
                     return Err(self.seats.lock()[at].error(Unfit::DoesNotOpen));
                 }
-                (_, Some(key)) => opened = Some(key),
+                (Some(first), Some(row)) => first.has_ledger |= row.has_ledger,
+                (None, Some(row)) => opened = Some(row),
             }
         }
         Ok(opened)
     }
 
-    fn open_through(&self, engine: &dyn Engine, seat: &SlotSeat, epoch: u64, prf: &Key) -> Result<Key, SeatError> {
+    fn open_through(&self, engine: &dyn Engine, seat: &SlotSeat, epoch: u64, prf: &Key) -> Result<Opened, SeatError> {
         let sealed = engine.get(Space::Root, &root::row_key(epoch, &seat.slot)).ok().flatten();
         let sealed = sealed.ok_or_else(|| seat.error(Unfit::DoesNotOpen))?;
-        let key = root::open(&self.outer, prf, &self.vault, &seat.slot, epoch, &sealed);
-        key.map_err(|_| seat.error(Unfit::DoesNotOpen))
+        let opened = root::open(&self.outer, prf, &self.vault, &seat.slot, epoch, &sealed);
+        opened.map_err(|_| seat.error(Unfit::DoesNotOpen))
     }
 
     /// Checks that every slot is in reach, before anything is done that only all of them together can finish.

@@ -105,7 +105,10 @@ async fn write_the_vector() {
 async fn a_store_of_format_1_is_read_for_ever() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = restore(dir.path());
+    let next = engine.get(Space::Meta, b"intent_next").expect("reads").expect("is there");
     let bench = Bench::on(engine, dir);
+    let ledger = bench.rows(Space::Meta).into_iter().find(|(key, _)| key == b"intent_next").expect("is there");
+    assert!(next.len() == 8 && ledger.1.len() > 8, "what is under way is authenticated from now on");
     bench.at(HOUR);
     let call = bench.call(Action::GetSubject).await;
     let view = subject::describe(&bench.vault, &call, external("user-1")).await.expect("is there");
