@@ -111,7 +111,8 @@ pub(super) fn is_held(reads: &dyn Reads, number: u64) -> Result<bool, Fault> {
     Ok(reads.row(Space::Held, &number.to_be_bytes())?.is_some())
 }
 
-/// Releases what no longer waits for a lost slot, some at a time, from a key on.
+/// Releases what no longer waits for a lost slot, some at a time, from a key on. An act whose row does not read stays as it
+/// is, and keeps no other from being released.
 pub(super) fn release(txn: &mut Txn<'_>, from: &[u8], signer: &ReceiptSigner) -> Result<Released, Refusal> {
     let former = former::all(txn)?;
     let lost = lost(&former);
@@ -119,7 +120,14 @@ pub(super) fn release(txn: &mut Txn<'_>, from: &[u8], signer: &ReceiptSigner) ->
     let next = (rows.len() == SWEEP_ROWS_MAX).then(|| rows.last().map(|(key, _)| [&key[..], &[0]].concat())).flatten();
     let (mut ledger, mut count) = (Ledger::find(txn)?, 0);
     for (key, row) in rows {
-        let held = Held::read(txn, &ledger, &key, &row)?;
+        let held = match Held::read(txn, &ledger, &key, &row) {
+            Ok(held) => held,
+            Err(Refusal::Unavailable(Unavailable::Damaged)) => {
+                tracing::error!("an act that waited for a lost slot is not released: its row was changed");
+                continue;
+            }
+            Err(refusal) => return Err(refusal),
+        };
         if held.slots.iter().any(|slot| lost.contains(slot)) {
             continue;
         }
