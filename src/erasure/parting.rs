@@ -94,12 +94,15 @@ fn under_way(vault: &Vault, run: &mut Run) -> Result<Vec<SubjectId>, Refusal> {
     match vault.read(all) {
         Ok(people) => {
             vault.epochs().parting(people.len() as u64);
+            run.told = false;
             Ok(people)
         }
         Err(Refusal::Unavailable(Unavailable::Damaged)) => {
             let (people, count) = vault.read(counted)?;
             vault.epochs().parting(count.max(people.len() as u64));
-            if !std::mem::replace(&mut run.told, true) {
+            // Where they agree by now, the writer was in the middle of replacing the root.
+            let is_missed = people.len() as u64 != count;
+            if !std::mem::replace(&mut run.told, is_missed) && is_missed {
                 tracing::error!("rows of erasures of many items are missing: these erasures stay pending");
             }
             Ok(people)
