@@ -211,11 +211,15 @@ async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refu
 
 /// The receipt of what a call has erased. What the call is for is done: without a checkpoint in time it answers without
 /// proofs, which can be had later.
-pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Option<Receipt>, Refusal> {
+///
+/// # Errors
+/// [`Unavailable::Damaged`] if there is no statement that it is done.
+pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receipt, Refusal> {
     let record = vault.read(|reads| receipts::look_up(reads, &id))?;
+    vault.must_be_stated(&id, record.as_ref())?;
     let later = later_of(vault, record.as_ref());
     let proven = async { Ok::<_, Refusal>((proofs(vault, id).await?, later.await?)) };
-    let Some(signed) = record.as_ref().and_then(|record| record.signed.clone()) else { return Ok(None) };
+    let signed = record.as_ref().and_then(|record| record.signed.clone()).ok_or(Unavailable::Damaged)?;
     let proven = match call.deadline().and_then(|deadline| deadline.checked_sub(DEADLINE_MARGIN)) {
         None => proven.await.ok(),
         Some(until) => tokio::time::timeout_at(Instant::into(until), proven).await.ok().and_then(Result::ok),
@@ -224,7 +228,7 @@ pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result
         Some((proofs, later)) => (Receipt::proven(id, signed, proofs)?, later),
         None => (Receipt::bare(id, signed, None), Later::default()),
     };
-    Ok(Some(Receipt { openings: openings(vault, call, &id, (0, 0))?, later, ..shown }))
+    Ok(Receipt { openings: openings(vault, call, &id, (0, 0))?, later, ..shown })
 }
 
 /// Finds both entries and proves them under a checkpoint that covers all that is durable now.

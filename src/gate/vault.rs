@@ -23,7 +23,7 @@ use super::persons::Persons;
 use super::publication::Readers;
 use super::rates::Rates;
 use super::readings::{Forgotten, Readings};
-use super::receipts::{Progress, ReceiptSigner};
+use super::receipts::{Progress, ReceiptSigner, Record};
 use super::record::own_event;
 use super::refusal::{Refusal, Unavailable};
 use super::room::Room;
@@ -31,7 +31,7 @@ use super::slots::SlotSet;
 use super::tries::Tries;
 use super::txn::{Fault, Reads, Txn};
 use crate::audit::event::Event;
-use crate::base::id::{SlotId, SubjectId, VaultId};
+use crate::base::id::{ReceiptId, SlotId, SubjectId, VaultId};
 use crate::base::limits::{DEADLINE_MARGIN, EPOCH_RETRY, STORE_RELEASE_WAIT};
 use crate::base::log_safe::SafeText;
 use crate::base::secret::Key;
@@ -326,6 +326,16 @@ impl Vault {
             Progress::Pending { intent } => self.await_intent(call, intent, wait).await,
             Progress::Parting => Awaited::Pending { waiting: self.epochs.waiting() },
         }
+    }
+
+    /// Checks that what is about to be called erased is: its record says that it is carried out, with a statement that this
+    /// vault has signed. Which intent it waits for is known from that record too, unless it was lodged just now.
+    ///
+    /// # Errors
+    /// [`Unavailable::Damaged`].
+    pub fn must_be_stated(&self, receipt: &ReceiptId, record: Option<&Record>) -> Result<(), Unavailable> {
+        let is_stated = record.is_some_and(|record| record.is_stated(receipt, &self.receipts));
+        if is_stated { Ok(()) } else { Err(Unavailable::Damaged) }
     }
 
     /// Tells the epochs of a durable intent that somebody may wait for.

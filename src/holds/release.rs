@@ -3,13 +3,14 @@
 use crate::base::id::{HoldId, ReceiptId};
 use crate::gate::approvals::Approved;
 use crate::gate::call::Call;
-use crate::gate::receipts;
+use crate::gate::receipts::{self, Progress, Record};
 use crate::gate::record::{Ended, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::ending::{Cut, Ending, Lodged, owner_of};
 use crate::items::model::{Erasure, ErasureState, Wait};
+use crate::items::outcome::must_be_stated;
 use crate::items::parting;
 use crate::keep::history;
 use crate::keep::hold::{self, Hold};
@@ -67,9 +68,10 @@ async fn again(vault: &Vault, call: &Call, earlier: Earlier, wait: bool) -> Resu
     let mut last = None;
     for (act, record) in &acts {
         let awaited = vault.await_progress(call, (record.progress, false), wait).await;
+        must_be_done(vault, &awaited, (act, record))?;
         last = Some((awaited, *act));
     }
-    let has_statement = |(_, record): &&(ReceiptId, receipts::Record)| record.matter.is_some();
+    let has_statement = |(_, record): &&(ReceiptId, Record)| record.matter.is_some();
     let supplements: Vec<ReceiptId> = acts.iter().filter(has_statement).map(|(act, _)| *act).collect();
     let erasure = last.map(|(awaited, act)| stated(awaited, (&supplements, act), earlier.count > 0));
     let hold = vault.read(|reads| {
@@ -77,6 +79,15 @@ async fn again(vault: &Vault, call: &Call, earlier: Earlier, wait: bool) -> Resu
         view::of_hold(reads, &hold)
     })?;
     Ok(Released { hold, erasure, supplements })
+}
+
+/// Checks what would be called erased against the record as it is now, with its statement if it is to have one.
+fn must_be_done(vault: &Vault, awaited: &Awaited, (act, known): (&ReceiptId, &Record)) -> Result<(), Refusal> {
+    if known.matter.is_some() {
+        return must_be_stated(vault, awaited, act);
+    }
+    let is_done = || Ok::<_, Refusal>(vault.read(|reads| receipts::find(reads, act))?.is_some_and(Progress::is_done));
+    if matches!(awaited, Awaited::Done { .. }) && !is_done()? { Err(Unavailable::Damaged.into()) } else { Ok(()) }
 }
 
 /// What became of what a hold kept, once the last of its acts is awaited.

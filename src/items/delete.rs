@@ -14,7 +14,7 @@ use crate::store::keyspace::Space;
 
 use super::going;
 use super::model::{Delete, Erasure, Wait};
-use super::outcome::told;
+use super::outcome::{told, told_again};
 use super::record::{ItemRow, Target, decode_item, item_key, tombstone};
 use super::recorded::refuse;
 use super::repeat::{Repeated, record_repeat, repeated};
@@ -30,7 +30,7 @@ pub async fn delete(vault: &Vault, call: &Call, delete: Delete) -> Result<Erasur
     match lodge(vault, call, delete).await {
         Ok(Lodged { receipt, progress, new }) => {
             let awaited = vault.await_lodged(call, (progress, new), wait).await?;
-            told(vault, call, awaited, receipt)
+            if new { told(vault, call, awaited, receipt) } else { told_again(vault, call, awaited, receipt) }
         }
         Err(refusal) => Err(refuse(vault, call, Some(&named), touched, refusal).await),
     }

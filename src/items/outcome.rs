@@ -3,6 +3,7 @@
 use crate::base::id::ReceiptId;
 use crate::base::limits::KEEP_REASONS_TOLD_MAX;
 use crate::gate::call::Call;
+use crate::gate::receipts;
 use crate::gate::refusal::Refusal;
 use crate::gate::vault::{Awaited, Vault};
 use crate::keep::history;
@@ -12,6 +13,27 @@ use crate::policy::action::Action;
 use crate::policy::question::{Resource, Standing};
 
 use super::model::{Erasure, ErasureState};
+
+/// As [`told`], of what an earlier call asked for.
+///
+/// # Errors
+/// Also that the store is damaged, where it would be called erased and there is no statement of that.
+pub fn told_again(vault: &Vault, call: &Call, awaited: Awaited, receipt: ReceiptId) -> Result<Erasure, Refusal> {
+    must_be_stated(vault, &awaited, &receipt)?;
+    told(vault, call, awaited, receipt)
+}
+
+/// Checks that what would be called erased has a statement of that.
+///
+/// # Errors
+/// That the store is damaged.
+pub fn must_be_stated(vault: &Vault, awaited: &Awaited, receipt: &ReceiptId) -> Result<(), Refusal> {
+    if let Awaited::Done { .. } = awaited {
+        let record = vault.read(|reads| receipts::look_up(reads, receipt))?;
+        vault.must_be_stated(receipt, record.as_ref())?;
+    }
+    Ok(())
+}
 
 /// The outcome, as it is now. Why something is kept is told to whoever may ask why a person's data is kept.
 ///

@@ -21,7 +21,7 @@ use super::draft::{Checked, Details, Version, check_value, must_take_items, perm
 use super::expiry;
 use super::going;
 use super::model::{Erasure, NewMetadata, Stamp, Update, Wait};
-use super::outcome::told;
+use super::outcome::{told, told_again};
 use super::record::{ItemHead, ItemRow, OpenSubject, StoredItem, Target, decode_item, item_key};
 use super::recorded::refuse;
 use super::repeat::{Answer, record_repeat, remember, repeated};
@@ -57,7 +57,8 @@ async fn finish(vault: &Vault, call: &Call, stored: Stored, wait: bool) -> Resul
     let stamp = answer.items.into_iter().next().ok_or(State::IdempotencyKeyReused)?;
     let (Some(receipt), Some(progress)) = (answer.receipt, progress) else { return Ok((stamp, None)) };
     let awaited = vault.await_progress(call, (progress, new), wait).await;
-    Ok((stamp, Some(told(vault, call, awaited, receipt)?)))
+    let erasure = if new { told(vault, call, awaited, receipt) } else { told_again(vault, call, awaited, receipt) };
+    Ok((stamp, Some(erasure?)))
 }
 
 /// A correction, ready for the writer.

@@ -19,7 +19,7 @@ use crate::erasure::evidence::{self, Receipt};
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::erasure::verify::{self, Finding, Verdict, Which};
 use crate::gate::receipts::{Ground, Signed};
-use crate::gate::refusal::{Refusal, State};
+use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::signing::Proven;
 use crate::items::model::{Delete, Erasure, ErasureState, NewSubject, Stamp, SubjectRef, SubjectState, Update, Wait};
 use crate::items::tests::{Bench, contact};
@@ -169,6 +169,36 @@ async fn a_repeat_gets_the_same_statement_with_and_without_a_key() {
     assert_eq!(unknown, Some(State::NotFound.into()));
     let ends = bench.leaves().iter().filter(|leaf| leaf.operation == "SubjectErased").count();
     assert_eq!(ends, 1);
+}
+
+#[tokio::test]
+async fn a_repeat_is_called_erased_where_the_statement_says_so() {
+    let bench = Bench::new();
+    let [(ann, _), (ben, _)] =
+        [named_person(&bench, "ann", &["Ann"]).await, named_person(&bench, "ben", &["Ben"]).await];
+    let (first, _) = erased(&bench, ann).await;
+    let receipt = |id: &ReceiptId| {
+        let rows = bench.rows(Space::Receipt);
+        rows.into_iter().find(|(key, _)| key == id.as_bytes()).expect("is there").1
+    };
+    bench.take_slot_away();
+    let again = async || erase_as(&bench, SubjectRef::Id(ben), "k", Wait::Erased).await.map(|(erasure, _)| erasure);
+    let waits = again().await.expect("is durable");
+    assert_eq!(waits.state, ErasureState::Pending);
+    let pending = receipt(&waits.receipt);
+    let of_another = [&pending[..pending.len() - 8], &1u64.to_be_bytes()].concat();
+    let put = |row: &[u8]| bench.write_over([(Space::Receipt, (waits.receipt.as_bytes().to_vec(), row.to_vec()))]);
+    for (name, row) in [("an intent that is carried out", of_another), ("another's statement", receipt(&first.receipt))]
+    {
+        put(&row);
+        assert_eq!(again().await, Err(Unavailable::Damaged.into()), "{name}");
+    }
+    put(&pending);
+    assert_eq!(again().await, Ok(waits));
+    bench.put_slot_back();
+    while again().await.expect("repeats").state != ErasureState::Erased {
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
 }
 
 #[tokio::test]

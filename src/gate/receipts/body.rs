@@ -80,9 +80,7 @@ pub(super) fn encode(
     attested: &[(&FormerSlot, &Attestation)],
 ) -> Vec<u8> {
     let after = |days: i64| time(Timestamp::from_millis(carried.at.as_millis() + days * DAY));
-    let message = Message::new()
-        .number(1, FORMAT)
-        .text(2, &receipt.to_string())
+    let message = head(receipt)
         .text(3, &vault.to_string())
         .text(4, &case.pseudonym.to_string())
         .number(5, u64::from(case.scope as u8))
@@ -115,6 +113,16 @@ pub(super) fn encode(
         }
     }
     .finish()
+}
+
+/// Whether a statement is of the act with this receipt.
+pub(super) fn names(body: &[u8], receipt: &ReceiptId) -> bool {
+    body.starts_with(&head(receipt).finish())
+}
+
+/// What every statement begins with.
+fn head(receipt: &ReceiptId) -> Message {
+    Message::new().number(1, FORMAT).text(2, &receipt.to_string())
 }
 
 /// The weakest of the slots, and no more than any word that it relies on is good for.

@@ -41,6 +41,13 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// Whether it is carried out.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
+}
+
 /// What an act is about, as far as that may be known without its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matter {
@@ -61,6 +68,14 @@ pub struct Record {
     pub signed: Option<Signed>,
     /// The index keys that the statement names.
     pub index_keys: Vec<KeyId>,
+}
+
+impl Record {
+    /// Whether the act is carried out, and this is its statement. Anybody who can write the store can write that it is, and
+    /// which intent it waits for; nobody else can sign.
+    pub(super) fn is_stated(&self, receipt: &ReceiptId, signer: &ReceiptSigner) -> bool {
+        self.progress.is_done() && self.signed.as_ref().is_some_and(|signed| signer.has_signed(receipt, signed))
+    }
 }
 
 const VERSION_1: u8 = 1;

@@ -6,7 +6,7 @@ use super::body::{self, Carried};
 use super::case::Case;
 use crate::audit::note::VerifierKey;
 use crate::base::id::{ReceiptId, VaultId};
-use crate::crypto::sign::{Signature, Signer};
+use crate::crypto::sign::{Signature, Signer, verify};
 use crate::gate::former::{Attestation, FormerSlot};
 
 /// What stands before the statement in what is signed: the key signs nothing else.
@@ -41,6 +41,12 @@ impl ReceiptSigner {
     /// What verifies the signatures.
     pub fn key(&self) -> &VerifierKey {
         &self.key
+    }
+
+    /// Whether this is the statement of that act: it names the receipt, and this vault's key has signed it.
+    pub(super) fn has_signed(&self, receipt: &ReceiptId, signed: &Signed) -> bool {
+        let message = [DOMAIN, &signed.body].concat();
+        body::names(&signed.body, receipt) && verify(self.key.public(), &message, &signed.signature).is_ok()
     }
 
     /// The statement of an act that was carried out.

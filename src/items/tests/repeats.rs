@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::codec::{Reader, Writer};
+use crate::base::id::ReceiptId;
 use crate::gate::refusal::{State, Unavailable};
 use crate::items::model::ListQuery;
 use crate::items::model::{Delete, Erasure, ErasureState, PutEntry, Update, Wait};
@@ -118,6 +119,47 @@ async fn a_repeated_deletion_names_the_same_receipt() {
     let again = delete_once(&bench, subject, items[0].item, "k").await;
     assert_eq!(first.state, ErasureState::Erased);
     assert_eq!(first, again);
+}
+
+#[tokio::test]
+async fn a_repeated_deletion_is_called_erased_where_its_statement_says_so() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada", "Grace"]).await;
+    let first = delete_once(&bench, subject, items[0].item, "").await;
+    let receipt = |id: &ReceiptId| {
+        let rows = bench.rows(Space::Receipt);
+        rows.into_iter().find(|(key, _)| key == id.as_bytes()).expect("is there").1
+    };
+    let of_first = receipt(&first.receipt);
+    bench.take_slot_away();
+    let waits = delete_once(&bench, subject, items[1].item, "k").await;
+    assert_eq!((first.state, waits.state), (ErasureState::Erased, ErasureState::Pending));
+    let pending = receipt(&waits.receipt);
+    let of_another = [&pending[..pending.len() - 8], &1u64.to_be_bytes()].concat();
+    let done = Writer::new().u8(1).u8(2).u64(first.epoch).finish();
+    let mut forged = of_first.clone();
+    let name = first.receipt.to_string().into_bytes();
+    let at = forged.windows(name.len()).position(|bytes| *bytes == name).expect("is named");
+    forged[at..][..name.len()].copy_from_slice(waits.receipt.to_string().as_bytes());
+    let put = |row: &[u8]| {
+        bench.write_over([(Space::Receipt, (waits.receipt.as_bytes().to_vec(), row.to_vec()))]);
+    };
+    for (name, row) in [
+        ("the number of an intent that is carried out", &of_another),
+        ("done, without a statement", &done),
+        ("another's statement", &of_first),
+        ("a statement that nobody signed", &forged),
+    ] {
+        put(row);
+        let repeated = try_to_delete(&bench, subject, items[1].item, "k").await;
+        assert_eq!(repeated, Err(Unavailable::Damaged.into()), "{name}");
+    }
+    put(&pending);
+    assert_eq!(delete_once(&bench, subject, items[1].item, "k").await, waits);
+    bench.put_slot_back();
+    while delete_once(&bench, subject, items[1].item, "k").await.state != ErasureState::Erased {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::items::draft::{Details, check_value, permit_to_write};
 use crate::items::expiry;
 use crate::items::going;
 use crate::items::model::{Erasure, Stamp, Uploaded, WholeContent};
+use crate::items::outcome::must_be_stated;
 use crate::items::record::{
     Announced, Content, ItemHead, ItemRow, OpenSubject, StoredItem, decode_item, encode_finished, encode_item,
     encode_notes, item_key,
@@ -253,5 +254,6 @@ impl Ended {
 async fn became(vault: &Vault, call: &Call, receipt: ReceiptId) -> Result<Erasure, Refusal> {
     let progress = vault.read(|reads| receipts::find(reads, &receipt))?.ok_or(Unavailable::Damaged)?;
     let awaited = vault.await_progress(call, (progress, false), false).await;
+    must_be_stated(vault, &awaited, &receipt)?;
     Ok(Erasure::of(awaited, receipt))
 }
