@@ -210,13 +210,16 @@ async fn supplements(vault: &Vault, id: &ReceiptId) -> Result<Vec<Receipt>, Refu
 }
 
 /// The receipt of what a call has erased. What the call is for is done: without a checkpoint in time it answers without
-/// proofs, which can be had later.
+/// proofs, which can be had later. `new` if this call asked for it: then its own intent was carried out, and the statement
+/// need not be asked who signed it.
 ///
 /// # Errors
 /// [`Unavailable::Damaged`] if there is no statement that it is done.
-pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId) -> Result<Receipt, Refusal> {
+pub(super) async fn of_call(vault: &Vault, call: &Call, id: ReceiptId, new: bool) -> Result<Receipt, Refusal> {
     let record = vault.read(|reads| receipts::look_up(reads, &id))?;
-    vault.must_be_stated(&id, record.as_ref())?;
+    if !new {
+        vault.must_be_stated(&id, record.as_ref())?;
+    }
     let later = later_of(vault, record.as_ref());
     let proven = async { Ok::<_, Refusal>((proofs(vault, id).await?, later.await?)) };
     let signed = record.as_ref().and_then(|record| record.signed.clone()).ok_or(Unavailable::Damaged)?;

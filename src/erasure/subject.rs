@@ -59,7 +59,7 @@ pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(
     let awaited = vault.await_lodged(call, (progress, new), wait).await?;
     let shown = match awaited {
         Awaited::Pending { .. } => None,
-        Awaited::Done { .. } => Some(evidence::of_call(vault, call, receipt).await?),
+        Awaited::Done { .. } => Some(evidence::of_call(vault, call, receipt, new).await?),
     };
     Ok((told(vault, call, awaited, receipt)?, shown))
 }
