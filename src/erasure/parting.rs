@@ -241,3 +241,29 @@ fn lodge(txn: &mut Txn<'_>, known: Parting, whole: Whole) -> Result<bool, Refusa
     parting.end(txn)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::items::tests::Bench;
+
+    #[tokio::test]
+    async fn a_row_that_nothing_counts_is_told_of_and_again_after_all_was_well() {
+        let bench = Bench::new();
+        let key = [&[1][..], &[7; 16]].concat();
+        let look = async |mut run: Run| {
+            let vault = bench.vault.clone();
+            tokio::task::spawn_blocking(move || (work(&vault, &mut run), run)).await.expect("no panic")
+        };
+        let mut run = Run::default();
+        for _ in 0..2 {
+            bench.write_over([(Space::Parting, (key.clone(), vec![0]))]);
+            let (looked, found) = look(run).await;
+            assert!(looked.is_ok() && found.told, "{looked:?}");
+            bench.take_away(Space::Parting, [key.clone()]);
+            let (looked, found) = look(found).await;
+            assert!(looked == Ok(false) && !found.told, "{looked:?}");
+            run = found;
+        }
+    }
+}
