@@ -44,6 +44,8 @@ struct Totals {
     operations: usize,
     unanswered: usize,
     steps: usize,
+    /// Histories whose search was given up.
+    undecided: usize,
     kills: usize,
     stalled: usize,
     holds_won: usize,
@@ -67,11 +69,12 @@ async fn a_hold_wins_or_an_erasure_wins_and_every_answer_is_that_of_one_vault() 
             eprintln!("{} of {rounds} rounds, {} operations", round + 1, totals.operations);
         }
     }
+    assert!(totals.undecided * 10 <= rounds * PEOPLE, "seed {seed}: {} histories are undecided", totals.undecided);
     let figures = json!({
         "callers": PEOPLE * CALLERS, "rounds": rounds, "people": rounds * PEOPLE,
         "operations": totals.operations, "unanswered": totals.unanswered, "kills": totals.kills,
         "stalled_downloads_cut": totals.stalled, "holds_won": totals.holds_won, "erasures_won": totals.erasures_won,
-        "search_steps": totals.steps, "violations": totals.violations.len(),
+        "search_steps": totals.steps, "undecided": totals.undecided, "violations": totals.violations.len(),
     });
     assert!(totals.operations > rounds * PEOPLE * CALLERS * 4 && totals.holds_won > 0, "{figures}");
     figures::note(10, "holds, erasures, corrections, reads and kills at once", Some(seed), figures);
@@ -90,7 +93,8 @@ impl Totals {
                 Ok((operations, unanswered, steps)) => {
                     self.operations += operations;
                     self.unanswered += unanswered;
-                    self.steps += steps;
+                    self.steps += steps.unwrap_or(0);
+                    self.undecided += usize::from(steps.is_none());
                 }
                 Err(violation) => self.violations.push(violation.0),
             }

@@ -114,8 +114,8 @@ impl Person {
     }
 
     /// Whether the history is that of one vault. How many calls it has, how many of them were not answered, and the steps
-    /// that it took to find out.
-    pub fn judge(&self) -> Result<(usize, usize, usize), Violation> {
+    /// that it took to find out; none if that was given up.
+    pub fn judge(&self) -> Result<(usize, usize, Option<usize>), Violation> {
         let book = self.book.lock().expect("no panic");
         if let Some(first) = book.unexpected.first() {
             return Err(Violation(format!("{} unexpected answers, the first: {first}", book.unexpected.len())));

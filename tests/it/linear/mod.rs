@@ -50,17 +50,17 @@ pub struct Event<C> {
 #[derive(Debug)]
 pub struct Violation(pub String);
 
-/// Looks for an order of the calls. How many steps that took.
+/// Looks for an order of the calls. How many steps that took; none if the search was given up after [`STEPS_MAX`].
 ///
 /// # Errors
-/// There is none, or none was found within [`STEPS_MAX`].
-pub fn check<M: Model>(first: M::State, history: &[Event<M::Call>]) -> Result<usize, Violation> {
+/// There is no such order.
+pub fn check<M: Model>(first: M::State, history: &[Event<M::Call>]) -> Result<Option<usize>, Violation> {
     let mut search = Search::<M>::of(first, history);
     search.absorb();
     let mut choices = vec![search.candidates()];
     while search.unanswered > 0 {
         if search.steps > STEPS_MAX {
-            return Err(Violation(format!("undecided after {STEPS_MAX} steps")));
+            return Ok(None);
         }
         let call = choices.last_mut().and_then(Vec::pop);
         match call.map(|call| (call, search.try_next(call))) {
@@ -79,11 +79,11 @@ pub fn check<M: Model>(first: M::State, history: &[Event<M::Call>]) -> Result<us
             }
         }
     }
-    Ok(search.steps)
+    Ok(Some(search.steps))
 }
 
-/// Steps after which a search is given up.
-const STEPS_MAX: usize = 20_000_000;
+/// Steps after which a search is given up: many calls that a kill left without an answer leave very many orders.
+const STEPS_MAX: usize = 4_000_000;
 const HEAD: usize = 0;
 
 enum Point {

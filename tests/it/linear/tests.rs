@@ -22,7 +22,8 @@ fn history(calls: &[At]) -> Vec<Event<Call>> {
 
 /// Whether it is linearizable, from a subject with the items 0 and 1, which have the values 10 and 11.
 fn fits(calls: &[At]) -> bool {
-    check::<Vault>(State::with([(0, 10), (1, 11)]), &history(calls)).is_ok()
+    let checked = check::<Vault>(State::with([(0, 10), (1, 11)]), &history(calls));
+    checked.map(|steps| steps.expect("is decided")).is_ok()
 }
 
 fn read(from: u64, to: u64, item: u32, version: u64, value: u32) -> At {
@@ -285,7 +286,8 @@ fn long_histories_are_judged_quickly_and_rightly() {
             }
             calls.push(call);
         }
-        let steps = check::<Vault>(State::with([(0, 10), (1, 11)]), &history(&calls)).expect("is right");
+        let steps =
+            check::<Vault>(State::with([(0, 10), (1, 11)]), &history(&calls)).expect("is right").expect("is decided");
         assert!(steps < 1_000_000, "seed {seed}: {steps} steps");
         let reads = calls.iter_mut().skip(150).find_map(|(_, _, call)| match call {
             Call::Read { said: Said::Done(found), .. } => Some(found),
