@@ -90,11 +90,11 @@ fn server(note: impl Fn(&str) -> Option<String> + Send + 'static) -> (mpsc::Rece
             let length =
                 head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             reader.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
+            let _ = tell.send(head[0].clone()); // before it is answered; the test may be over
             let found = if head[0].starts_with("GET ") { note(&head[0]) } else { Some(String::new()) };
             let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
             let content = found.unwrap_or_default();
             write!(&stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{content}", content.len()).unwrap();
-            let _ = tell.send(head[0].clone()); // the test may be over
         }
     });
     (asked, url)
