@@ -144,7 +144,7 @@ async fn a_token_gives_a_service_no_right_of_its_own() {
         };
         VaultClient::new(service).get_item(request).await.map_or_else(|status| reason(&status), |_| "OK".into())
     };
-    let (long, spent, late) = ("x".repeat(9000), aged(899), aged(599));
+    let (long, spent, late) = ("x".repeat(9000), aged(899), aged(570));
     let cases: &[(&str, &str, Option<&str>, &str)] = &[
         ("subject", "", Some(&token), "OK"),
         ("subject", "subject", Some(&token), "OK"),
