@@ -60,6 +60,12 @@ labels! {
     LEDGER_RECORD = "lacuna/1/ledger/record";
     /// The MAC over the row of an act that is under way.
     LEDGER_META = "lacuna/1/ledger/meta";
+    /// The code of one page in the tally of all pages.
+    TALLY = "lacuna/1/tally/page";
+    /// The key, of an epoch, that seals that tally.
+    TALLY_SEAL = "lacuna/1/tally/seal";
+    /// Additional data of its row.
+    TALLY_RECORD = "lacuna/1/tally/record";
     /// Keys of one matter's record.
     MATTER_KEYS = "lacuna/1/matter/keys";
     /// Additional data of what a matter says of itself.

@@ -32,6 +32,7 @@ use super::txn::{Ground, Txn};
 use crate::audit::sequence::Head;
 use crate::base::limits::{COMMIT_GATHER_COUNT, COMMIT_GATHER_TIME, SHUTDOWN_TIME_MAX};
 use crate::base::time::{Clock, Timestamp};
+use crate::keys::tally::Tally;
 use crate::keys::tree::Root;
 
 /// Hands changes to the one writer.
@@ -51,11 +52,11 @@ struct Shared {
 }
 
 impl Committer {
-    /// Starts the writer's thread at the end of the log, whose last entry is of that time.
+    /// Starts the writer's thread at the end of the log, whose last entry is of that time, with the tally of all pages.
     pub(super) fn start(
         ground: Ground,
         root: Arc<ArcSwap<Root>>,
-        (head, last_entry): (Head, Option<Timestamp>),
+        (head, last_entry, tally): (Head, Option<Timestamp>, Option<Tally>),
         clock: Arc<dyn Clock>,
         room: Arc<Room>,
     ) -> std::io::Result<Self> {
@@ -68,7 +69,7 @@ impl Committer {
             under_way: UnderWay::new(),
             room,
         });
-        let mut writer = Writer { shared: shared.clone(), ground, root, head, clock, unsettled: false };
+        let mut writer = Writer { shared: shared.clone(), ground, root, head, tally, clock, unsettled: false };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(move || writer.run())?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }

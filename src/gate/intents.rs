@@ -130,7 +130,7 @@ impl Intent {
     }
 
     /// The tree of the subject, or of the keep reason, that goes whole.
-    pub(super) fn gone_tree(&self) -> Option<Tree> {
+    pub fn gone_tree(&self) -> Option<Tree> {
         match (self.what, self.subject, self.targets.first()) {
             (What::Subject, Some(subject), Some((Tree::Subjects, position))) => Some(Tree::Subject(subject, *position)),
             (What::Period, _, Some((tree @ Tree::Reason(..), _))) => Some(*tree),
@@ -242,15 +242,18 @@ pub(super) fn to_carry_out(
 
 /// Whether an intent that is not carried out yet names an entry.
 pub(super) fn is_named(reads: &dyn Reads, target: (Tree, u64)) -> Result<bool, Fault> {
+    Ok(pending(reads)?.iter().any(|intent| intent.targets.contains(&target)))
+}
+
+/// Those that are not carried out, each checked to be as it was lodged.
+pub fn pending(reads: &dyn Reads) -> Result<Vec<Intent>, Fault> {
     let ledger = Ledger::find(reads)?;
-    for (key, row) in reads.rows(Space::Intent, &[], &ledger.open_numbers().start.to_be_bytes(), usize::MAX)? {
+    let rows = reads.rows(Space::Intent, &[], &ledger.open_numbers().start.to_be_bytes(), usize::MAX)?;
+    let read = |(key, row): (Vec<u8>, Vec<u8>)| {
         let number = key.try_into().map(u64::from_be_bytes).map_err(|_| Fault::Torn)?;
-        let intent = Intent::read(&ledger, number, &row).map_err(|_| Fault::Torn)?;
-        if intent.targets.contains(&target) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        Intent::read(&ledger, number, &row).map_err(|_| Fault::Torn)
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Whether an intent is there still: to be carried out, or carried out and waiting for a lost slot.

@@ -43,6 +43,7 @@ pub mod slots;
 pub mod standpoint;
 pub mod status;
 pub mod take_over;
+mod tally;
 pub mod throw_away;
 pub mod tokens;
 pub mod tries;

@@ -27,6 +27,7 @@ use super::receipts::ReceiptSigner;
 use super::refusal::Refusal;
 use super::room::Room;
 use super::slots::{self, SeatError, SlotSet};
+use super::tally;
 use super::tries::Tries;
 use super::txn::{Ground, Txn};
 use super::vault::{Patience, Vault};
@@ -230,9 +231,10 @@ pub fn create(parts: &Parts) -> Result<(), OpenError> {
     for (key, row) in set.seal_root(&set.read_staged(first.current)?, &planted.key)? {
         batch.put(Space::Root, key, row);
     }
-    batch.put(Space::Page, page.id.row_key(page.generation), page.bytes);
-    let (key, ledger) = Ledger::first(&identity.vault, &planted.key)?;
-    batch.put(Space::Meta, key, ledger);
+    batch.put(Space::Page, page.id.row_key(page.generation), &page.bytes[..]);
+    for (key, row) in [Ledger::first(&identity.vault, &planted.key)?, tally::first(&identity.vault, &planted, &page)?] {
+        batch.put(Space::Meta, key, row);
+    }
     Ok(parts.engine.commit(batch)?)
 }
 
@@ -254,13 +256,20 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     let epoch = state.needed();
     let Opened { key, has_ledger } = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
 
-    let root = Arc::new(ArcSwap::from_pointee(Root { epoch, key }));
+    let root = Root { epoch, key };
+    let tally = tally::load(&*engine, &identity.vault, &root, head)?;
+    if tally.is_none() {
+        tracing::warn!(
+            "nothing says whether the pages of the key tree are the newest: stop, and run lacuna doctor --deep"
+        );
+    }
+    let root = Arc::new(ArcSwap::from_pointee(root));
     let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
     let index = Arc::new(Index::new(identity.vault));
     let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone(), index: index.clone() };
     let room = Arc::new(parts.room);
-    let head = (head, last_entry(&*engine, head)?);
-    let committer = Committer::start(ground, root.clone(), head, parts.clock.clone(), room.clone());
+    let end = (head, last_entry(&*engine, head)?, tally);
+    let committer = Committer::start(ground, root.clone(), end, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
     let find = move |txn: &mut Txn<'_>| {
         if !has_ledger {

@@ -13,6 +13,7 @@ use crate::keys::epoch::{self, Standing};
 use crate::keys::root;
 use crate::keys::slot::SlotError;
 use crate::keys::slot::file::{FileSlot, Place, SlotView};
+use crate::keys::tree::Root;
 use crate::store;
 use crate::store::batch::Batch;
 use crate::store::format::{self, Found};
@@ -21,12 +22,15 @@ use crate::store::keyspace::Space;
 use super::open::{self, Known, OpenError, Parts};
 use super::record::own_event;
 use super::slots::{SeatError, SlotSet, Unfit};
+use super::tally;
 
 /// A take-over that was looked into and not carried out yet.
 pub struct TakeOver<'a> {
     parts: &'a Parts,
     known: Known,
     slots: Vec<Seen>,
+    /// As a slot in reach opens it.
+    root: Option<Root>,
 }
 
 /// What was seen of one configured slot.
@@ -62,15 +66,14 @@ impl<'a> TakeOver<'a> {
             return Err(store::Error::Missing.into());
         }
         let known = open::recognise(parts)?;
-        let slots = known
-            .seats
-            .iter()
-            .map(|(slot, place)| {
-                look_at(parts, &known, *slot, place)
-                    .map_err(|error| SeatError { name: super::slots::name(place), error })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { parts, known, slots })
+        let (mut slots, mut root) = (Vec::new(), None);
+        for (slot, place) in &known.seats {
+            let (seen, opened) = look_at(parts, &known, *slot, place)
+                .map_err(|error| SeatError { name: super::slots::name(place), error })?;
+            slots.push(seen);
+            root = root.or(opened);
+        }
+        Ok(Self { parts, known, slots, root })
     }
 
     /// The vault.
@@ -117,10 +120,15 @@ impl<'a> TakeOver<'a> {
 
     /// Commits one entry. No committer runs beside this: the store is ours alone and no vault was opened on it.
     fn record(&self, head: Head, outcome: Outcome, count: usize) -> Result<Head, OpenError> {
-        let mut batch = Batch::new();
-        let head = head.append(&mut batch, self.parts.clock.now(), &[self.event(outcome, count)?]);
-        self.parts.engine.commit(batch)?;
-        Ok(head)
+        let (mut batch, engine, vault) = (Batch::new(), &*self.parts.engine, self.vault());
+        let end = head.append(&mut batch, self.parts.clock.now(), &[self.event(outcome, count)?]);
+        if let Some(root) = &self.root
+            && let Some(tally) = tally::load(engine, &vault, root, head)?
+        {
+            tally::put(&mut batch, &tally, &vault, (root, end))?;
+        }
+        engine.commit(batch)?;
+        Ok(end)
     }
 
     fn event(&self, outcome: Outcome, count: usize) -> Result<Event, OpenError> {
@@ -130,13 +138,15 @@ impl<'a> TakeOver<'a> {
     }
 }
 
-fn look_at(parts: &Parts, known: &Known, slot: SlotId, place: &Place) -> Result<Seen, Unfit> {
+fn look_at(parts: &Parts, known: &Known, slot: SlotId, place: &Place) -> Result<(Seen, Option<Root>), Unfit> {
     let path = place.path.clone();
     // Claiming takes the slot's lock, so a slot that anybody uses is found before anything is written.
     let owner = match FileSlot::claim(place, known.identity.vault, parts.instance) {
         Ok(_) => Owner::Us,
         Err(SlotError::NotOurs { owner }) => Owner::Other(owner),
-        Err(SlotError::Missing | SlotError::Io) => return Ok(Seen { slot, path, owner: Owner::OutOfReach }),
+        Err(SlotError::Missing | SlotError::Io) => {
+            return Ok((Seen { slot, path, owner: Owner::OutOfReach }, None));
+        }
         Err(error) => return Err(error.into()),
     };
     let view = SlotView::inspect(place)?;
@@ -150,18 +160,19 @@ fn look_at(parts: &Parts, known: &Known, slot: SlotId, place: &Place) -> Result<
         Standing::Ahead => return Err(Unfit::Ahead),
         Standing::Damaged => return Err(Unfit::Damaged),
     }
-    check_root(parts, known, slot, &view)?;
-    Ok(Seen { slot, path, owner })
+    let root = open_root(parts, known, slot, &view)?;
+    Ok((Seen { slot, path, owner }, Some(root)))
 }
 
-/// Opens the vault's root through a slot, and forgets it: the slot, the store and the outer key belong together.
-fn check_root(parts: &Parts, known: &Known, slot: SlotId, view: &SlotView) -> Result<(), Unfit> {
+/// Opens the vault's root through a slot: the slot, the store and the outer key belong together.
+fn open_root(parts: &Parts, known: &Known, slot: SlotId, view: &SlotView) -> Result<Root, Unfit> {
     let (vault, epoch) = (known.identity.vault, known.state.needed());
     let [id, number] = root::prf_context(&vault, epoch);
     let prf = view.read(epoch, &[&id, &number])?;
     let sealed = parts.engine.get(Space::Root, &root::row_key(epoch, &slot)).ok().flatten();
     let sealed = sealed.ok_or(Unfit::DoesNotOpen)?;
-    root::open(&known.outer, &prf, &vault, &slot, epoch, &sealed).map(drop).map_err(|_| Unfit::DoesNotOpen)
+    let opened = root::open(&known.outer, &prf, &vault, &slot, epoch, &sealed).map_err(|_| Unfit::DoesNotOpen)?;
+    Ok(Root { epoch, key: opened.key })
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::base::id::VaultId;
 use crate::base::secret::Key;
 use crate::base::time::Timestamp;
 use crate::crypto::label::Label;
-use crate::keys::page::{Entry, KeyName, Tree, name_of};
+use crate::keys::page::{Entry, KeyName, Page, Tree, name_of};
+use crate::keys::tally::{Tally, Version};
 use crate::keys::tree::{self, Draft, Forgotten, Nodes, Root};
 use crate::store::batch::Batch;
 use crate::store::keyspace::Space;
@@ -111,6 +112,18 @@ pub(super) struct Changes {
     pub nodes: Nodes,
     pub events: Vec<Event>,
     pub root: Option<Root>,
+    /// Stored pages that nothing leads to any more.
+    pub left: Vec<Version>,
+    /// The tally of all pages, where they were counted anew.
+    pub counted: Option<Tally>,
+}
+
+/// Where the writer stands before a commit group.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub now: Timestamp,
+    pub last_entry: Option<Timestamp>,
+    pub tally: Option<&'a Tally>,
 }
 
 /// A change in the making.
@@ -122,33 +135,32 @@ pub struct Txn<'a> {
     draft: Draft<'a, StoredPages>,
     events: Vec<Event>,
     new_root: Option<Root>,
-    now: Timestamp,
-    last_entry: Option<Timestamp>,
+    left: Vec<Version>,
+    counted: Option<Tally>,
+    standing: Standing<'a>,
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(
-        ground: &'a Ground,
-        root: &'a Root,
-        earlier: &'a Changes,
-        (now, last_entry): (Timestamp, Option<Timestamp>),
-    ) -> Self {
+    pub(super) fn new(ground: &'a Ground, root: &'a Root, earlier: &'a Changes, standing: Standing<'a>) -> Self {
         let draft = Draft::new(&*ground.pages, root, &earlier.nodes);
-        Self { ground, root, earlier, batch: Batch::new(), draft, events: Vec::new(), new_root: None, now, last_entry }
+        let (batch, events) = (Batch::new(), Vec::new());
+        let (new_root, left, counted) = (None, Vec::new(), None);
+        Self { ground, root, earlier, batch, draft, events, new_root, left, counted, standing }
     }
 
     pub(super) fn into_changes(self) -> Changes {
-        Changes { batch: self.batch, nodes: self.draft.into_nodes(), events: self.events, root: self.new_root }
+        let Self { batch, draft, events, new_root: root, left, counted, .. } = self;
+        Changes { batch, nodes: draft.into_nodes(), events, root, left, counted }
     }
 
     /// When the group commits: the time of everything it changes and records.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.standing.now
     }
 
     /// The time of the log's last entry before this group; none while it is empty.
     pub fn last_entry(&self) -> Option<Timestamp> {
-        self.last_entry
+        self.standing.last_entry
     }
 
     /// The epoch in force.
@@ -188,9 +200,27 @@ impl<'a> Txn<'a> {
         Ok(names)
     }
 
-    /// Forgets entries and makes a new root, which comes into force when the group commits.
-    pub(super) fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)]) -> Result<Forgotten, Fault> {
-        let forgotten = self.draft.forget(epoch, targets)?;
+    /// Shows every page of a tree, without those of the trees that hang on it. For a change that is alone in its group.
+    pub fn each_page(&self, tree: Tree, show: &mut dyn FnMut(Version, &Page)) -> Result<(), Fault> {
+        debug_assert!(self.earlier.nodes.is_empty(), "only stored pages are seen");
+        Ok(self.draft.each_page(tree, show)?)
+    }
+
+    /// The tally of all pages before this group; none where the vault has none, or where its row was not the newest.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.standing.tally
+    }
+
+    /// Takes the pages as they were counted for those that there should be. For a change that is alone in its group.
+    pub fn accept_count(&mut self, counted: Tally) {
+        self.counted = Some(counted);
+    }
+
+    /// Forgets entries and makes a new root, which comes into force when the group commits. `whole` are the trees that go
+    /// with all that they hold.
+    pub(super) fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)], whole: &[Tree]) -> Result<Forgotten, Fault> {
+        let mut forgotten = self.draft.forget(epoch, targets, whole)?;
+        self.left.append(&mut forgotten.left);
         self.new_root = Some(Root { epoch, key: forgotten.root.key.duplicate() });
         Ok(forgotten)
     }

@@ -16,4 +16,5 @@ pub mod page;
 pub mod root;
 pub mod segments;
 pub mod slot;
+pub mod tally;
 pub mod tree;

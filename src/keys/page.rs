@@ -220,6 +220,11 @@ impl Page {
         true
     }
 
+    /// The numbers of the children, in order.
+    pub fn children(&self) -> impl Iterator<Item = u8> {
+        self.0[HEAD..].chunks_exact(RECORD).map(|record| record[0])
+    }
+
     /// Number of children.
     pub fn len(&self) -> usize {
         (self.0.len() - HEAD) / RECORD
@@ -262,7 +267,8 @@ impl Page {
         self.0[..HEAD].copy_from_slice(&seals.to_be_bytes());
     }
 
-    fn seals(&self) -> u32 {
+    /// How often its key has sealed it.
+    pub fn seals(&self) -> u32 {
         self.0[..HEAD].iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
     }
 

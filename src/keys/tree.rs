@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::page::{Entry, FANOUT, Page, PageId, Tree};
+use super::tally::Version;
 use crate::base::id::VaultId;
 use crate::base::limits::TREE_LEVELS_MAX;
 use crate::base::secret::Key;
@@ -121,6 +122,12 @@ impl Node {
     fn duplicate(&self) -> Self {
         Self { generation: self.generation, key: self.key.duplicate(), page: self.page.duplicate() }
     }
+
+    /// What of the page is stored, if anything is.
+    fn stored(&self, id: PageId) -> Option<Version> {
+        let seals = self.page.seals();
+        (seals > 0).then_some(Version { id, generation: self.generation, seals })
+    }
 }
 
 /// Changed pages by place.
@@ -138,8 +145,10 @@ pub struct Draft<'a, P> {
 pub struct Forgotten {
     /// The new root.
     pub root: Root,
-    /// Pages, by place and old generation, that the new root no longer reaches.
+    /// Pages, by place and old generation, that others have taken the place of.
     pub replaced: Vec<(PageId, u64)>,
+    /// Every stored page that the new root no longer reaches.
+    pub left: Vec<Version>,
 }
 
 impl<'a, P: Pages> Draft<'a, P> {
@@ -183,8 +192,12 @@ impl<'a, P: Pages> Draft<'a, P> {
     /// Forgets entries: removes them, gives every page on their paths a fresh key and generation, and makes a new
     /// root. Whoever holds every byte but the new root's slot secrets can open none of the removed entries.
     ///
-    /// A tree whose own entry is among them goes with all that hangs on it.
-    pub fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)]) -> Result<Forgotten, Error> {
+    /// A tree whose own entry is among them goes with all that hangs on it; `whole` names each such tree.
+    pub fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)], whole: &[Tree]) -> Result<Forgotten, Error> {
+        let mut left = Vec::new();
+        for tree in whole.iter().collect::<HashSet<_>>() {
+            self.each_page(*tree, &mut |page, _| left.push(page))?;
+        }
         let mut touched = BTreeSet::new();
         let mut heights = HashMap::new();
         self.touch_path(Tree::Root, 0, &mut touched, &mut heights)?;
@@ -204,6 +217,7 @@ impl<'a, P: Pages> Draft<'a, P> {
             let id = order.id;
             let node = self.nodes.get_mut(&id).expect("touched pages are in the draft");
             replaced.push((id, node.generation));
+            left.extend(node.stored(id));
             node.key = rng::make_secret()?;
             node.page.reset_seals();
             if id.tree == Tree::Root {
@@ -214,7 +228,7 @@ impl<'a, P: Pages> Draft<'a, P> {
                 self.point_parent_at(id, heights[&id.tree]);
             }
         }
-        Ok(Forgotten { root: root.expect("the root page is on every path"), replaced })
+        Ok(Forgotten { root: root.expect("the root page is on every path"), replaced, left })
     }
 
     /// Copies every page from a position's leaf up to the root into the draft. The leaf, or `None` if the path ends early.
@@ -343,12 +357,19 @@ pub struct Sealed {
     pub page: Arc<Page>,
 }
 
+impl Sealed {
+    /// What is stored with it.
+    pub fn version(&self) -> Version {
+        Version { id: self.id, generation: self.generation, seals: self.page.seals() }
+    }
+}
+
 /// All changed pages of a commit group, sealed.
 pub struct SealedPages {
     /// New contents.
     pub pages: Vec<Sealed>,
-    /// Generations that a worn-out key left behind; their rows can go at once.
-    pub obsolete: Vec<(PageId, u64)>,
+    /// What a worn-out key left behind; these rows can go at once.
+    pub obsolete: Vec<Version>,
 }
 
 /// Seals changed pages, children before parents. A page whose key has sealed often enough gets a new key on the way.
@@ -359,7 +380,7 @@ pub fn seal_all<P: Pages>(vault: &VaultId, pages: &P, root: &Root, nodes: Nodes)
     let mut sealed = Vec::with_capacity(open.len());
     while let Some(Order { id, .. }) = open.pop_first() {
         if id.tree != Tree::Root && draft.nodes[&id].page.is_worn() {
-            obsolete.push((id, draft.nodes[&id].generation));
+            obsolete.extend(draft.nodes[&id].stored(id));
             let parent = draft.renew(id)?;
             open.insert(Order::of(parent));
         }

@@ -16,7 +16,9 @@ use crate::base::limits::ROOM_PROBE;
 use crate::base::time::Clock;
 use crate::gate::jumps;
 use crate::gate::refusal::{Refusal, Unavailable};
-use crate::gate::txn::{Changes, Ground, Txn};
+use crate::gate::tally;
+use crate::gate::txn::{Changes, Ground, Standing, Txn};
+use crate::keys::tally::Tally;
 use crate::keys::tree::{Root, seal_all};
 use crate::store;
 use crate::store::batch::Batch;
@@ -28,6 +30,8 @@ pub(super) struct Writer {
     pub(super) ground: Ground,
     pub(super) root: Arc<ArcSwap<Root>>,
     pub(super) head: Head,
+    /// Of the pages as they are; none where the store's is not the newest.
+    pub(super) tally: Option<Tally>,
     pub(super) clock: Arc<dyn Clock>,
     /// Whether the log has entries that the next change to last makes last too.
     pub(super) unsettled: bool,
@@ -76,9 +80,10 @@ impl Writer {
         let now = self.clock.now();
         let root = self.root.load_full();
         let last_entry = *self.shared.last_entry.lock();
+        let standing = Standing { now, last_entry, tally: self.tally.as_ref() };
         let (mut changes, mut must_last) = (Changes::default(), false);
         for queued in group {
-            let txn = Txn::new(&self.ground, &root, &changes, (now, last_entry));
+            let txn = Txn::new(&self.ground, &root, &changes, standing);
             if let Some(more) = queued.job.run(txn) {
                 must_last |= match queued.job.turn() {
                     Turn::Derived => !more.events.is_empty(),
@@ -89,6 +94,8 @@ impl Writer {
                 changes.nodes.extend(more.nodes);
                 changes.events.extend(more.events);
                 changes.root = more.root.or(changes.root);
+                changes.left.extend(more.left);
+                changes.counted = more.counted.or(changes.counted);
             }
         }
         let new_root = changes.root.map(Arc::new);
@@ -98,10 +105,18 @@ impl Writer {
         for page in &sealed.pages {
             batch.put(Space::Page, page.id.row_key(page.generation), &page.bytes[..]);
         }
-        for (id, generation) in &sealed.obsolete {
-            batch.delete(Space::Page, id.row_key(*generation));
+        for page in &sealed.obsolete {
+            batch.delete(Space::Page, page.id.row_key(page.generation));
         }
         let head = self.head.append(&mut batch, now, &changes.events);
+        let tally = changes.counted.as_ref().or(self.tally.as_ref());
+        let tally = tally.map(|tally| tally::after(tally, &changes.left, &sealed));
+        if let Some(tally) =
+            tally.as_ref().filter(|tally| self.is_news(tally) || head != self.head || new_root.is_some())
+        {
+            let root = new_root.as_ref().unwrap_or(&root);
+            tally::put(&mut batch, tally, &self.ground.vault, (root, head))?;
+        }
         if head != self.head {
             jumps::note(&*self.ground.engine, &mut batch, last_entry, now)?;
         }
@@ -117,9 +132,10 @@ impl Writer {
         for page in sealed.pages {
             self.ground.pages.cache().publish(page.id, page.generation, page.page);
         }
-        for (id, generation) in sealed.obsolete {
-            self.ground.pages.cache().remove(id, generation);
+        for page in sealed.obsolete {
+            self.ground.pages.cache().remove(page.id, page.generation);
         }
+        self.tally = tally;
         if let Some(root) = new_root {
             self.root.store(root);
         }
@@ -132,6 +148,10 @@ impl Writer {
             self.shared.log_size.store(head.size(), Ordering::Release);
         }
         Ok(())
+    }
+
+    fn is_news(&self, tally: &Tally) -> bool {
+        self.tally.as_ref().is_none_or(|before| !tally.is(before))
     }
 
     fn write(&self, batch: Batch, must_last: bool) -> Result<(), store::Error> {

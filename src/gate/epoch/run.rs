@@ -263,12 +263,13 @@ impl Runner {
 
         let prepared = Prepared { epoch, intents_through: through };
         let targets: Vec<_> = intents.iter().flat_map(|(_, intent)| intent.targets.iter().copied()).collect();
+        let whole: Vec<_> = intents.iter().filter_map(|(_, intent)| intent.gone_tree()).collect();
         let (slots, staged) = (self.work.slots.clone(), Arc::new(staged));
         let sealing = staged.clone();
         let replaced = self.commit(move |txn| {
             let mut ledger = Ledger::find(txn)?;
             ledger.prepare(through)?;
-            let forgotten = txn.forget(epoch, &targets)?;
+            let forgotten = txn.forget(epoch, &targets, &whole)?;
             ledger.store(txn)?;
             for (key, row) in slots.seal_root(&sealing, &forgotten.root.key).map_err(|_| Unavailable::Internal)? {
                 txn.put(Space::Root, key, row);

@@ -2,14 +2,15 @@ use super::*;
 use crate::base::id::SubjectId;
 use crate::base::limits::PAGE_SEALS_MAX;
 use crate::base::secret::Secret;
+use crate::keys::tally::Tally;
 use proptest::prelude::*;
 use std::cell::RefCell;
 
 const VAULT: VaultId = VaultId::from_bytes([7; 16]);
 
 /// A store that forgets nothing: every sealed page it was ever given, by place and generation.
-#[derive(Default)]
 struct Disk {
+    tally: RefCell<Tally>,
     current: RefCell<HashMap<(PageId, u64), Vec<u8>>>,
     ever: RefCell<Vec<(PageId, u64, Vec<u8>)>>,
 }
@@ -24,8 +25,10 @@ impl Pages for Disk {
 
 impl Disk {
     fn planted() -> (Self, Root) {
-        let disk = Self::default();
+        let tally = RefCell::new(Tally::new().expect("random"));
+        let disk = Self { tally, current: RefCell::default(), ever: RefCell::default() };
         let (root, page) = plant(&VAULT, 1).expect("random");
+        disk.tally.borrow_mut().replace(&page.version());
         disk.put(page.id, page.generation, page.bytes);
         (disk, root)
     }
@@ -38,10 +41,12 @@ impl Disk {
     fn store(&self, root: &Root, nodes: Nodes) {
         let sealed = seal_all(&VAULT, self, root, nodes).expect("seals");
         for page in sealed.pages {
+            self.tally.borrow_mut().replace(&page.version());
             self.put(page.id, page.generation, page.bytes);
         }
-        for (id, generation) in sealed.obsolete {
-            self.current.borrow_mut().remove(&(id, generation));
+        for page in sealed.obsolete {
+            self.tally.borrow_mut().remove(&page);
+            self.current.borrow_mut().remove(&(page.id, page.generation));
         }
     }
 
@@ -56,13 +61,37 @@ impl Disk {
     fn forget(&self, root: &Root, targets: &[(Tree, u64)]) -> Root {
         let nodes = Nodes::new();
         let mut draft = Draft::new(self, root, &nodes);
-        let forgotten = draft.forget(root.epoch + 1, targets).expect("forgets");
+        let whole: Vec<Tree> =
+            self.trees().into_iter().filter(|tree| targets.contains(&tree.parent().expect("hangs"))).collect();
+        let forgotten = draft.forget(root.epoch + 1, targets, &whole).expect("forgets");
         let nodes = draft.into_nodes();
+        forgotten.left.iter().for_each(|page| self.tally.borrow_mut().remove(page));
         self.store(&forgotten.root, nodes);
         for (id, generation) in forgotten.replaced {
             self.current.borrow_mut().remove(&(id, generation));
         }
         forgotten.root
+    }
+
+    /// The trees of people and of reasons that there ever were.
+    fn trees(&self) -> HashSet<Tree> {
+        let of_page = |(id, ..): &(PageId, u64, Vec<u8>)| id.tree;
+        self.ever.borrow().iter().map(of_page).filter(|tree| tree.depth() == 2).collect()
+    }
+
+    /// Whether the tally is of the pages that can be reached.
+    fn is_tallied(&self, root: &Root) -> bool {
+        self.counted(root).is(&self.tally.borrow())
+    }
+
+    fn counted(&self, root: &Root) -> Tally {
+        let (nodes, mut counted) = (Nodes::new(), self.tally.borrow().restart());
+        let draft = Draft::new(self, root, &nodes);
+        let own = [Tree::Root, Tree::Subjects, Tree::Reasons, Tree::Service];
+        for tree in own.into_iter().chain(self.trees()) {
+            draft.each_page(tree, &mut |page, _| counted.add(&page)).expect("opens");
+        }
+        counted
     }
 
     fn found(&self, root: &Root, tree: Tree, position: u64) -> Option<u8> {
@@ -169,6 +198,7 @@ fn a_worn_page_gets_a_new_key_and_stays_reachable() {
     let mut nodes = draft.into_nodes();
     nodes.get_mut(&leaf).expect("was set").page.set_seals(PAGE_SEALS_MAX - 3);
     disk.store(&root, nodes);
+    *disk.tally.borrow_mut() = disk.counted(&root);
     disk.set(&root, Tree::Service, 1, 7);
     assert!(disk.current.borrow().contains_key(&(leaf, 1)), "not yet");
     for _ in 0..3 {
@@ -177,6 +207,7 @@ fn a_worn_page_gets_a_new_key_and_stays_reachable() {
     assert_eq!(disk.found(&root, Tree::Service, 0), Some(9));
     assert_eq!(disk.found(&root, Tree::Service, 1), Some(8));
     assert!(disk.current.borrow().contains_key(&(leaf, 2)) && !disk.current.borrow().contains_key(&(leaf, 1)));
+    assert!(disk.is_tallied(&root));
 }
 
 #[test]
@@ -230,6 +261,7 @@ proptest! {
                     model.retain(|(subject, _), _| *subject != s);
                 }
             }
+            prop_assert!(disk.is_tallied(&root));
             for s in 0..4 {
                 let tree = subject(u64::from(s) * 64);
                 // As `find` does, but each leaf is opened once for all its entries.
