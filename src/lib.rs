@@ -26,7 +26,8 @@ pub mod items;
 pub mod erasure;
 pub mod holds;
 pub mod trail;
-// T7: what ends by itself
+// T7: what ends by itself; the store, looked through
+pub mod doctor;
 pub mod retention;
 // T8: the wire
 pub mod api;

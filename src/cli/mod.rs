@@ -8,6 +8,7 @@ mod audit;
 mod config;
 mod dev;
 mod dev_token;
+mod doctor;
 mod document;
 mod due;
 mod erase;
@@ -94,6 +95,8 @@ enum Command {
     /// Take root slots over from another installation, out of a running vault, or attest their end.
     #[command(subcommand)]
     Slot(slot::Command),
+    /// Look through the store of a vault that does not run.
+    Doctor(doctor::Arguments),
     /// Check access policies and ask what they would decide, without a vault.
     #[command(subcommand)]
     Policy(policy::Command),
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Approval(command) => approval::run(&command),
         Command::Key(command) => key::run(&command),
         Command::Slot(command) => slot::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Policy(command) => policy::run(&command),
         Command::Config(command) => config::run(&command).map_err(Failure::from),
         Command::Completions { shell } => completions(shell),

@@ -39,6 +39,7 @@ use crate::keys::outer::source::Source;
 use crate::keys::slot::grade::Grade;
 use crate::policy::rules::{Rules, RulesError};
 use crate::retention::sweeper::{self, Bounds};
+use crate::store;
 use crate::store::rocks::{RocksEngine, RocksOptions};
 
 /// Whether slots of the lowest grade are refused.
@@ -92,6 +93,15 @@ pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError>
     }
     check_grades(&vault, config, mode)?;
     Ok(vault)
+}
+
+/// Opens the vault of a configuration, of any kind, for a look at it. Creates nothing.
+pub fn open_existing(config: &Config) -> Result<Arc<Vault>, StartError> {
+    let parts = parts(config, false)?;
+    if throw_away::is_new(&*parts.engine)? {
+        return Err(about(&config.store.dir, store::Error::Missing));
+    }
+    Ok(open(parts)?)
 }
 
 /// What the vault of a configuration is opened with. Holds the store's lock; `create` makes an empty store where

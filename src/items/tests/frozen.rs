@@ -4,6 +4,7 @@
 //! derivation or additional data makes this red; then the format has changed, and its version must.
 
 use super::*;
+use crate::doctor::{Pages, look_through};
 use crate::gate::refusal::State;
 use crate::items::model::{Delete, NewMetadata, Notes, Update, Wait};
 use crate::items::{delete, put, subject, update};
@@ -138,6 +139,11 @@ async fn a_store_of_format_1_is_read_for_ever() {
     let wanted = Delete { subject, item: id, etag: String::new(), wait: Wait::Erased };
     let erasure = delete::delete(&bench.vault, &call, wanted).await.expect("deletes");
     assert!(erasure.epoch > view_epoch(&leaves));
+    // Its pages were never counted, and whoever runs the vault says that they are to be.
+    let vault = bench.vault.clone();
+    let look = move |accept| look_through(&vault, accept, Arc::default()).expect("the store is read").pages;
+    let looked = std::thread::spawn(move || [look(false), look(true), look(false)]).join().expect("no panic");
+    assert_eq!(looked, [Pages::Unknown, Pages::Unknown, Pages::Newest]);
 }
 
 fn view_epoch(leaves: &[Leaf]) -> u64 {

@@ -133,6 +133,31 @@ pub struct Bench {
     /// Free bytes of the store's volume.
     free: Arc<AtomicU64>,
     dir: tempfile::TempDir,
+    sound: Soundness,
+}
+
+/// Looks through the store at the end of a test: whatever verbs did to it, it must be sound.
+struct Soundness {
+    vault: Option<Arc<Vault>>,
+    engine: Arc<Breakable>,
+    /// Whether the test has changed the store behind the vault's back.
+    tampered: AtomicBool,
+}
+
+impl Drop for Soundness {
+    fn drop(&mut self) {
+        let is_well = self.engine.mood.load(Ordering::SeqCst) == WELL;
+        let Some(vault) = self.vault.take().filter(|_| is_well && !self.tampered.load(Ordering::SeqCst)) else {
+            return;
+        };
+        if !std::thread::panicking() {
+            let look = move || crate::doctor::look_through(&vault, false, Arc::default());
+            let looked = std::thread::spawn(look).join().expect("no panic");
+            // A vault that has failed, or was stopped, is not looked at.
+            let Ok(found) = looked else { return };
+            assert!(found.is_sound(), "{found:?}");
+        }
+    }
 }
 
 /// A moment in 2026, at noon UTC.
@@ -172,7 +197,8 @@ impl Bench {
         };
         // Opening waits for the writer, which a runtime's own thread must not.
         let vault = std::thread::spawn(move || open(parts).expect("opens")).join().expect("opens");
-        Self { vault, clock, engine, free, dir }
+        let sound = Soundness { vault: Some(vault.clone()), engine: engine.clone(), tampered: AtomicBool::new(false) };
+        Self { vault, clock, engine, free, dir, sound }
     }
 
     /// Moves the clock to so long after noon of the first day.
@@ -196,14 +222,31 @@ impl Bench {
     pub fn take_away(&self, space: Space, keys: impl IntoIterator<Item = Vec<u8>>) {
         let mut batch = Batch::new();
         keys.into_iter().for_each(|key| batch.delete(space, key));
-        self.engine.inner.commit(batch).expect("removes");
+        self.tamper(batch);
     }
 
     /// Writes rows over, as somebody does who can write to the store.
     pub fn write_over(&self, rows: impl IntoIterator<Item = (Space, Record)>) {
         let mut batch = Batch::new();
         rows.into_iter().for_each(|(space, (key, row))| batch.put(space, key, row));
-        self.engine.inner.commit(batch).expect("writes");
+        self.tamper(batch);
+    }
+
+    /// Writes behind the vault's back.
+    pub fn tamper(&self, batch: Batch) {
+        self.sound.tampered.store(true, Ordering::SeqCst);
+        self.engine.inner.commit(batch).expect("is written");
+    }
+
+    /// Closes the vault: its store and the folder with its slots.
+    pub fn shut(self) -> (MemoryEngine, tempfile::TempDir) {
+        let Self { vault, dir, engine, mut sound, .. } = self;
+        sound.vault = None;
+        let inner = engine.inner.clone();
+        drop((engine, sound));
+        let ended = std::thread::spawn(move || vault.end()).join().expect("no panic");
+        assert!(ended, "nothing holds its slots");
+        (inner, dir)
     }
 
     /// From now on, what the medium has not been waited for can be lost.
@@ -214,10 +257,7 @@ impl Bench {
     /// Cuts the power: a vault that opens what is left then.
     pub fn cut_power(self) -> Self {
         let (left, _) = self.engine.lasting.lock().take().expect("power is weak");
-        let Self { vault, dir, engine, .. } = self;
-        drop(engine);
-        let ended = std::thread::spawn(move || vault.end()).join().expect("no panic");
-        assert!(ended, "nothing holds its slots");
+        let (_, dir) = self.shut();
         Self::on(left, dir)
     }
 

@@ -31,7 +31,7 @@ fn records(bench: &Bench, kind: u8) -> Vec<Record> {
 fn put_rows(bench: &Bench, rows: &[(&[u8], &[u8])]) {
     let mut batch = Batch::new();
     rows.iter().for_each(|(key, row)| batch.put(Space::Idempotency, *key, *row));
-    bench.engine.inner.commit(batch).expect("is written");
+    bench.tamper(batch);
 }
 
 async fn count(bench: &Bench, subject: SubjectId) -> usize {

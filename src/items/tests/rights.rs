@@ -148,7 +148,7 @@ async fn a_row_from_before_a_restriction_is_refused() {
     set(&bench, id, Some(RestrictionGround::LegalClaim)).await.expect("restricts");
     let mut back = Batch::new();
     back.put(Space::Subject, key, old);
-    bench.engine.commit(back).expect("an attacker writes to the store");
+    bench.tamper(back);
     let refusal = bench.name(id, items[0].item).await.expect_err("is found out");
     assert_eq!(refusal, Unavailable::Damaged.into());
 }

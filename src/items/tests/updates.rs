@@ -85,7 +85,7 @@ async fn an_older_row_of_the_same_version_is_refused() {
     correct(&bench, subject, &items[0], Change::Automated).await.expect("changes");
     let mut back = Batch::new();
     back.put(Space::Item, key, old);
-    bench.engine.commit(back).expect("an attacker writes to the store");
+    bench.tamper(back);
     let refusal = bench.name(subject, items[0].item).await.expect_err("is found out");
     assert_eq!(refusal, crate::gate::refusal::Unavailable::Damaged.into());
 }

@@ -126,7 +126,7 @@ impl Bench {
     fn change(&self, change: impl FnOnce(&mut Batch)) {
         let mut batch = Batch::new();
         change(&mut batch);
-        self.engine.inner.commit(batch).expect("is written");
+        self.tamper(batch);
     }
 }
 

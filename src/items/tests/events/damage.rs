@@ -21,7 +21,7 @@ async fn a_segment_that_is_missing_moved_or_old_is_found() {
             Some(value) => batch.put(space, key, value),
             None => batch.delete(space, key),
         }
-        bench.engine.inner.commit(batch).expect("is written");
+        bench.tamper(batch);
     };
     let heal = || {
         own.iter().for_each(|(key, value)| set(Space::EventSegment, key, Some(value)));
@@ -82,14 +82,14 @@ async fn days_that_are_exchanged_are_found() {
         [one, two].into_iter().for_each(|key| exchange.delete(space, key.clone()));
         exchange.put(space, other_one.clone(), to_one.clone());
         exchange.put(space, other_two.clone(), to_two.clone());
-        bench.engine.inner.commit(exchange).expect("is written");
+        bench.tamper(exchange);
         assert_eq!(names(&bench, all_of(subject)).await, Err(Unavailable::Damaged.into()), "{}", space.name());
         let one_day = EventQuery { start: Some(Timestamp::from_millis(NOON - DAY - HOUR)), ..all_of(subject) };
         assert_eq!(names(&bench, one_day).await, Err(Unavailable::Damaged.into()), "{}", space.name());
         let mut heal = crate::store::batch::Batch::new();
         [other_one, other_two].into_iter().for_each(|key| heal.delete(space, key));
         rows.iter().for_each(|(key, row)| heal.put(space, key.clone(), row.clone()));
-        bench.engine.inner.commit(heal).expect("is written");
+        bench.tamper(heal);
         assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/2", "/1"]);
     }
 }
@@ -108,14 +108,13 @@ async fn a_segment_written_for_a_batch_that_failed_fits_no_more() {
     let mut batch = crate::store::batch::Batch::new();
     before.iter().for_each(|(space, (key, value))| batch.put(*space, &key[..], &value[..]));
     batch.delete(Space::EventSegment, &never.0[..]);
-    bench.engine.inner.commit(batch).expect("is written");
-    let Bench { vault, engine, dir, .. } = bench;
-    std::thread::spawn(move || vault.stop()).join().expect("ends");
-    let bench = Bench::on(engine.inner.clone(), dir);
+    bench.tamper(batch);
+    let (engine, dir) = bench.shut();
+    let bench = Bench::on(engine, dir);
     store(&bench, vec![visit(subject, NOON, "/2")]).await;
     assert_eq!(names(&bench, all_of(subject)).await.expect("reads"), ["/1", "/2"]);
     let mut batch = crate::store::batch::Batch::new();
     batch.put(Space::EventSegment, &never.0[..], &never.1[..]);
-    bench.engine.inner.commit(batch).expect("is written");
+    bench.tamper(batch);
     assert_eq!(names(&bench, all_of(subject)).await, Err(Unavailable::Damaged.into()), "sealed under the same key");
 }

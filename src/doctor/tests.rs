@@ -1,0 +1,173 @@
+//! What is found in stores that somebody has changed, and that nothing is found in others.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::*;
+use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::erasure::subject::{EraseSubject, erase};
+use crate::gate::receipts::Ground;
+use crate::items::model::{Delete, SubjectRef, Wait};
+use crate::items::record::{item_key, tombstone};
+use crate::items::tests::{Bench, contact};
+use crate::items::{delete, put};
+use crate::policy::action::Action;
+use crate::policy::caller::RoleId;
+use crate::store::Record;
+use crate::store::keyspace::Space;
+
+impl Bench {
+    async fn looked(&self, accept: bool) -> Findings {
+        let vault = self.vault.clone();
+        let look = move || look_through(&vault, accept, Arc::new(AtomicU64::new(0)));
+        tokio::task::spawn_blocking(look).await.expect("no panic").expect("the store is read")
+    }
+
+    /// The vault of the same store, as another process opens it.
+    fn reopened(self) -> Self {
+        let (engine, dir) = self.shut();
+        Self::on(engine, dir)
+    }
+
+    async fn forget(&self, subject: SubjectId, item: ItemId, wait: Wait) {
+        let call = self.call(Action::DeleteItem).await;
+        let wanted = Delete { subject: SubjectRef::Id(subject), item, etag: String::new(), wait };
+        delete::delete(&self.vault, &call, wanted).await.expect("deletes");
+    }
+
+    async fn forget_all(&self, subject: SubjectId, wait: Wait) {
+        let (role, purpose) = (RoleId::PrivacyOfficer, "legal_compliance");
+        let call = self.call_as("officer", role, purpose, Action::EraseSubject, "", "").await;
+        let wanted = EraseSubject { subject: SubjectRef::Id(subject), ground: Ground::Request, wait };
+        erase(&self.vault, &call, wanted).await.expect("erases");
+    }
+
+    async fn add(&self, subject: SubjectId) {
+        let call = self.call(Action::PutItem).await;
+        put::put(&self.vault, &call, SubjectRef::Id(subject), contact("Grace")).await.expect("puts");
+    }
+}
+
+fn of(rows: Vec<Record>, space: Space) -> impl Iterator<Item = (Space, Record)> {
+    rows.into_iter().map(move |row| (space, row))
+}
+
+#[tokio::test]
+async fn nothing_is_found_in_a_store_that_only_the_vault_has_written() {
+    let bench = Bench::new();
+    assert!(bench.looked(false).await.is_sound(), "an empty one");
+    let mut people = Vec::new();
+    for number in 0..70 {
+        people.push(bench.person(&["Ada", "Grace"][..1 + number % 2]).await);
+    }
+    let (ann, items) = people.remove(0);
+    for (subject, items) in people.iter().take(5) {
+        bench.forget(*subject, items[0].item, Wait::Erased).await;
+    }
+    let found = bench.looked(false).await;
+    assert!(found.is_sound(), "{found:?}");
+    assert_eq!((found.people.all, found.items.all), (70, 105 - 5));
+    bench.forget(ann, items[0].item, Wait::Erased).await;
+    bench.forget_all(people[9].0, Wait::Erased).await;
+    let bench = bench.reopened();
+    let found = bench.looked(false).await;
+    assert!(found.is_sound() && found.people.all == 69, "{found:?}");
+    assert_eq!(bench.looked(true).await, found, "there is nothing to accept");
+    assert!(bench.leaves().iter().all(|leaf| leaf.operation != "PagesAccepted"));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slot_is_no_finding() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person(&["Ada", "Grace"]).await;
+    let (ben, _) = bench.person(&["Ben"]).await;
+    bench.take_slot_away();
+    bench.forget(ann, items[0].item, Wait::Logical).await;
+    bench.forget_all(ben, Wait::Logical).await;
+    let found = bench.looked(false).await;
+    assert!(found.is_sound() && found.under_way.all >= 2, "{found:?}");
+}
+
+#[tokio::test]
+async fn an_older_page_of_the_same_generation_is_found_with_all_rows_of_then() {
+    let bench = Bench::new();
+    let (ann, _) = bench.person(&["Ada"]).await;
+    let (pages, items, subjects) = (bench.rows(Space::Page), bench.rows(Space::Item), bench.rows(Space::Subject));
+    let kept: Vec<_> = items.iter().map(|(key, _)| key.clone()).collect();
+    bench.add(ann).await;
+    let is_newer = |(key, row): &Record| pages.iter().any(|(place, before)| place == key && before != row);
+    assert!(bench.rows(Space::Page).iter().any(is_newer), "a page was sealed again");
+    bench.write_over(of(pages, Space::Page).chain(of(items, Space::Item)).chain(of(subjects, Space::Subject)));
+    bench.take_away(
+        Space::Item,
+        bench.rows(Space::Item).into_iter().map(|(key, _)| key).filter(|key| !kept.contains(key)),
+    );
+    let bench = bench.reopened();
+    let found = bench.looked(false).await;
+    // Every row fits its key: nothing but the count of the pages tells.
+    assert_eq!((found.people.unreadable, found.items.unreadable, found.keys_without_row), (0, 0, 0));
+    assert_eq!(found.pages, Pages::NotNewest);
+    bench.person(&["Ben"]).await;
+    assert_eq!(bench.looked(false).await.pages, Pages::NotNewest, "what is added later does not hide it");
+    assert_eq!(bench.looked(true).await.pages, Pages::NotNewest);
+    assert_eq!(bench.leaves().iter().filter(|leaf| leaf.operation == "PagesAccepted").count(), 1);
+    let bench = bench.reopened();
+    assert!(bench.looked(false).await.is_sound());
+}
+
+#[tokio::test]
+async fn rows_that_were_taken_away_or_written_over_leave_keys_to_which_nothing_leads() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person(&["Ada", "Grace"]).await;
+    let row = |item| item_key(&ann, item);
+    bench.take_away(Space::Item, [row(&items[0].item)]);
+    let found = bench.looked(false).await;
+    assert_eq!((found.pages, found.keys_without_row, found.items.all), (Pages::Newest, 1, 1));
+    let receipt = ReceiptId::from_bytes([5; 16]);
+    bench.write_over([(Space::Item, (row(&items[1].item), tombstone(&receipt)))]);
+    assert_eq!(bench.looked(false).await.keys_without_row, 2);
+    bench.take_away(Space::Subject, [ann.as_bytes().to_vec()]);
+    let found = bench.looked(false).await;
+    assert_eq!((found.pages, found.keys_without_row, found.people.all), (Pages::NotNewest, 1, 0));
+    assert!(!found.is_sound());
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_its_keys_newest_is_unreadable() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person(&["Ada", "Grace"]).await;
+    let key = |at: usize| item_key(&ann, &items[at].item);
+    let rows = bench.rows(Space::Item);
+    let of = |at: usize| rows.iter().find(|(place, _)| *place == key(at)).expect("a row").1.clone();
+    bench.write_over([(Space::Item, (key(0), of(1)))]);
+    let found = bench.looked(false).await;
+    assert_eq!((found.items.all, found.items.unreadable, found.pages), (2, 1, Pages::Newest));
+    let subject = bench.rows(Space::Subject).remove(0);
+    bench.write_over([(Space::Subject, (subject.0, vec![0]))]);
+    assert_eq!(bench.looked(false).await.people.unreadable, 1);
+}
+
+#[tokio::test]
+async fn a_count_that_was_taken_away_or_put_back_is_not_begun_anew_unasked() {
+    for put_back in [false, true] {
+        let bench = Bench::new();
+        bench.person(&["Ada"]).await;
+        let tally = |bench: &Bench| bench.rows(Space::Meta).into_iter().find(|(key, _)| key == b"page_tally");
+        let before = tally(&bench).expect("there is a count");
+        let (ben, items) = bench.person(&["Ben"]).await;
+        match put_back {
+            true => bench.write_over([(Space::Meta, before)]),
+            false => bench.take_away(Space::Meta, [before.0]),
+        }
+        let bench = bench.reopened();
+        assert_eq!(bench.looked(false).await.pages, Pages::Unknown);
+        bench.person(&["Cleo"]).await;
+        bench.forget(ben, items[0].item, Wait::Erased).await;
+        let bench = bench.reopened();
+        assert_eq!(bench.looked(false).await.pages, Pages::Unknown);
+        assert_eq!(bench.looked(true).await.pages, Pages::Unknown);
+        assert!(bench.looked(false).await.is_sound());
+        bench.person(&["Dora"]).await;
+        assert!(bench.looked(false).await.is_sound());
+    }
+}
