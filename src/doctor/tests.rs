@@ -23,11 +23,6 @@ impl Bench {
         tokio::task::spawn_blocking(look).await.expect("no panic").expect("the store is read")
     }
 
-    /// The vault of the same store, as another process opens it.
-    fn reopened(self) -> Self {
-        let (engine, dir) = self.shut();
-        Self::on(engine, dir)
-    }
 
     async fn forget(&self, subject: SubjectId, item: ItemId, wait: Wait) {
         let call = self.call(Action::DeleteItem).await;
@@ -86,6 +81,22 @@ async fn what_waits_for_a_slot_is_no_finding() {
     bench.forget_all(ben, Wait::Logical).await;
     let found = bench.looked(false).await;
     assert!(found.is_sound() && found.under_way.all >= 2, "{found:?}");
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_taken_away_with_all_that_says_so_leaves_its_keys() {
+    let bench = Bench::new();
+    let (ann, _) = bench.person(&["Ada"]).await;
+    let is_ledger = |(key, _): &Record| key == b"intent_next";
+    let ledger = bench.rows(Space::Meta).into_iter().find(is_ledger).expect("there is one");
+    bench.take_slot_away();
+    bench.forget_all(ann, Wait::Logical).await;
+    assert!(bench.looked(false).await.is_sound());
+    bench.write_over([(Space::Meta, ledger)]);
+    bench.take_away(Space::Intent, bench.rows(Space::Intent).into_iter().map(|(key, _)| key));
+    let bench = bench.reopened();
+    let found = bench.looked(false).await;
+    assert_eq!((found.pages, found.under_way.all, found.keys_without_row), (Pages::NotNewest, 0, 1));
 }
 
 #[tokio::test]

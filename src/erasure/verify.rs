@@ -1,19 +1,18 @@
 //! VerifyErasure: what an erasure has come to, looked up now in the store, the slots and the log.
 
-use crate::base::id::{ItemId, ReceiptId, SlotId, SubjectId};
+use crate::base::id::{ReceiptId, SlotId, SubjectId};
 use crate::base::time::Timestamp;
 use crate::gate::call::Call;
 use crate::gate::intents;
-use crate::gate::receipts::{self, Matter, Progress, Record, Scope};
+use crate::gate::receipts::{self, Progress, Record, Scope};
 use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
 use crate::items::record::open_subject;
-use crate::items::{going, parting};
+use crate::items::{gone, parting};
 use crate::keep::kept::{self, Under};
 use crate::policy::question::{Resource, Standing};
-use crate::store::keyspace::Space;
 
 use super::evidence;
 
@@ -130,7 +129,9 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
         (Progress::Pending { .. } | Progress::Parting, _) => (Verdict::Pending, 0, vault.epochs().waiting()),
         (Progress::Done { .. }, None) => return Err(Unavailable::Damaged.into()),
         (Progress::Done { epoch }, Some(signed)) => {
-            vault.read(|reads| rows_are_gone(reads, matter, receipt))?;
+            if let (Scope::Subject, Some(subject)) = (matter.scope, matter.subject) {
+                vault.read(|reads| gone::nothing_is_left(reads, subject, receipt))?;
+            }
             evidence::agree(&evidence::proofs(vault, receipt).await?, &signed)?;
             let behind = slots_behind(vault, epoch);
             let verdict = match (behind.is_empty(), vault.read(|reads| kept::remains(reads, &receipt))?) {
@@ -155,42 +156,6 @@ fn is_under_way(reads: &dyn Reads, record: &Record) -> Result<bool, Fault> {
         (Progress::Parting, None) => Ok(false),
         (Progress::Done { .. }, _) => Ok(true),
     }
-}
-
-/// Nothing of an erased person is in the store but the tombstone.
-fn rows_are_gone(reads: &dyn Reads, matter: Matter, receipt: ReceiptId) -> Result<(), Fault> {
-    let (Scope::Subject, Some(subject)) = (matter.scope, matter.subject) else { return Ok(()) };
-    let tree = crate::keys::page::Tree::Subject(subject, 0);
-    let below = going::BELOW_SUBJECT.map(|space| (space, subject.as_bytes().to_vec()));
-    for (space, prefix) in below.into_iter().chain([(Space::Page, tree.row_prefix())]) {
-        if !reads.rows(space, &prefix, &[], 1)?.is_empty() {
-            return Err(Fault::Torn);
-        }
-    }
-    for space in going::CONTENT_BELOW_SUBJECT {
-        rest_is_kept(reads, space, subject)?;
-    }
-    let row = reads.row(Space::Subject, subject.as_bytes())?;
-    let expected = crate::items::record::subject_tombstone(&receipt);
-    if row.as_deref() == Some(&expected[..]) { Ok(()) } else { Err(Fault::Torn) }
-}
-
-/// What there is of the contents of a person's items belongs to versions that are kept.
-fn rest_is_kept(reads: &dyn Reads, space: Space, subject: SubjectId) -> Result<(), Fault> {
-    let mut from = Vec::new();
-    // Row by row from one content to the next: each may be large.
-    while let Some((key, _)) = reads.rows(space, subject.as_bytes(), &from, 1)?.pop() {
-        let item = key.get(16..32).and_then(|id| id.try_into().ok()).map(ItemId::from_bytes).ok_or(Fault::Torn)?;
-        let mut content = None;
-        for id in kept::list(reads, Under::Item(item), None, usize::MAX)? {
-            let kept = kept::find(reads, &id)?.ok_or(Fault::Torn)?;
-            let rows = kept.stated().rows.iter().filter(|row| row.space == space && key.starts_with(&row.key));
-            content = content.or(rows.map(|row| row.key.clone()).next());
-        }
-        // No key of such a row is as long.
-        from = [content.ok_or(Fault::Torn)?, vec![u8::MAX; 32]].concat();
-    }
-    Ok(())
 }
 
 /// Slots in reach that hold the secret of an epoch before this one: an old copy was put back.

@@ -16,6 +16,7 @@ pub mod expiry;
 pub mod find;
 pub mod get;
 pub mod going;
+pub mod gone;
 pub mod kept;
 pub mod list;
 pub mod model;

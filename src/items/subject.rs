@@ -16,6 +16,7 @@ use crate::policy::action::Action;
 use crate::policy::question::{Resource, Standing};
 use crate::store::keyspace::Space;
 
+use super::gone::nothing_is_left;
 use super::model::{SubjectRef, SubjectState, SubjectView};
 use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item};
 use super::recorded::refuse;
@@ -49,10 +50,10 @@ async fn describe_erased(
     if let Err(denied) = call.permit(Resource::Subject(Standing::default())) {
         return Err(refuse(vault, call, Some(named), Touched::default(), denied.into()).await);
     }
-    let state = match vault.read(|reads| receipts::find(reads, &receipt))? {
-        Some(Progress::Done { .. }) => SubjectState::Erased,
-        Some(Progress::Pending { .. } | Progress::Parting) | None => SubjectState::ErasurePending,
-    };
+    let state = vault.read(|reads| match receipts::find(reads, &receipt)? {
+        Some(Progress::Done { .. }) => nothing_is_left(reads, *subject, receipt).map(|()| SubjectState::Erased),
+        Some(Progress::Pending { .. } | Progress::Parting) | None => Ok(SubjectState::ErasurePending),
+    })?;
     let touched = Touched { view: Some(View::Exists), count: 1, ..Touched::default() };
     let at = (vault.now(), vault.epoch());
     vault.record(vec![call.recorder().entry(Whom::Evidence(receipt), touched, Ended::Done, at)?]).await?;

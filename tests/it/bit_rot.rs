@@ -128,6 +128,7 @@ fn files_of(dir: &Path, kind: &str) -> Vec<(PathBuf, usize)> {
 
 async fn flipped(scene: Arc<Scene>, expected: Arc<Observed>, flip: Flip) -> (Flip, Came) {
     let mut vault = scene.now.fork();
+    vault.tamper();
     let path = vault.dir().join(&flip.file);
     let mut bytes = fs::read(&path).expect("a file");
     bytes[flip.at] ^= 1 << flip.bit;

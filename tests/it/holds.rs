@@ -414,6 +414,7 @@ async fn kept_rows_that_are_swapped_or_put_back_are_refused() {
         assert_eq!(vault.delete(id, &item.item_id).await.expect("deletes").state(), ErasureState::Kept);
     }
     vault.stop();
+    vault.tamper();
     let records = |vault: &TestVault| vault.store().scan(Space::Kept, &[1], &[], 10).expect("reads");
     let before = records(&vault);
     let mut batch = Batch::new();

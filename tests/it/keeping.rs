@@ -248,6 +248,7 @@ async fn older_rows_of_holds_and_rows_that_lead_to_those_of_others_are_refused()
     let hold = placed(&vault, &case, &ann.subject_id, whole(&[], true)).await;
     placed(&vault, &case, &ben.subject_id, whole(&["payment"], true)).await;
     vault.stop();
+    vault.tamper();
     // The rows that lead from persons to their holds, each to the other's: Ann's would cover no contact then.
     let links = rows(&vault, Space::Hold, 5);
     let ids = |at: usize| (links[at].0[..17].to_vec(), links[at].0[17..].to_vec());

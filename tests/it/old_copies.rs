@@ -137,6 +137,7 @@ async fn an_old_copy_of_the_store_does_not_start_and_nothing_of_the_erased_is_in
     let (mut refused, mut resurrected, mut keys) = (0, 0, 0);
     for Case { name, put_back, says } in CASES {
         let mut vault = scene.now.fork();
+        vault.tamper();
         put_back(&scene, &vault.dir());
         let before = content(&vault);
         let said = vault.refused();
@@ -187,6 +188,7 @@ async fn another_vaults_store_and_an_installation_that_was_taken_over_are_refuse
     vault.stop();
     other.stop();
     let mut swapped = vault.fork();
+    swapped.tamper();
     data(&other, &swapped.dir());
     // They share an outer key, so it is the slots that tell them apart.
     let before = content(&swapped);
@@ -218,6 +220,7 @@ async fn another_vaults_store_and_an_installation_that_was_taken_over_are_refuse
 async fn an_old_copy_with_an_old_slot_serves_nothing_once_the_other_slot_is_back() {
     let scene = Scene::set().await;
     let mut vault = scene.now.fork();
+    vault.tamper();
     with_one_slot(&scene.before, &vault.dir());
     fs::remove_dir_all(vault.dir().join("checkpoints")).expect("was there");
     let (slot, away) = (vault.dir().join("slots/b"), vault.dir().join("away"));

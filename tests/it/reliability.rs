@@ -303,6 +303,7 @@ async fn a_loss_that_is_planted_is_found() {
     let item_id = carry_out(&mut vault.client("service"), &records[1].subject_id, &put).await.expect("puts");
     records[1].acknowledge(put, item_id);
     vault.kill();
+    vault.tamper();
     let mut batch = Batch::new();
     let store = vault.store();
     let id: lacuna::base::id::SubjectId = records[1].subject_id.parse().expect("an id");

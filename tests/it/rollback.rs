@@ -185,6 +185,7 @@ async fn exchanged_and_old_rows_are_refused_and_the_rest_stays_readable() {
         let mut vault = if attack.at_second { second.fork() } else { vault.fork() };
         let mut batch = Batch::new();
         (attack.change)(&scene, &mut batch);
+        vault.tamper();
         vault.store().commit(batch).expect("is written");
         vault.run("");
         let names = if attack.at_second { &scene.names_at_second } else { &scene.names_at_third };

@@ -102,6 +102,7 @@ async fn a_start_that_cannot_be_right_is_refused_and_changes_nothing() {
     vault.stop();
     for Case { name, spoil, says } in CASES {
         let mut spoilt = vault.fork();
+        spoilt.tamper();
         spoil(&spoilt.dir(), &old.dir());
         let before = content(&spoilt);
         let said = spoilt.refused();

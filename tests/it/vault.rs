@@ -1,10 +1,11 @@
 //! `TestVault`: the real program on a directory of its own, whose every trace is searched for canaries when it is
 //! dropped: its files, what it printed at the most talkative level, its metrics, and the headers and errors that its
-//! clients got.
+//! clients got. Then its store is looked through: it must be sound.
 
 use std::collections::HashMap;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::canary::{Canaries, Leak};
+use crate::cli::run;
 use crate::program::{Program, blocking};
 
 /// A caller whose certificate nobody has bound to a role.
@@ -44,6 +46,8 @@ pub struct TestVault {
     home: TempDir,
     traces: Arc<Traces>,
     canaries: Arc<Canaries>,
+    /// Whether the test has changed its files behind its back.
+    tampered: AtomicBool,
 }
 
 impl TestVault {
@@ -67,7 +71,8 @@ impl TestVault {
     pub fn fork(&self) -> Self {
         assert!(self.program.is_none(), "only a stopped vault can be copied");
         let mut fork = Self::in_home(|dir| copy(&self.dir(), dir));
-        fork.canaries = self.canaries.clone();
+        fork.canaries = Arc::new(self.canaries.copy());
+        fork.tampered = self.tampered.load(Ordering::Relaxed).into();
         fork
     }
 
@@ -135,6 +140,24 @@ impl TestVault {
     /// The program's own directory.
     pub fn dir(&self) -> PathBuf {
         self.home.path().join("vault")
+    }
+
+    /// Says that the test changes its files behind its back, or those of its copies: it need not be sound in the end.
+    pub fn tamper(&self) {
+        self.tampered.store(true, Ordering::Relaxed);
+    }
+
+    /// What `lacuna doctor --deep` says of the store of a stopped vault; none if it does not open.
+    pub fn doctor(&self) -> Option<serde_json::Value> {
+        assert!(self.program.is_none(), "the program holds the store");
+        let config = self.dir().join("lacuna.toml");
+        let config = config.to_str().expect("UTF-8");
+        let ran = run(&["doctor", "--deep", "--config", config, "--output", "json"], "", &[]);
+        self.traces.note(ran.err.as_bytes());
+        assert!([0, 1, 3].contains(&ran.code), "{}", ran.err);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).ok()?;
+        assert_eq!(report["sound"] == true, ran.code == 0, "{report}");
+        Some(report)
     }
 
     /// The running program.
@@ -230,7 +253,8 @@ impl TestVault {
     fn in_home(fill: impl FnOnce(&Path)) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let (traces, canaries) = (Arc::default(), Arc::default());
-        let vault = Self { program: None, steady: Mutex::default(), home, traces, canaries };
+        let (program, steady, tampered) = (None, Mutex::default(), AtomicBool::new(false));
+        let vault = Self { program, steady, home, traces, canaries, tampered };
         std::fs::create_dir(vault.dir()).expect("a new directory");
         fill(&vault.dir());
         vault
@@ -244,6 +268,10 @@ impl Drop for TestVault {
         }
         let leaks: Vec<String> = self.leaks().iter().map(ToString::to_string).collect();
         assert!(leaks.is_empty(), "canaries were found:\n{}", leaks.join("\n"));
+        if !self.tampered.load(Ordering::Relaxed) {
+            let report = self.doctor().expect("it opens");
+            assert_eq!(report["sound"], true, "{report}");
+        }
     }
 }
 

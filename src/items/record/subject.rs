@@ -9,6 +9,7 @@ use crate::catalog::class::ClassId;
 use crate::catalog::classes::class_of;
 use crate::catalog::purpose::PurposeId;
 use crate::catalog::text::Text;
+use crate::gate::receipts;
 use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::items::model::RestrictionGround;
@@ -239,7 +240,10 @@ fn tombstoned(row: &[u8]) -> Option<ReceiptId> {
 pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result<OpenSubject, Fault> {
     let row = reads.row(Space::Subject, id.as_bytes())?.ok_or(Fault::Refused(State::NotFound.into()))?;
     if let Some(receipt) = tombstoned(&row) {
-        return Err(Fault::Refused(State::Erased(Some(receipt)).into()));
+        // Of whose erasure the receipt is, its own row says: another person's tombstone is nobody's end.
+        let matter = receipts::look_up(reads, &receipt)?.and_then(|record| record.matter);
+        let is_theirs = matter.is_some_and(|matter| matter.subject == Some(id));
+        return Err(if is_theirs { Fault::Refused(State::Erased(Some(receipt)).into()) } else { Fault::Torn });
     }
     let torn = |_| Fault::Torn;
     let mut r = Reader::new(&row);

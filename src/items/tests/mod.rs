@@ -238,6 +238,15 @@ impl Bench {
         self.engine.inner.commit(batch).expect("is written");
     }
 
+    /// The vault of the same store, as another process opens it.
+    pub fn reopened(self) -> Self {
+        let tampered = self.sound.tampered.load(Ordering::SeqCst);
+        let (engine, dir) = self.shut();
+        let bench = Self::on(engine, dir);
+        bench.sound.tampered.store(tampered, Ordering::SeqCst);
+        bench
+    }
+
     /// Closes the vault: its store and the folder with its slots.
     pub fn shut(self) -> (MemoryEngine, tempfile::TempDir) {
         let Self { vault, dir, engine, mut sound, .. } = self;

@@ -1,7 +1,7 @@
 //! Row 8: somebody who can write the store exchanges rows of any kind, and puts old ones back: pages, items, events, chunks of
 //! documents, what holds keep, holds, index rows, receipts, records of repeated calls. Whatever the vault then answers is
 //! what it would have answered, or a refusal: never another value, never anything that was forgotten. An older page of the
-//! same generation hides what was added since, and does nothing else.
+//! same generation hides what was added since, and does nothing else; `lacuna doctor --deep` finds it.
 //!
 //! `LACUNA_ATTACKS` sets how many of all are tried; see `scripts/reliability`.
 
@@ -39,6 +39,10 @@ struct Attack {
 #[derive(Default)]
 struct Outcome {
     name: String,
+    /// Whether an older page of the same generation was put back.
+    hides: bool,
+    /// Whether the doctor finds that something is wrong.
+    found: bool,
     /// Whether the vault did not start.
     did_not_start: bool,
     refused: usize,
@@ -79,7 +83,12 @@ async fn exchanged_and_old_rows_of_any_kind_are_refused_or_make_no_difference() 
         "answers_refused": outcomes.iter().map(|outcome| outcome.refused).sum::<usize>(),
         "made_no_difference": outcomes.iter().filter(|outcome| !outcome.did_not_start && outcome.refused == 0).count(),
         "accepted": wrong.len(),
+        "older_pages": outcomes.iter().filter(|outcome| outcome.hides).count(),
+        "older_pages_found": outcomes.iter().filter(|outcome| outcome.hides && outcome.found).count(),
+        "found_by_doctor": outcomes.iter().filter(|outcome| outcome.found).count(),
     });
+    let hidden = outcomes.iter().filter(|outcome| outcome.hides && !outcome.found).map(|outcome| &outcome.name);
+    assert_eq!(hidden.collect::<Vec<_>>(), Vec::<&String>::new(), "seed {seed}: pages are older, and nobody is told");
     assert!(wrong.is_empty(), "seed {seed}: {figures}\n{}", wrong.join("\n"));
     figures::note(8, "rows of every kind exchanged and put back", Some(seed), figures);
 }
@@ -180,8 +189,15 @@ async fn carried_out(scene: Arc<Scene>, baseline: Arc<[Observed; 2]>, attack: At
     for (space, key, row) in &attack.puts {
         batch.put(*space, &key[..], &row[..]);
     }
+    vault.tamper();
     vault.store().commit(batch).expect("is written");
-    let mut outcome = Outcome { name: attack.name, ..Outcome::default() };
+    let rows = if attack.on_second { &scene.second } else { &scene.third };
+    let is_older = |(space, key, row): &(Space, Vec<u8>, Vec<u8>)| {
+        *space == Space::Page && rows.get(&(*space, key.clone())).is_some_and(|newest| newest != row)
+    };
+    let found = vault.doctor().is_none_or(|report| report["sound"] != true);
+    let hides = attack.puts.iter().any(is_older);
+    let mut outcome = Outcome { name: attack.name, hides, found, ..Outcome::default() };
     if !vault.starts() {
         let printed = vault.printed();
         let panicked = printed.contains("panicked");
