@@ -426,6 +426,33 @@ async fn what_is_left_of_a_repeat_answers_for_no_other() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_repeat_is_refused_once_any_of_it_was_changed() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada", "Grace"]).await;
+    let (other, _) = bench.person(&[]).await;
+    let another = delete_once(&bench, subject, items[1].item, "").await.receipt;
+    let first = delete_once(&bench, subject, items[0].item, "k").await;
+    let [(key, row)] = &records(&bench, 1)[..] else { panic!("of one deletion") };
+    // Version, kind, length, time; then whose it is, and the receipt.
+    let (whose, which) = (14, 30);
+    assert_eq!((&row[whose..which], &row[which..46]), (&subject.as_bytes()[..], &first.receipt.as_bytes()[..]));
+    let with = |at: usize, id: &[u8; 16]| [&row[..at], id, &row[at + 16..]].concat();
+    let mut changed = vec![with(whose, other.as_bytes()), with(which, another.as_bytes())];
+    changed.extend((0..row.len()).map(|at| {
+        let mut row = row.clone();
+        row[at] ^= 1;
+        row
+    }));
+    for (number, changed) in changed.iter().enumerate() {
+        put_rows(&bench, &[(key, changed)]);
+        let told = try_to_delete(&bench, subject, items[0].item, "k").await;
+        assert_eq!(told, Err(Unavailable::Damaged.into()), "change {number}");
+    }
+    put_rows(&bench, &[(key, row)]);
+    assert_eq!(delete_once(&bench, subject, items[0].item, "k").await, first);
+}
+
+#[tokio::test]
 async fn a_record_is_given_up_with_what_it_is_of_and_with_nothing_else() {
     let bench = Bench::new();
     let (subject, _) = bench.person(&[]).await;
