@@ -233,3 +233,83 @@ impl Held {
         Ok(held)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::open::tests::{Bench, OURS};
+    use crate::gate::vault::Vault;
+
+    /// What a change on the writer's thread gives.
+    fn changed<T: Send + 'static>(
+        vault: &Vault,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> T {
+        vault.committer().commit_blocking(work, false).expect("is changed")
+    }
+
+    /// Lodges an act and has it carried out, but for the end of a slot. Its number and receipt.
+    fn waits(txn: &mut Txn<'_>) -> Result<(u64, ReceiptId), Refusal> {
+        let intent = Intent::of_own(What::Copies)?;
+        let number = intent.lodge(txn)?;
+        let mut ledger = Ledger::find(txn)?;
+        ledger.prepare(number)?;
+        ledger.finish(number, 1)?;
+        ledger.store(txn)?;
+        let (class, statement) = (String::new(), None);
+        let held =
+            Held { receipt: intent.receipt, what: intent.what, class, count: 1, epoch: 1, slots: vec![], statement };
+        txn.delete(Space::Intent, number.to_be_bytes());
+        txn.put(Space::Held, number.to_be_bytes(), ledger.sign(Space::Held, number, held.encode()));
+        Ok((number, intent.receipt))
+    }
+
+    fn row(txn: &Txn<'_>, number: u64) -> Result<Vec<u8>, Refusal> {
+        Ok(txn.row(Space::Held, &number.to_be_bytes())?.ok_or(Unavailable::Damaged)?)
+    }
+
+    #[test]
+    fn an_act_that_waits_is_read_at_its_own_number_and_while_its_receipt_waits_for_it() {
+        let bench = Bench::new();
+        let vault = bench.open(OURS, bench.key_file()).expect("opens");
+        let (receipt, read) = changed(&vault, |txn| {
+            let (number, receipt) = waits(txn)?;
+            let (ledger, row) = (Ledger::find(txn)?, row(txn, number)?);
+            let read = |txn: &Txn<'_>, number: u64, row: &[u8]| {
+                Held::read(txn, &ledger, &number.to_be_bytes(), row).map(|held| held.receipt)
+            };
+            let mut flipped = row.clone();
+            flipped[25] ^= 1;
+            let mut found = vec![read(txn, number, &row), read(txn, number + 1, &row), read(txn, number, &flipped)];
+            receipts::put_pending(txn, &receipt, number + 1, None);
+            found.push(read(txn, number, &row));
+            receipts::put_done(txn, &receipt, 1, &[]);
+            found.push(read(txn, number, &row));
+            Ok((receipt, found))
+        });
+        let damaged = Err(Unavailable::Damaged.into());
+        let expected = [Ok(receipt), damaged.clone(), damaged.clone(), damaged.clone(), damaged];
+        assert_eq!(read, expected, "its own; another number; changed; another waits; released already");
+    }
+
+    #[test]
+    fn every_act_is_released_once_and_a_damaged_one_when_it_is_as_it_was() {
+        let bench = Bench::new();
+        let vault = bench.open(OURS, bench.key_file()).expect("opens");
+        let signer = vault.receipts().clone();
+        let counts = changed(&vault, move |txn| {
+            let [(one, first), (two, second)] = [waits(txn)?, waits(txn)?];
+            let (of_one, of_two) = (row(txn, one)?, row(txn, two)?);
+            let release = |txn: &mut Txn<'_>, puts: [(u64, &[u8]); 2]| {
+                puts.into_iter().for_each(|(number, row)| txn.put(Space::Held, number.to_be_bytes(), row));
+                let released = release(txn, &[], &signer)?.count;
+                let done = |receipt| Ok::<_, Refusal>(receipts::find(txn, receipt)?.is_some_and(Progress::is_done));
+                Ok::<_, Refusal>((released, Ledger::find(txn)?.held(), [done(&first)?, done(&second)?]))
+            };
+            let damaged = release(txn, [(one, &of_one[1..]), (two, &of_two)])?;
+            // What is released already is put back, too.
+            Ok([damaged, release(txn, [(one, &of_one), (two, &of_two)])?])
+        });
+        assert_eq!(counts, [(1, 1, [false, true]), (1, 0, [true, true])]);
+    }
+}

@@ -212,10 +212,11 @@ fn place(vault: &VaultId) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn ledger() -> Ledger {
+    /// One with the intents 5 to 8 to be carried out.
+    pub fn ledger() -> Ledger {
         Ledger { next: 9, done: 4, prepared: None, held: 0, partings: 2, key: Key::copied(&[3; 32]) }
     }
 
@@ -267,5 +268,7 @@ mod tests {
         assert!(ledger.prepare(6).is_err(), "one at a time");
         assert!(ledger.finish(6, 0).is_err());
         assert!(ledger.release(1).is_err(), "nothing waits");
+        assert!(ledger.parting_ends().is_ok() && ledger.parting_ends().is_ok());
+        assert!(ledger.parting_ends().is_err(), "there were two");
     }
 }

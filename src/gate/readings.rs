@@ -183,6 +183,8 @@ impl Drop for Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     const SUBJECT: SubjectId = SubjectId::from_bytes([1; 16]);
@@ -272,23 +274,40 @@ mod tests {
         waiter.join().expect("no panic").expect("drained");
     }
 
+    /// Long enough for any drain that ends, so that one that does not fails its test.
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Drains on a thread of its own. What it came to, once it has.
+    fn draining(
+        readings: &Arc<Readings>,
+        before_cut: impl FnOnce() -> Result<(), &'static str> + Send + 'static,
+    ) -> mpsc::Receiver<Result<(), &'static str>> {
+        let (tell, told) = mpsc::channel();
+        let readings = readings.clone();
+        std::thread::spawn(move || {
+            tell.send(readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO, before_cut))
+        });
+        told
+    }
+
     #[test]
     fn nobody_is_cut_before_what_they_are_told_is_durable() {
         let readings = Arc::new(Readings::default());
-        let everything = [(SUBJECT, Forgotten::Everything)];
-        readings.drain(&everything, Duration::ZERO, || Err("nobody is there to be cut")).expect("drained");
+        let nobody = draining(&readings, || Err("nobody is there to be cut"));
+        assert_eq!(nobody.recv_timeout(LONG), Ok(Ok(())));
         let reader = readings.begin(SUBJECT, None);
-        assert_eq!(readings.drain(&everything, Duration::ZERO, || Err("not durable")), Err("not durable"));
+        let refused = draining(&readings, || Err("not durable"));
+        assert_eq!(refused.recv_timeout(LONG), Ok(Err("not durable")));
         assert!(!reader.is_cut());
-        let waiter = std::thread::spawn({
-            let (readings, state) = (readings.clone(), reader.state.clone());
-            let told = move || if state.cut.load(Ordering::Acquire) { Err("cut already") } else { Ok(()) };
-            move || readings.drain(&[(SUBJECT, Forgotten::Everything)], Duration::ZERO, told)
-        });
-        while !reader.is_cut() && !waiter.is_finished() {
+        let state = reader.state.clone();
+        let drained =
+            draining(&readings, move || if state.cut.load(Ordering::Acquire) { Err("cut already") } else { Ok(()) });
+        let deadline = Instant::now() + LONG;
+        while !reader.is_cut() {
+            assert!(Instant::now() < deadline, "is cut in the end");
             std::thread::yield_now();
         }
         drop(reader);
-        assert_eq!(waiter.join().expect("no panic"), Ok(()));
+        assert_eq!(drained.recv_timeout(LONG), Ok(Ok(())));
     }
 }

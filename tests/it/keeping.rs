@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacuna::api::proto::*;
+use lacuna::base::id::ReceiptId;
 use lacuna::base::secret::Secret;
 use lacuna::crypto::hash::sha256;
 use lacuna::keys::outer::OuterKey as _;
@@ -368,6 +369,63 @@ async fn older_and_changed_rows_of_matters_holds_and_periods_are_refused() {
     vault.run("");
     for space in spaces {
         assert_eq!(refused(shown(&vault, space).await), "", "{}", space.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_release_is_called_erased_where_its_statement_says_so() {
+    let mut vault = TestVault::start();
+    let created = vault.create(&["contact", "contact", "contact", "contact"]).await;
+    let (id, items) = (&created.subject_id, &created.items);
+    let (first, second) = (open(&vault).await, open(&vault).await);
+    let both = placed(&vault, &first, id, named(&[(&items[0].item_id, 0), (&items[1].item_id, 0)])).await;
+    let other = placed(&vault, &second, id, named(&[(&items[1].item_id, 0)])).await;
+    for item in &items[..2] {
+        assert_eq!(vault.delete(id, &item.item_id).await.expect("deletes").state(), ErasureState::Kept);
+    }
+    let mut requests = Vec::new();
+    for hold in [&both, &other] {
+        let mut request = release_of(&vault, hold);
+        request.context.as_mut().expect("is set").idempotency_key = vault.canary();
+        requests.push(approved(&vault, &request).await);
+    }
+    let again = async |vault: &TestVault, at: usize| holds(vault, LEGAL).release_hold(requests[at].clone()).await;
+    let told = [again(&vault, 0).await, again(&vault, 1).await].map(|told| told.expect("releases").into_inner());
+    let states = told.each_ref().map(|told| told.erasure.as_ref().expect("is stated").state());
+    assert_eq!(states, [ErasureState::Kept, ErasureState::Erased], "the other one keeps what is in both");
+    vault.stop();
+
+    let all = vault.store().scan(Space::Receipt, &[], &[], usize::MAX).expect("reads");
+    let supplement = |at: usize| {
+        let id: ReceiptId = told[at].supplementary_receipt_ids[0].parse().expect("an id");
+        all.iter().find(|(key, _)| key == id.as_bytes()).expect("is there")
+    };
+    let [(of_both, row), (_, of_other)] = [supplement(0), supplement(1)];
+    let [(copies, _)] = &all.iter().filter(|(_, row)| row[0] == 1).collect::<Vec<_>>()[..] else { panic!("one act") };
+    let mut unsigned = row.clone();
+    unsigned[row.len() / 2] ^= 1;
+    // Pending by the number of an intent that is carried out.
+    let by_number = |head: &[u8]| [head, &1u64.to_be_bytes()].concat();
+    let forged = [
+        ("another's statement", of_both, of_other.clone(), None),
+        ("a statement that nobody signed", of_both, unsigned, None),
+        ("a number", of_both, by_number(&[2, 1, row[2], row[3]]), Some(&items[2])),
+        ("a number of an act without a statement", copies, by_number(&[1, 1]), Some(&items[3])),
+    ];
+    for (name, key, row, more) in forged {
+        put(&vault, Space::Receipt, &[(key.clone(), row)]);
+        vault.run("");
+        if let Some(item) = more {
+            // By their numbers a process knows those intents alone that it has carried out, or that came before them.
+            assert_eq!(vault.delete(id, &item.item_id).await.expect("deletes").state(), ErasureState::Erased);
+        }
+        assert_eq!(refused(again(&vault, 0).await), "DATA_CORRUPT", "{name}");
+        vault.stop();
+        put(&vault, Space::Receipt, &all);
+    }
+    vault.run("");
+    for (at, told) in told.into_iter().enumerate() {
+        assert_eq!(again(&vault, at).await.expect("repeats").into_inner(), told);
     }
 }
 

@@ -147,6 +147,28 @@ async fn an_erased_person_is_gone_for_every_call_and_the_receipt_proves_it() {
 }
 
 #[tokio::test]
+async fn an_erasure_that_is_waited_for_waits_for_two_commits_and_for_each_slot_once() {
+    let bench = Bench::new();
+    let held = || bench.vault.epochs_held().into_iter().map(|(_, epochs)| epochs).collect::<Vec<_>>();
+    // The first one stages what the others find.
+    let first = named_person(&bench, "first", &["First"]).await.0;
+    erased(&bench, first).await;
+    let mut counts = Vec::new();
+    for name in ["ann", "ben", "cleo", "dora"] {
+        let (person, _) = named_person(&bench, name, &[name]).await;
+        let (epoch, before) = (bench.vault.epoch(), bench.synced());
+        assert_eq!(held(), [[epoch, epoch + 1]; 2]);
+        erased(&bench, person).await;
+        // The new tree, and the end. The request and the checkpoint last with what comes after them.
+        counts.push(bench.synced() - before);
+        // In each slot one block was written, once: what it destroys gives way to what it stages.
+        assert_eq!((bench.vault.epoch(), held()), (epoch + 1, vec![vec![epoch + 1, epoch + 2]; 2]));
+    }
+    // What looks after the vault now and then makes lasting what it finds; it does not come between each time.
+    assert_eq!(counts.iter().min(), Some(&2), "{counts:?}");
+}
+
+#[tokio::test]
 async fn a_repeat_gets_the_same_statement_with_and_without_a_key() {
     let bench = Bench::new();
     let (ann, _) = named_person(&bench, "ann", &["Ann"]).await;

@@ -74,11 +74,16 @@ impl Scene {
         Self { bench, engine, vault }
     }
 
+    /// Lodges something that an epoch is to carry out.
+    fn lodge(&self) {
+        let lodge = |txn: &mut Txn<'_>| Intent::of_own(What::Slots)?.lodge(txn);
+        self.vault.committer().commit_blocking(lodge, true).expect("is lodged");
+    }
+
     /// Asks for an epoch in which `meddle` comes between. Returns when it has come to a halt.
     fn halted_by(&self, meddle: impl FnOnce() + Send + 'static) {
         *self.engine.once_prepared.lock() = Some(Box::new(meddle));
-        let lodge = |txn: &mut Txn<'_>| Intent::of_own(What::Slots)?.lodge(txn);
-        self.vault.committer().commit_blocking(lodge, true).expect("is lodged");
+        self.lodge();
         self.vault.forget_now();
         self.wait(|| self.engine.once_prepared.lock().is_none() && self.vault.epochs().phase().is_none());
         // And once again, by itself.
@@ -148,6 +153,27 @@ fn no_slot_destroys_a_secret_before_the_new_root_opens_through_each() {
 #[test]
 fn no_slot_destroys_a_secret_before_the_top_page_opens_under_the_new_root() {
     destroys_nothing_while_damaged(&Scene::new(), Space::Page, ROOT_PAGE.row_key(2));
+}
+
+#[test]
+fn what_was_asked_for_stays_pending_while_it_is_not_known_what_is_under_way() {
+    let scene = Scene::new();
+    scene.lodge();
+    let rows = [(Space::Meta, b"intent_next".to_vec()), (Space::Intent, 1u64.to_be_bytes().to_vec())];
+    let engine = &scene.engine.inner;
+    let stored = rows.clone().map(|(space, key)| engine.get(space, &key).expect("reads").expect("is there"));
+    let mut taken = Batch::new();
+    rows.iter().for_each(|(space, key)| taken.delete(*space, &key[..]));
+    engine.commit(taken).expect("written");
+    scene.vault.forget_now();
+    std::thread::sleep(EPOCH_RETRY + Duration::from_millis(100));
+    assert_eq!((scene.vault.epochs().pending(), scene.vault.epoch()), (1, 1));
+
+    let mut back = Batch::new();
+    rows.into_iter().zip(stored).for_each(|((space, key), row)| back.put(space, key, row));
+    engine.commit(back).expect("written");
+    scene.completes();
+    assert_eq!(scene.vault.epoch(), 2, "it is carried out");
 }
 
 /// One bit of a row flips once the epoch is prepared, and flips back.

@@ -4,13 +4,17 @@
 //! derivation or additional data makes this red; then the format has changed, and its version must.
 
 use super::*;
+use crate::base::id::SlotId;
 use crate::doctor::{Pages, look_through};
 use crate::gate::refusal::State;
 use crate::items::model::{Delete, NewMetadata, Notes, Update, Wait};
 use crate::items::{delete, put, subject, update};
+use crate::keys::root;
+use crate::keys::slot::file::{Place, SlotView};
 
 const VECTOR: &str = include_str!("../../../tests/vectors/store-1.txt");
 const BLOCK: usize = 4096;
+const LEDGER: &[u8] = b"intent_next";
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -106,10 +110,7 @@ async fn write_the_vector() {
 async fn a_store_of_format_1_is_read_for_ever() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = restore(dir.path());
-    let next = engine.get(Space::Meta, b"intent_next").expect("reads").expect("is there");
     let bench = Bench::on(engine, dir);
-    let ledger = bench.rows(Space::Meta).into_iter().find(|(key, _)| key == b"intent_next").expect("is there");
-    assert!(next.len() == 8 && ledger.1.len() > 8, "what is under way is authenticated from now on");
     bench.at(HOUR);
     let call = bench.call(Action::GetSubject).await;
     let view = subject::describe(&bench.vault, &call, external("user-1")).await.expect("is there");
@@ -148,4 +149,65 @@ async fn a_store_of_format_1_is_read_for_ever() {
 
 fn view_epoch(leaves: &[Leaf]) -> u64 {
     leaves.iter().map(|leaf| leaf.epoch).max().unwrap_or(0)
+}
+
+impl Bench {
+    /// A vault of an earlier release, opened for the first time with these rows beside its own.
+    fn of_before(rows: &[(Space, Record)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let engine = restore(dir.path());
+        let mut batch = Batch::new();
+        rows.iter().for_each(|(space, (key, row))| batch.put(*space, &key[..], &row[..]));
+        engine.commit(batch).expect("stores");
+        Self::on(engine, dir).not_looked_through()
+    }
+
+    fn opened_again(self) -> Self {
+        let (engine, dir) = self.shut();
+        Self::on(engine, dir).not_looked_through()
+    }
+
+    /// Nobody has counted its pages yet, and a ledger may be missing: it is not sound in the end.
+    fn not_looked_through(self) -> Self {
+        self.sound.tampered.store(true, Ordering::SeqCst);
+        self
+    }
+
+    fn ledger(&self) -> Option<Vec<u8>> {
+        self.engine.get(Space::Meta, LEDGER).expect("reads")
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_before_is_given_a_ledger_once_and_not_if_something_is_under_way() {
+    let bench = Bench::of_before(&[]);
+    let given = bench.ledger();
+    assert!(given.as_ref().is_some_and(|row| row.len() > 8), "what is under way is authenticated from now on");
+    assert_eq!(bench.opened_again().ledger(), given);
+    for space in [Space::Intent, Space::Held, Space::Parting] {
+        let bench = Bench::of_before(&[(space, (vec![9; 8], vec![0]))]);
+        assert_eq!(bench.ledger().map(|row| row.len()), Some(8), "{}", space.name());
+    }
+}
+
+#[tokio::test]
+async fn that_there_is_a_ledger_is_known_if_one_slot_says_so() {
+    for name in ["a", "b"] {
+        let bench = Bench::of_before(&[]);
+        let (vault, epoch) = (*bench.vault.id(), bench.vault.epoch());
+        // As for a slot that takes the place of another in the epoch that the earlier release has left.
+        let place = Place::new(bench.dir.path().join(name), &[]);
+        let slot = SlotView::inspect(&place).expect("a slot");
+        let id: SlotId = slot.describe().expect("reads").slot;
+        let [context, number] = root::prf_context(&vault, epoch);
+        let prf = slot.read(epoch, &[&context, &number]).expect("answers");
+        let (outer, key) = (Key::copied(&[9; 32]), root::row_key(epoch, &id));
+        let row = bench.engine.get(Space::Root, &key).expect("reads").expect("is there");
+        let opened = root::open(&outer, &prf, &vault, &id, epoch, &row).expect("opens");
+        assert!(!opened.has_ledger);
+        let row = root::seal(&outer, &prf, &vault, &id, epoch, &opened.key).expect("a nonce");
+        bench.write_over([(Space::Root, (key, row))]);
+        bench.take_away(Space::Meta, [LEDGER.to_vec()]);
+        assert_eq!(bench.opened_again().ledger(), None, "it is missed, and no other is given");
+    }
 }

@@ -59,6 +59,8 @@ struct Breakable {
     inner: MemoryEngine,
     mood: AtomicU8,
     commits: AtomicU64,
+    /// Those of them that wait for the medium.
+    synced: AtomicU64,
     /// No purge gets any further.
     holds_purge: AtomicBool,
     /// Where a power cut is to come: what would be left, and what has not reached the medium.
@@ -102,6 +104,7 @@ impl Engine for Breakable {
 
     fn commit(&self, batch: Batch) -> Result<(), Error> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        self.synced.fetch_add(1, Ordering::SeqCst);
         match self.mood.load(Ordering::SeqCst) {
             BROKEN => return Err(Error::Failed),
             FULL => return Err(Error::Full),
@@ -172,8 +175,8 @@ impl Bench {
     /// Opens the vault of an engine and a folder with its slots, or makes one.
     pub fn on(inner: MemoryEngine, dir: tempfile::TempDir) -> Self {
         let (mood, holds_purge) = (AtomicU8::new(WELL), AtomicBool::new(false));
-        let (commits, lasting) = (AtomicU64::new(0), Mutex::default());
-        let engine = Arc::new(Breakable { inner, mood, commits, holds_purge, lasting });
+        let (commits, synced, lasting) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
+        let engine = Arc::new(Breakable { inner, mood, commits, synced, holds_purge, lasting });
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let told = free.clone();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOON)));
@@ -273,6 +276,11 @@ impl Bench {
     /// From now on, every commit fails.
     pub fn break_storage(&self) {
         self.engine.mood.store(BROKEN, Ordering::SeqCst);
+    }
+
+    /// How many commits have waited for the medium so far.
+    pub fn synced(&self) -> u64 {
+        self.engine.synced.load(Ordering::SeqCst)
     }
 
     /// Whether a purge gets no further.

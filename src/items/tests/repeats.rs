@@ -34,6 +34,36 @@ fn put_rows(bench: &Bench, rows: &[(&[u8], &[u8])]) {
     bench.tamper(batch);
 }
 
+impl Bench {
+    /// The row of a receipt.
+    fn receipt(&self, id: &ReceiptId) -> Vec<u8> {
+        self.rows(Space::Receipt).into_iter().find(|(key, _)| key == id.as_bytes()).expect("is there").1
+    }
+
+    /// Writes it over. What it was.
+    pub(super) fn put_receipt(&self, id: &ReceiptId, row: Vec<u8>) -> Vec<u8> {
+        let before = self.receipt(id);
+        self.write_over([(Space::Receipt, (id.as_bytes().to_vec(), row))]);
+        before
+    }
+
+    /// Rows that somebody may write for a receipt that is pending, so that it passes as done: with those of one that is.
+    pub(super) fn forged(&self, done: &ReceiptId, pending: &ReceiptId) -> [(&'static str, Vec<u8>); 4] {
+        let (of_done, of_pending) = (self.receipt(done), self.receipt(pending));
+        let number = [&of_pending[..of_pending.len() - 8], &1u64.to_be_bytes()].concat();
+        let mut unsigned = of_done.clone();
+        let name = done.to_string().into_bytes();
+        let at = unsigned.windows(name.len()).position(|bytes| *bytes == name).expect("is named");
+        unsigned[at..][..name.len()].copy_from_slice(pending.to_string().as_bytes());
+        [
+            ("the number of an intent that is carried out", number),
+            ("done, without a statement", Writer::new().u8(1).u8(2).u64(self.vault.epoch()).finish()),
+            ("another's statement", of_done),
+            ("a statement that nobody signed", unsigned),
+        ]
+    }
+}
+
 async fn count(bench: &Bench, subject: SubjectId) -> usize {
     let call = bench.call(Action::ListItems).await;
     let all = ListQuery {
@@ -126,35 +156,15 @@ async fn a_repeated_deletion_is_called_erased_where_its_statement_says_so() {
     let bench = Bench::new();
     let (subject, items) = bench.person(&["Ada", "Grace"]).await;
     let first = delete_once(&bench, subject, items[0].item, "").await;
-    let receipt = |id: &ReceiptId| {
-        let rows = bench.rows(Space::Receipt);
-        rows.into_iter().find(|(key, _)| key == id.as_bytes()).expect("is there").1
-    };
-    let of_first = receipt(&first.receipt);
     bench.take_slot_away();
     let waits = delete_once(&bench, subject, items[1].item, "k").await;
     assert_eq!((first.state, waits.state), (ErasureState::Erased, ErasureState::Pending));
-    let pending = receipt(&waits.receipt);
-    let of_another = [&pending[..pending.len() - 8], &1u64.to_be_bytes()].concat();
-    let done = Writer::new().u8(1).u8(2).u64(first.epoch).finish();
-    let mut forged = of_first.clone();
-    let name = first.receipt.to_string().into_bytes();
-    let at = forged.windows(name.len()).position(|bytes| *bytes == name).expect("is named");
-    forged[at..][..name.len()].copy_from_slice(waits.receipt.to_string().as_bytes());
-    let put = |row: &[u8]| {
-        bench.write_over([(Space::Receipt, (waits.receipt.as_bytes().to_vec(), row.to_vec()))]);
-    };
-    for (name, row) in [
-        ("the number of an intent that is carried out", &of_another),
-        ("done, without a statement", &done),
-        ("another's statement", &of_first),
-        ("a statement that nobody signed", &forged),
-    ] {
-        put(row);
+    for (name, row) in bench.forged(&first.receipt, &waits.receipt) {
+        let before = bench.put_receipt(&waits.receipt, row);
         let repeated = try_to_delete(&bench, subject, items[1].item, "k").await;
         assert_eq!(repeated, Err(Unavailable::Damaged.into()), "{name}");
+        bench.put_receipt(&waits.receipt, before);
     }
-    put(&pending);
     assert_eq!(delete_once(&bench, subject, items[1].item, "k").await, waits);
     bench.put_slot_back();
     while delete_once(&bench, subject, items[1].item, "k").await.state != ErasureState::Erased {
@@ -192,6 +202,39 @@ async fn a_repeated_correction_makes_no_third_version() {
     let first = correct().await;
     assert_eq!(first.0.version, 2);
     assert_eq!(correct().await, first, "although the etag no longer matches");
+}
+
+#[tokio::test]
+async fn a_repeated_correction_is_called_erased_where_its_statement_says_so() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada", "Grace"]).await;
+    let first = delete_once(&bench, subject, items[1].item, "").await;
+    let correct = async || {
+        let call = bench.call_once(Action::UpdateItem, "k", "Joan").await;
+        let wanted = Update {
+            subject: SubjectRef::Id(subject),
+            item: items[0].item,
+            etag: String::new(),
+            value: Some(contact("Joan").value),
+            metadata: None,
+            wait: Wait::Erased,
+        };
+        let (stamp, erasure) = update::update(&bench.vault, &call, wanted).await?;
+        Ok::<_, Refusal>((stamp, erasure.expect("is told")))
+    };
+    bench.take_slot_away();
+    let waits = correct().await.expect("is durable");
+    assert_eq!((first.state, waits.1.state), (ErasureState::Erased, ErasureState::Pending));
+    for (name, row) in bench.forged(&first.receipt, &waits.1.receipt) {
+        let before = bench.put_receipt(&waits.1.receipt, row);
+        assert_eq!(correct().await, Err(Unavailable::Damaged.into()), "{name}");
+        bench.put_receipt(&waits.1.receipt, before);
+    }
+    assert_eq!(correct().await.as_ref(), Ok(&waits));
+    bench.put_slot_back();
+    while correct().await.expect("repeats").1.state != ErasureState::Erased {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 #[tokio::test]
@@ -380,6 +423,33 @@ async fn what_is_left_of_a_repeat_answers_for_no_other() {
         let told = try_to_delete(&bench, subject, item, key).await;
         assert_eq!(told.map(|_| ()), Err(State::Erased(None).into()));
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_repeat_is_refused_once_any_of_it_was_changed() {
+    let bench = Bench::new();
+    let (subject, items) = bench.person(&["Ada", "Grace"]).await;
+    let (other, _) = bench.person(&[]).await;
+    let another = delete_once(&bench, subject, items[1].item, "").await.receipt;
+    let first = delete_once(&bench, subject, items[0].item, "k").await;
+    let [(key, row)] = &records(&bench, 1)[..] else { panic!("of one deletion") };
+    // Version, kind, length, time; then whose it is, and the receipt.
+    let (whose, which) = (14, 30);
+    assert_eq!((&row[whose..which], &row[which..46]), (&subject.as_bytes()[..], &first.receipt.as_bytes()[..]));
+    let with = |at: usize, id: &[u8; 16]| [&row[..at], id, &row[at + 16..]].concat();
+    let mut changed = vec![with(whose, other.as_bytes()), with(which, another.as_bytes())];
+    changed.extend((0..row.len()).map(|at| {
+        let mut row = row.clone();
+        row[at] ^= 1;
+        row
+    }));
+    for (number, changed) in changed.iter().enumerate() {
+        put_rows(&bench, &[(key, changed)]);
+        let told = try_to_delete(&bench, subject, items[0].item, "k").await;
+        assert_eq!(told, Err(Unavailable::Damaged.into()), "change {number}");
+    }
+    put_rows(&bench, &[(key, row)]);
+    assert_eq!(delete_once(&bench, subject, items[0].item, "k").await, first);
 }
 
 #[tokio::test]

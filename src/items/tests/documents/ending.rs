@@ -50,6 +50,47 @@ async fn a_new_version_forgets_the_one_before_and_its_content() {
 }
 
 #[tokio::test]
+async fn a_repeated_end_of_an_upload_is_called_erased_where_its_statement_says_so() {
+    let bench = Bench::new();
+    let (subject, _) = bench.person(&[]).await;
+    let content = pdf(9);
+    let item = bench.store(opening(subject), &content).await.expect("is stored").stamp.item;
+    let renewing = || UploadOpening { item: Some(item), ..opening(subject) };
+    let before = bench.store(renewing(), &content).await.expect("is stored").erasure.expect("is told");
+    bench.settle().await;
+    bench.take_slot_away();
+    let call = async || bench.call_once(Action::UploadDocument, "k", "a new version").await;
+    let mut upload = upload::open(bench.vault.clone(), call().await, renewing()).await.expect("opens");
+    let id = upload.accepted().upload;
+    send(&mut upload, &content, CHUNK_BYTES).await.expect("is taken");
+    let waits = upload.finish(whole(&content)).await.expect("is stored").erasure.expect("is told");
+    // By the upload's id, and by the key of the call.
+    let by_id = async || bench.go_on(subject, id).await?.finish(whole(&content)).await;
+    let by_key =
+        async || upload::open(bench.vault.clone(), call().await, renewing()).await?.finish(whole(&content)).await;
+    let again = async || {
+        let state = |done: Uploaded| done.erasure.map(|erasure| (erasure.state, erasure.receipt));
+        [by_id().await.map(state), by_key().await.map(state)]
+    };
+    let told = |state| [(); 2].map(|()| Ok(Some((state, waits.receipt))));
+    for (name, row) in bench.forged(&before.receipt, &waits.receipt) {
+        let pending = bench.put_receipt(&waits.receipt, row);
+        // A repeat does not wait, so by a number nothing is said to be erased.
+        let said = if name.starts_with("the number") { told(ErasureState::Pending) } else { refused() };
+        assert_eq!(again().await, said, "{name}");
+        bench.put_receipt(&waits.receipt, pending);
+    }
+    assert_eq!(again().await, told(ErasureState::Pending));
+    bench.put_slot_back();
+    bench.settle().await;
+    assert_eq!(again().await, told(ErasureState::Erased));
+}
+
+fn refused<T>() -> [Result<T, Refusal>; 2] {
+    [(); 2].map(|()| Err(Unavailable::Damaged.into()))
+}
+
+#[tokio::test]
 async fn a_deletion_ends_uploads_of_new_versions_too() {
     let bench = Bench::new();
     let (subject, items) = bench.person(&["Ada"]).await;
