@@ -124,6 +124,8 @@ labels! {
     UPLOAD = "lacuna/1/upload/record";
     /// The MAC over the clear part of an upload's row.
     UPLOAD_META = "lacuna/1/upload/meta";
+    /// The code of what is said of an upload that is finished, under its person's key.
+    UPLOAD_END = "lacuna/1/upload/end";
     /// Additional data of a chunk of a document.
     DOCUMENT_CHUNK = "lacuna/1/document/chunk";
     /// Additional data of an idempotency record.

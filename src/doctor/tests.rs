@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicU64;
 use super::*;
 use crate::base::id::{ItemId, ReceiptId, SubjectId};
 use crate::erasure::subject::{EraseSubject, erase};
+use crate::erasure::verify::{Which, verify};
 use crate::gate::receipts::Ground;
+use crate::gate::refusal::{Refusal, Unavailable};
 use crate::items::model::{Delete, SubjectRef, Wait};
 use crate::items::record::{item_key, tombstone};
 use crate::items::tests::{Bench, contact};
-use crate::items::{delete, put};
+use crate::items::{delete, put, subject};
 use crate::policy::action::Action;
 use crate::policy::caller::RoleId;
 use crate::store::Record;
@@ -23,7 +25,6 @@ impl Bench {
         tokio::task::spawn_blocking(look).await.expect("no panic").expect("the store is read")
     }
 
-
     async fn forget(&self, subject: SubjectId, item: ItemId, wait: Wait) {
         let call = self.call(Action::DeleteItem).await;
         let wanted = Delete { subject: SubjectRef::Id(subject), item, etag: String::new(), wait };
@@ -31,10 +32,14 @@ impl Bench {
     }
 
     async fn forget_all(&self, subject: SubjectId, wait: Wait) {
+        self.try_to_forget_all(subject, wait).await.expect("erases");
+    }
+
+    async fn try_to_forget_all(&self, subject: SubjectId, wait: Wait) -> Result<(), Refusal> {
         let (role, purpose) = (RoleId::PrivacyOfficer, "legal_compliance");
         let call = self.call_as("officer", role, purpose, Action::EraseSubject, "", "").await;
         let wanted = EraseSubject { subject: SubjectRef::Id(subject), ground: Ground::Request, wait };
-        erase(&self.vault, &call, wanted).await.expect("erases");
+        erase(&self.vault, &call, wanted).await.map(|_| ())
     }
 
     async fn add(&self, subject: SubjectId) {
@@ -97,6 +102,37 @@ async fn an_erasure_that_was_taken_away_with_all_that_says_so_leaves_its_keys() 
     let bench = bench.reopened();
     let found = bench.looked(false).await;
     assert_eq!((found.pages, found.under_way.all, found.keys_without_row), (Pages::NotNewest, 0, 1));
+}
+
+/// Ann's is written over Ben's row, and then the receipt's own row says that it is Ben's.
+#[tokio::test]
+async fn a_tombstone_of_somebody_else_is_nobodys_end() {
+    let bench = Bench::new();
+    let ((ann, _), (ben, items)) = (bench.person(&["Ada"]).await, bench.person(&["Ben"]).await);
+    bench.forget_all(ann, Wait::Erased).await;
+    let of =
+        |id: &SubjectId, space| bench.rows(space).into_iter().find(|(key, _)| key == id.as_bytes()).expect("a row").1;
+    let (tombstone, own) = (of(&ann, Space::Subject), of(&ben, Space::Subject));
+    let (receipt, said) =
+        bench.rows(Space::Receipt).into_iter().find(|(key, _)| tombstone.ends_with(key)).expect("one");
+    let at = said.windows(16).position(|id| id == ann.as_bytes()).expect("it names her");
+    let others = [&said[..at], ben.as_bytes(), &said[at + 16..]].concat();
+    let damaged: Refusal = Unavailable::Damaged.into();
+    for row in [&said, &others] {
+        bench.write_over([
+            (Space::Subject, (ben.as_bytes().to_vec(), tombstone.clone())),
+            (Space::Receipt, (receipt.clone(), row.clone())),
+        ]);
+        let call = bench.call(Action::GetSubject).await;
+        assert_eq!(subject::describe(&bench.vault, &call, SubjectRef::Id(ben)).await.map(|_| ()), Err(damaged.clone()));
+        assert_eq!(bench.try_to_forget_all(ben, Wait::Logical).await, Err(damaged.clone()));
+        let role = (RoleId::PrivacyOfficer, "legal_compliance");
+        let call = bench.call_as("officer", role.0, role.1, Action::VerifyErasure, "", "").await;
+        assert_eq!(verify(&bench.vault, &call, Which::Subject(ben)).await.map(|_| ()), Err(damaged.clone()));
+        assert!(!bench.looked(false).await.is_sound());
+    }
+    bench.write_over([(Space::Subject, (ben.as_bytes().to_vec(), own)), (Space::Receipt, (receipt, said))]);
+    assert_eq!(bench.name(ben, items[0].item).await.as_deref(), Ok("Ben"));
 }
 
 #[tokio::test]

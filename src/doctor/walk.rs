@@ -155,7 +155,7 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn uploads(&mut self, subject: &OpenSubject, led_to: &mut HashSet<u64>) -> Result<(), Refusal> {
         for (key, row) in self.txn.rows(Space::Upload, subject.id.as_bytes(), &[], usize::MAX)? {
             match readable(UploadPlace::of_key(&key).and_then(|place| decode_upload(place, &row)))? {
-                Some(UploadRow::Finished { .. }) => {}
+                Some(UploadRow::Finished(_)) => {}
                 Some(UploadRow::Pending(upload)) => led_to.extend(self.found.uploads.note(Some(upload.position))),
                 None => drop(self.found.uploads.note(None::<()>)),
             }

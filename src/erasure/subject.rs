@@ -14,6 +14,7 @@ use crate::gate::refusal::{Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Txn};
 use crate::gate::vault::{Awaited, Vault};
 use crate::items::going;
+use crate::items::gone::nothing_is_left;
 use crate::items::model::{Erasure, SubjectRef, Wait};
 use crate::items::outcome::told;
 use crate::items::record::{OpenSubject, RECORD_POSITION, Target, subject_tombstone};
@@ -104,7 +105,11 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
             Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {
                 // Nothing is left of the person for rules to read.
                 call.permit(Resource::Subject(Standing::default()))?;
-                again(txn, &call, receipt)
+                let lodged = again(txn, &call, receipt)?;
+                if lodged.progress.is_done() {
+                    nothing_is_left(txn, target.id(txn)?, receipt)?;
+                }
+                Ok(lodged)
             }
             Err(fault) => Err(fault.into()),
         },

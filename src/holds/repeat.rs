@@ -13,7 +13,6 @@ use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads, Txn};
 use crate::items::record::OpenSubject;
 use crate::keep::matter::{self, Matter};
-use crate::keys::envelope::{Envelope, Kind};
 
 /// What an earlier call made: its id, and for a hold how many versions it covered; for a release whether other reasons
 /// keep something of it.
@@ -45,7 +44,7 @@ pub fn of_matter(reads: &dyn Reads, call: &Call, now: Timestamp) -> Result<Optio
 pub fn of_subject(reads: &dyn Reads, call: &Call, now: Timestamp) -> Result<Option<Earlier>, Fault> {
     let vault = *reads.index().vault();
     let key = |owner: SubjectId| match crate::items::record::open_subject(reads, &vault, owner) {
-        Ok(subject) => Ok(companion(&subject)),
+        Ok(subject) => Ok(subject.companion()),
         Err(Fault::Refused(Refusal::State(State::NotFound))) => Err(Fault::Refused(State::IdempotencyKeyReused.into())),
         Err(fault) => Err(fault),
     };
@@ -59,11 +58,7 @@ pub fn remember_matter(txn: &mut Txn<'_>, call: &Call, matter: &Matter, made: Ea
 
 /// Notes what was made about a person.
 pub fn remember_subject(txn: &mut Txn<'_>, call: &Call, subject: &OpenSubject, made: Earlier) -> Result<(), Refusal> {
-    remember(txn, call, subject.id, &companion(subject), made)
-}
-
-fn companion(subject: &OpenSubject) -> Key {
-    Envelope::derive(Kind::Subject, &subject.record.key).into_companion()
+    remember(txn, call, subject.id, &subject.companion(), made)
 }
 
 fn find(

@@ -114,7 +114,7 @@ fn companions(reads: &dyn Reads, vault: &VaultId, made_of: &MadeOf) -> Result<Ve
     let subject = open_subject(reads, vault, made_of.subject)?;
     let mut keys = Vec::with_capacity(made_of.items.len() + 1);
     if made_of.with_subject {
-        keys.push(Envelope::derive(Kind::Subject, &subject.record.key).into_companion());
+        keys.push(subject.companion());
     }
     for (id, version) in &made_of.items {
         let gone = Fault::Refused(State::Erased(None).into());

@@ -19,7 +19,7 @@ pub use subject::{
     subject_tombstone,
 };
 pub use target::{Target, same};
-pub use upload::{Announced, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};
+pub use upload::{Announced, Finished, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};
 
 /// The version of every row here.
 const VERSION: u8 = 1;

@@ -4,6 +4,7 @@ use super::VERSION;
 use crate::audit::detail::DetailKeys;
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ReceiptId, SubjectId, VaultId};
+use crate::base::secret::Key;
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::class_of;
@@ -188,6 +189,11 @@ impl OpenSubject {
         txn.set(self.tree(), RECORD_POSITION, &self.record)?;
         txn.put(Space::Subject, *self.id.as_bytes(), self.row.encode(vault, &self.id, &self.record));
         Ok(())
+    }
+
+    /// The key of records that die with the person.
+    pub fn companion(&self) -> Key {
+        Envelope::derive(Kind::Subject, &self.record.key).into_companion()
     }
 
     /// The keys of its entries in the log.

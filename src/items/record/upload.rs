@@ -8,12 +8,13 @@
 use crate::base::codec::{Malformed, Reader, Writer};
 use crate::base::id::{ItemId, ReceiptId, VaultId};
 use crate::base::limits::CHUNK_BYTES;
-use crate::base::secret::{PlainValue, Secret};
+use crate::base::secret::{Key, PlainValue, Secret};
 use crate::base::time::Timestamp;
 use crate::catalog::class::ClassId;
 use crate::catalog::classes::class_of;
 use crate::catalog::media::MediaType;
 use crate::catalog::text::Text;
+use crate::crypto::{label, mac};
 use crate::gate::refusal::{Refusal, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::uploads::{FINISHED, PENDING, UploadPlace};
@@ -22,21 +23,34 @@ use crate::keys::envelope::{Envelope, Kind, Part, Place};
 use crate::keys::page::{Entry, Tree};
 
 const VERSION: u8 = 1;
-const FINISHED_VERSION: u8 = 2;
+/// Earlier releases wrote 1 and 2 of what is finished, without a code.
+const FINISHED_VERSION: u8 = 3;
 
 /// What is at an upload's key.
 pub enum UploadRow {
     /// It can be gone on with.
     Pending(Box<StoredUpload>),
     /// It has become a version of its item.
-    Finished {
-        /// The version.
-        version: u64,
-        /// The erasure of the version before, if there was one.
-        receipt: Option<ReceiptId>,
-        /// When the row goes; what the first release wrote does not say.
-        expires: Option<Timestamp>,
-    },
+    Finished(Finished),
+}
+
+/// What is said of an upload that is finished, not yet checked.
+pub struct Finished {
+    version: u64,
+    receipt: Option<ReceiptId>,
+    /// When the row goes; what the first release wrote does not say.
+    expires: Option<Timestamp>,
+    code: Option<[u8; 32]>,
+}
+
+impl Finished {
+    /// The version that it became, and the erasure of the version before, if there was one; none for a row of an earlier
+    /// release, which anybody may have written. `key` is the person's companion.
+    pub fn open(&self, place: &UploadPlace, key: &Key) -> Result<Option<(u64, Option<ReceiptId>)>, Fault> {
+        let (Some(code), Some(expires)) = (self.code, self.expires) else { return Ok(None) };
+        let expected = end_code(place, &end_clear(self.version, self.receipt, expires), key);
+        if mac::equal(&code, &expected) { Ok(Some((self.version, self.receipt))) } else { Err(Fault::Torn) }
+    }
 }
 
 impl UploadRow {
@@ -44,7 +58,7 @@ impl UploadRow {
     pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::Pending(upload) => Some(upload.expires),
-            Self::Finished { expires, .. } => *expires,
+            Self::Finished(finished) => finished.expires,
         }
     }
 }
@@ -95,10 +109,11 @@ pub fn decode_upload(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Fault>
 fn read_row(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Malformed> {
     let mut r = Reader::new(row);
     let found = match (r.u8()?, r.u8()?) {
-        (FINISHED, written @ (VERSION | FINISHED_VERSION)) => {
+        (FINISHED, written @ VERSION..=FINISHED_VERSION) => {
             let (version, receipt) = (r.u64()?, r.option(|r| r.array().map(ReceiptId::from_bytes))?);
             let expires = if written == VERSION { None } else { Some(Timestamp::from_millis(r.i64()?)) };
-            UploadRow::Finished { version, receipt, expires }
+            let code = if written == FINISHED_VERSION { Some(r.array()?) } else { None };
+            UploadRow::Finished(Finished { version, receipt, expires, code })
         }
         (PENDING, VERSION) => {
             let clear = r.bytes()?.to_vec();
@@ -115,10 +130,25 @@ fn read_row(place: UploadPlace, row: &[u8]) -> Result<UploadRow, Malformed> {
     Ok(found)
 }
 
-/// The row of an upload that has become a version of its item, until that time.
-pub fn encode_finished(version: u64, receipt: Option<ReceiptId>, expires: Timestamp) -> Vec<u8> {
-    let writer = Writer::new().u8(FINISHED).u8(FINISHED_VERSION).u64(version);
-    writer.option(receipt, |w, receipt| w.raw(receipt.as_bytes())).i64(expires.as_millis()).finish()
+/// The row of an upload that has become a version of its item, until that time: authenticated under the person's companion,
+/// for what became of the version before is evidence.
+pub fn encode_finished(
+    place: &UploadPlace,
+    (version, receipt): (u64, Option<ReceiptId>),
+    expires: Timestamp,
+    key: &Key,
+) -> Vec<u8> {
+    let clear = end_clear(version, receipt, expires);
+    Writer::new().u8(FINISHED).u8(FINISHED_VERSION).raw(&clear).raw(&end_code(place, &clear, key)).finish()
+}
+
+fn end_clear(version: u64, receipt: Option<ReceiptId>, expires: Timestamp) -> Vec<u8> {
+    let writer = Writer::new().u64(version).option(receipt, |w, receipt| w.raw(receipt.as_bytes()));
+    writer.i64(expires.as_millis()).finish()
+}
+
+fn end_code(place: &UploadPlace, clear: &[u8], key: &Key) -> [u8; 32] {
+    mac::mac(key, label::UPLOAD_END, &[&place.key(), clear])
 }
 
 /// The row of a new upload.
@@ -227,15 +257,27 @@ mod tests {
             upload: crate::base::id::UploadId::from_bytes([3; 16]),
         };
         let (receipt, expires) = (ReceiptId::from_bytes([4; 16]), Timestamp::from_millis(1_780_000_000_000));
-        let row = encode_finished(7, Some(receipt), expires);
-        let Ok(UploadRow::Finished { version, receipt: read, expires: until }) = decode_upload(place, &row) else {
-            panic!("a finished upload")
+        let key = Secret::copied(&[5; 32]);
+        let row = encode_finished(&place, (7, Some(receipt)), expires, &key);
+        let open = |place, row: &[u8], key: &Key| match decode_upload(place, row) {
+            Ok(UploadRow::Finished(finished)) => finished.open(&place, key),
+            _ => Err(Fault::Torn),
         };
-        assert_eq!((version, read, until), (7, Some(receipt), Some(expires)));
+        assert_eq!(decode_upload(place, &row).expect("reads").expires(), Some(expires));
+        assert_eq!(open(place, &row, &key), Ok(Some((7, Some(receipt)))));
+        assert_eq!(open(place, &row, &Secret::copied(&[6; 32])), Err(Fault::Torn));
+        let other = UploadPlace { upload: crate::base::id::UploadId::from_bytes([9; 16]), ..place };
+        assert_eq!(open(other, &row, &key), Err(Fault::Torn));
+        for at in 2..row.len() {
+            let mut changed = row.clone();
+            changed[at] ^= 1;
+            assert_eq!(open(place, &changed, &key), Err(Fault::Torn), "byte {at}");
+        }
         let first = Writer::new().u8(FINISHED).u8(1).u64(7).option(Some(receipt), |w, r| w.raw(r.as_bytes())).finish();
         let row = decode_upload(place, &first).expect("a finished upload");
         assert_eq!(row.expires(), None);
-        assert!(decode_upload(place, &row_of(FINISHED, 3, &first)).is_err());
+        assert_eq!(open(place, &first, &key), Ok(None), "anybody may have written it");
+        assert!(decode_upload(place, &row_of(FINISHED, 4, &first)).is_err());
         assert!(decode_upload(place, &row_of(PENDING, 2, &first)).is_err());
     }
 

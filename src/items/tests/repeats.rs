@@ -414,6 +414,14 @@ async fn what_is_left_of_a_repeat_answers_for_no_other() {
             put_rows(&bench, &[(one, row), (other, with)]);
         }
     }
+    // One that was changed holds up nothing that is to be forgotten.
+    let kept = put_once(&bench, subject, "kept", "Ada").await.expect("stores").item;
+    for (key, row) in records(&bench, 1).iter().filter(|row| !gone.contains(row)) {
+        let place = row.len() / 4;
+        put_rows(&bench, &[(key, &[&row[..place], &[row[place] ^ 1], &row[place + 1..]].concat())]);
+    }
+    delete_once(&bench, subject, kept, "4").await;
+    assert_eq!(put_once(&bench, subject, "kept", "Ada").await.map(|_| ()), Err(damaged));
     // As a build before wrote them: nothing says that these are the ids.
     let unsaid = Writer::new().u8(1).u8(2).i64(NOON).raw(subject.as_bytes()).raw(receipts[0].as_bytes()).finish();
     for (key, _) in &gone {

@@ -132,7 +132,8 @@ impl Ending {
             None => None,
             Some(before) => Some((self.receipt, before.forget(txn, call, &subject, self.receipt)?)),
         };
-        let ended = encode_finished(stamp.version, receipt.map(|(receipt, _)| receipt), stored.expires);
+        let became = (stamp.version, receipt.map(|(receipt, _)| receipt));
+        let ended = encode_finished(&self.place, became, stored.expires, &subject.companion());
         txn.put(Space::Upload, self.place.key(), ended);
         record(txn, call, &subject, (head, rule), &stamp)?;
         let receipt_id = receipt.map(|(receipt, _)| receipt);

@@ -332,7 +332,10 @@ fn find_upload(
             continue;
         }
         return match decode_upload(place, &row)? {
-            UploadRow::Finished { version, receipt, .. } => Ok(Found::Finished(place, version, receipt)),
+            UploadRow::Finished(finished) => {
+                let (version, receipt) = finished.open(&place, &subject.companion())?.ok_or_else(no_upload)?;
+                Ok(Found::Finished(place, version, receipt))
+            }
             UploadRow::Pending(stored) if stored.expires <= vault.now() => Err(no_upload().into()),
             UploadRow::Pending(stored) => {
                 let announced = stored.open(reads, vault.id(), subject.tree())?;

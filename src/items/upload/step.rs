@@ -133,7 +133,7 @@ pub(super) fn still_there(
         None => Err(no_upload().into()),
         Some(row) => match decode_upload(*place, &row)? {
             UploadRow::Pending(stored) => Ok((subject, stored)),
-            UploadRow::Finished { .. } => Err(Refusal::from(Document::OtherStream).into()),
+            UploadRow::Finished(_) => Err(Refusal::from(Document::OtherStream).into()),
         },
     }
 }

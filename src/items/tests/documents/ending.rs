@@ -184,7 +184,7 @@ async fn uploads_that_are_remembered_are_bounded_until_their_day_is_over() {
         for number in 0..UPLOADS_KEPT_MAX as u128 - 1 {
             let upload = UploadId::from_bytes(number.to_be_bytes());
             let place = UploadPlace { subject, item, upload };
-            batch.put(Space::Upload, place.key(), encode_finished(1, None, expires));
+            batch.put(Space::Upload, place.key(), encode_finished(&place, (1, None), expires, &Key::copied(&[1; 32])));
         }
     });
     let last = bench.store(opening(subject), &pdf(100)).await.expect("there is room for one").stamp.item;
