@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use super::show::{Format, out, table};
 use crate::doctor::{Count, Findings, Pages, look_through};
-use crate::gate::vault::Vault;
+use crate::gate::still::Still;
 use crate::server::assemble::{self, StartError};
 use crate::server::config::Config;
 
@@ -36,10 +36,10 @@ pub struct Arguments {
 /// How often the bar moves.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Opens the vault, as `serve` would, looks, and closes it.
+/// Opens the vault with all checks of a start, looks, and closes it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config).map_err(StartError::from)?;
-    let vault = assemble::open_existing(&config)?;
+    let vault = assemble::stand_still(&config)?;
     let epoch = vault.epoch();
     let looked = arguments.deep.then(|| looked_through(&vault, arguments.accept)).transpose();
     if !vault.end() {
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn looked_through(vault: &Vault, accept: bool) -> Result<Findings, Failure> {
+fn looked_through(vault: &Still, accept: bool) -> Result<Findings, Failure> {
     let (people, done) = (Arc::new(AtomicU64::new(0)), AtomicBool::new(false));
     let bar = ProgressBar::new_spinner();
     std::thread::scope(|scope| {
@@ -64,7 +64,7 @@ fn looked_through(vault: &Vault, accept: bool) -> Result<Findings, Failure> {
                 std::thread::park_timeout(LOOK);
             }
         });
-        let looked = look_through(vault, accept, people.clone());
+        let looked = look_through(vault.committer(), vault.id(), accept, people.clone());
         done.store(true, Ordering::Release);
         bar.finish_and_clear();
         looked.map_err(|refusal| Failure::failed(format!("the store could not be looked through: {refusal}")))

@@ -62,7 +62,7 @@ labels! {
     LEDGER_META = "lacuna/1/ledger/meta";
     /// The code of one page in the tally of all pages.
     TALLY = "lacuna/1/tally/page";
-    /// The key, of an epoch, that seals that tally.
+    /// The key, of an epoch and of a size of the log, that seals that tally.
     TALLY_SEAL = "lacuna/1/tally/seal";
     /// Additional data of its row.
     TALLY_RECORD = "lacuna/1/tally/record";

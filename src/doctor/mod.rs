@@ -13,11 +13,12 @@ use std::sync::atomic::AtomicU64;
 
 pub use self::findings::{Count, Findings, Pages};
 use self::walk::Walk;
+use crate::base::id::VaultId;
 use crate::base::log_safe::SafeText;
+use crate::gate::committer::Committer;
 use crate::gate::record::own_event;
 use crate::gate::refusal::Refusal;
 use crate::gate::txn::Txn;
-use crate::gate::vault::Vault;
 
 /// The entry that says that an operator took the pages as they are.
 const ACCEPTED: SafeText = SafeText::constant("PagesAccepted");
@@ -25,17 +26,21 @@ const ACCEPTED: SafeText = SafeText::constant("PagesAccepted");
 /// Looks through the whole store. With `accept`, pages that are not those written last, or of which that is not known, are
 /// taken as they are from now on, which the log says. `people` counts those that were looked at, meanwhile.
 ///
-/// On the writer's thread, from the first row to the last: nothing else is written meanwhile. For a vault that serves nobody.
+/// On the writer's thread, from the first row to the last: nothing else is written meanwhile. For a vault that stands still.
 ///
 /// # Durability
 /// On `Ok`, what was accepted survives power loss.
 ///
 /// # Errors
 /// The store failed. What is found damaged is no error.
-pub fn look_through(vault: &Vault, accept: bool, people: Arc<AtomicU64>) -> Result<Findings, Refusal> {
-    let id = *vault.id();
+pub fn look_through(
+    committer: &Committer,
+    vault: VaultId,
+    accept: bool,
+    people: Arc<AtomicU64>,
+) -> Result<Findings, Refusal> {
     let work = move |txn: &mut Txn<'_>| {
-        let (findings, counted) = Walk::new(txn, id, &people)?.through()?;
+        let (findings, counted) = Walk::new(txn, vault, &people)?.through()?;
         if accept && findings.pages != Pages::Newest {
             let event = own_event(ACCEPTED, txn.epoch())?;
             txn.record(event);
@@ -43,7 +48,7 @@ pub fn look_through(vault: &Vault, accept: bool, people: Arc<AtomicU64>) -> Resu
         }
         Ok(findings)
     };
-    vault.committer().commit_blocking(work, true)
+    committer.commit_blocking(work, true)
 }
 
 #[cfg(test)]

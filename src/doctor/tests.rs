@@ -21,7 +21,7 @@ use crate::store::keyspace::Space;
 impl Bench {
     async fn looked(&self, accept: bool) -> Findings {
         let vault = self.vault.clone();
-        let look = move || look_through(&vault, accept, Arc::new(AtomicU64::new(0)));
+        let look = move || look_through(vault.committer(), *vault.id(), accept, Arc::new(AtomicU64::new(0)));
         tokio::task::spawn_blocking(look).await.expect("no panic").expect("the store is read")
     }
 

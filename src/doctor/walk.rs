@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::findings::{Findings, Pages};
+use super::findings::{Count, Findings, Pages};
 use crate::base::id::{HoldId, MatterId, ReasonId, SubjectId, VaultId};
 use crate::base::limits::ITEM_SCAN_ROWS;
 use crate::gate::intents;
@@ -82,17 +82,17 @@ impl<'t, 'a> Walk<'t, 'a> {
     /// What is to be forgotten. The trees that go with it, to which no row leads any more.
     fn under_way(&mut self) -> Result<HashSet<Tree>, Refusal> {
         let mut trees = HashSet::new();
-        match readable(intents::pending(self.txn))? {
-            None => drop(self.found.under_way.note(None::<()>)),
-            Some(pending) => {
-                for intent in pending {
-                    self.found.under_way.note(Some(()));
-                    trees.extend(intent.gone_tree());
-                    self.going.extend(intent.targets);
-                }
-            }
+        let complete = readable(intents::are_complete(self.txn))?;
+        if complete != Some(true) {
+            self.found.under_way.note(None::<()>);
         }
-        for subject in parting::under_way(self.txn)? {
+        for intent in readable(intents::pending(self.txn))?.unwrap_or_default() {
+            self.found.under_way.note(Some(()));
+            trees.extend(intent.gone_tree());
+            self.going.extend(intent.targets);
+        }
+        let partings = readable(parting::under_way(self.txn))?;
+        for subject in listed(partings, &mut self.found.under_way) {
             let parting = readable(parting::find(self.txn, &subject))?.flatten();
             trees.extend(self.found.under_way.note(parting).map(|parting| parting.owner.tree()));
         }
@@ -138,7 +138,7 @@ impl<'t, 'a> Walk<'t, 'a> {
 
     fn items(&mut self, subject: &OpenSubject, led_to: &mut HashSet<u64>) -> Result<(), Refusal> {
         let (txn, vault, count) = (self.txn, &self.vault, &mut self.found.items);
-        each_row(txn, &subject.id, |id, row| {
+        let walked = each_row(txn, &subject.id, |id, row| {
             let live = match readable(decode_item(id, row))? {
                 Some(ItemRow::Deleted(_)) => return Ok(()),
                 Some(ItemRow::Live(live)) => Some(live),
@@ -148,15 +148,28 @@ impl<'t, 'a> Walk<'t, 'a> {
             let opened = live.map(|live| readable(live.open(txn, vault, subject.tree()))).transpose()?;
             count.note(opened.flatten());
             Ok(())
-        })?;
+        });
+        if readable(walked)?.is_none() {
+            self.found.items.note(None::<()>); // a key that is none
+        }
         Ok(())
     }
 
     fn uploads(&mut self, subject: &OpenSubject, led_to: &mut HashSet<u64>) -> Result<(), Refusal> {
-        for (key, row) in self.txn.rows(Space::Upload, subject.id.as_bytes(), &[], usize::MAX)? {
-            match readable(UploadPlace::of_key(&key).and_then(|place| decode_upload(place, &row)))? {
-                Some(UploadRow::Finished(_)) => {}
-                Some(UploadRow::Pending(upload)) => led_to.extend(self.found.uploads.note(Some(upload.position))),
+        let (txn, tree) = (self.txn, subject.tree());
+        for (key, row) in txn.rows(Space::Upload, subject.id.as_bytes(), &[], usize::MAX)? {
+            let read = UploadPlace::of_key(&key).and_then(|place| Ok((place, decode_upload(place, &row)?)));
+            match readable(read)? {
+                Some((place, UploadRow::Finished(finished))) => {
+                    // One of an earlier release says nothing that is believed.
+                    if readable(finished.open(&place, &subject.companion()))?.is_none() {
+                        self.found.uploads.note(None::<()>);
+                    }
+                }
+                Some((_, UploadRow::Pending(upload))) => {
+                    let opened = readable(upload.open(txn, &self.vault, tree))?;
+                    led_to.extend(self.found.uploads.note(opened.map(|_| upload.position)));
+                }
                 None => drop(self.found.uploads.note(None::<()>)),
             }
         }
@@ -165,39 +178,56 @@ impl<'t, 'a> Walk<'t, 'a> {
 
     /// Matters and statutory periods, and what they keep.
     fn reasons(&mut self, known: &mut HashSet<Tree>) -> Result<(), Refusal> {
-        for mark in matter::newest_first(self.txn, None, usize::MAX)? {
+        let matters = readable(matter::newest_first(self.txn, None, usize::MAX))?;
+        for mark in listed(matters, &mut self.found.reasons) {
             let id = MatterId::from_bytes(mark.id);
             let matter = readable(matter::find(self.txn, id))?.flatten();
-            let tree = self.found.reasons.note(matter).map(|matter| matter.tree());
-            known.extend(self.reason(reason_of(id), tree)?);
+            let of = self.found.reasons.note(matter).map(|matter| (matter.tree(), matter.kept));
+            known.extend(self.reason(reason_of(id), of)?);
         }
-        for (_, id) in period::all(self.txn, usize::MAX)? {
+        let periods = readable(period::all(self.txn, usize::MAX))?;
+        for (_, id) in listed(periods, &mut self.found.reasons) {
             let period = readable(period::find(self.txn, id))?.flatten();
-            let tree = self.found.reasons.note(period).map(|period| period.tree());
-            known.extend(self.reason(id, tree)?);
+            let of = self.found.reasons.note(period).map(|period| (period.tree(), period.kept));
+            known.extend(self.reason(id, of)?);
         }
         Ok(())
     }
 
-    fn reason(&mut self, id: ReasonId, tree: Option<Tree>) -> Result<Option<Tree>, Refusal> {
-        if let Some(tree) = tree {
-            self.tree(tree)?;
-        }
-        for version in kept_rows::list(self.txn, Under::Reason(id), None, usize::MAX)? {
+    /// A reason, with its tree and how many versions it says that it keeps, if it can be read.
+    fn reason(&mut self, id: ReasonId, of: Option<(Tree, u64)>) -> Result<Option<Tree>, Refusal> {
+        let versions = readable(kept_rows::list(self.txn, Under::Reason(id), None, usize::MAX))?;
+        let mut listed_ones = 0;
+        for version in listed(versions, &mut self.found.kept) {
             let opened = kept::open(self.txn, &version);
             let content = opened.and_then(|(item, entry, _)| item.open_with(&self.vault, &entry));
             self.found.kept.note(readable(content)?);
+            listed_ones += 1;
         }
-        Ok(tree)
+        let Some((tree, kept)) = of else { return Ok(None) };
+        for _ in listed_ones..kept {
+            self.found.kept.note(None::<()>); // it is not there
+        }
+        self.tree(tree)?;
+        Ok(Some(tree))
     }
 
     fn holds(&mut self) -> Result<(), Refusal> {
-        for mark in hold::newest_first(self.txn, Of::All, None, usize::MAX)? {
+        let holds = readable(hold::newest_first(self.txn, Of::All, None, usize::MAX))?;
+        for mark in listed(holds, &mut self.found.holds) {
             let hold = readable(hold::find(self.txn, HoldId::from_bytes(mark.id)))?;
             self.found.holds.note(hold.flatten());
         }
         Ok(())
     }
+}
+
+/// What a list names; nothing, and one more that is unreadable, where one of its rows is no such row.
+fn listed<T>(list: Option<Vec<T>>, count: &mut Count) -> Vec<T> {
+    if list.is_none() {
+        count.note(None::<()>);
+    }
+    list.unwrap_or_default()
 }
 
 /// What was read; none where rows and keys do not fit together.

@@ -50,6 +50,9 @@ pub async fn erase(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<(
         Ok(lodged) => lodged,
         Err(refusal) => return Err(refuse(vault, call, Some(&named), Touched::default(), refusal).await),
     };
+    if let (SubjectRef::Id(subject), false, true) = (&named, new, progress.is_done()) {
+        vault.read(|reads| nothing_is_left(reads, *subject, receipt))?;
+    }
     if progress == Progress::Parting && new {
         vault.epochs().parting_begins();
     }
@@ -105,11 +108,7 @@ async fn lodge(vault: &Vault, call: &Call, wanted: EraseSubject) -> Result<Lodge
             Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) => {
                 // Nothing is left of the person for rules to read.
                 call.permit(Resource::Subject(Standing::default()))?;
-                let lodged = again(txn, &call, receipt)?;
-                if lodged.progress.is_done() {
-                    nothing_is_left(txn, target.id(txn)?, receipt)?;
-                }
-                Ok(lodged)
+                again(txn, &call, receipt)
             }
             Err(fault) => Err(fault.into()),
         },

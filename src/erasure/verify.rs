@@ -9,7 +9,7 @@ use crate::gate::record::{Ended, Touched, Whom};
 use crate::gate::refusal::{Access, Refusal, State, Unavailable};
 use crate::gate::txn::{Fault, Reads};
 use crate::gate::vault::Vault;
-use crate::items::record::open_subject;
+use crate::items::record::open_subject_to_tell;
 use crate::items::{gone, parting};
 use crate::keep::kept::{self, Under};
 use crate::policy::question::{Resource, Standing};
@@ -97,7 +97,7 @@ async fn look(vault: &Vault, call: &Call, which: Which) -> Result<Finding, Refus
     };
     let receipt = match which {
         Which::Receipt(receipt) => receipt,
-        Which::Subject(subject) => match vault.read(|reads| open_subject(reads, vault.id(), subject)) {
+        Which::Subject(subject) => match vault.read(|reads| open_subject_to_tell(reads, vault.id(), subject)) {
             Ok(there) => {
                 let may_know = call.may_know_existence() && call.permit(Resource::Subject(there.row.standing)).is_ok();
                 return Ok(nothing(if may_know { Verdict::NotErased } else { Verdict::Unknown }));

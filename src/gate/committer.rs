@@ -35,6 +35,9 @@ use crate::base::time::{Clock, Timestamp};
 use crate::keys::tally::Tally;
 use crate::keys::tree::Root;
 
+/// Where the writer goes on: the end of the log, the time of its last entry, and the tally of all pages.
+pub(super) type End = (Head, Option<Timestamp>, Option<Tally>);
+
 /// Hands changes to the one writer.
 pub struct Committer {
     shared: Arc<Shared>,
@@ -52,11 +55,11 @@ struct Shared {
 }
 
 impl Committer {
-    /// Starts the writer's thread at the end of the log, whose last entry is of that time, with the tally of all pages.
+    /// Starts the writer's thread.
     pub(super) fn start(
         ground: Ground,
         root: Arc<ArcSwap<Root>>,
-        (head, last_entry, tally): (Head, Option<Timestamp>, Option<Tally>),
+        (head, last_entry, tally): End,
         clock: Arc<dyn Clock>,
         room: Arc<Room>,
     ) -> std::io::Result<Self> {

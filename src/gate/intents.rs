@@ -261,6 +261,14 @@ pub fn is_there(reads: &dyn Reads, number: u64) -> Result<bool, Fault> {
     Ok(reads.row(Space::Intent, &number.to_be_bytes())?.is_some() || held::is_held(reads, number)?)
 }
 
+/// Whether every act of forgetting that the ledger counts is there, and those that wait for a lost slot.
+pub fn are_complete(reads: &dyn Reads) -> Result<bool, Fault> {
+    match find_all(reads) {
+        Ok(found) => Ok(found.complete),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
 /// Acts of forgetting that a vault finds when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {

@@ -42,6 +42,7 @@ pub mod slot_changes;
 pub mod slots;
 pub mod standpoint;
 pub mod status;
+pub mod still;
 pub mod take_over;
 mod tally;
 pub mod throw_away;

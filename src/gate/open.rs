@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::advice;
 use super::buffers::Buffers;
-use super::committer::Committer;
+use super::committer::{Committer, End};
 use super::end_users::EndUsers;
 use super::epoch::{Epochs, STATE, Work};
 use super::former;
@@ -51,6 +51,7 @@ use crate::keys::outer::passphrase::Kdf;
 use crate::keys::outer::source::Source;
 use crate::keys::root::{self, Opened};
 use crate::keys::slot::file::Place;
+use crate::keys::tally::Tally;
 use crate::keys::tree::{self, Root};
 use crate::policy::bindings::Bindings;
 use crate::policy::rules::Rules;
@@ -244,31 +245,19 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
     if matches!(format::check(&*engine)?, format::Found::New) {
         create(&parts)?;
     }
-    let Known { identity, seats, spare, state, outer, receipts, signing, log_keys, head, integrated } =
-        recognise(&parts)?;
-    let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
-    slots.reload_former(&*engine)?;
-    slots.set_spare(spare, parts.accepts_e0);
-    slots.claim(&state)?;
-    if !slots.missing().is_empty() && is_overtaken(parts.published.as_deref(), signing.key.name(), head) {
-        return Err(OpenError::Overtaken);
-    }
-    let epoch = state.needed();
-    let Opened { key, has_ledger } = slots.open_root(&*engine, epoch)?.ok_or(OpenError::NoSlot)?;
-
-    let root = Root { epoch, key };
-    let tally = tally::load(&*engine, &identity.vault, &root, head)?;
+    let Unlocked { identity, state, receipts, signing, log_keys, head, integrated, slots, root, has_ledger, tally } =
+        unlock(&parts)?;
     if tally.is_none() {
         tracing::warn!(
             "nothing says whether the pages of the key tree are the newest: stop, and run lacuna doctor --deep"
         );
     }
     let root = Arc::new(ArcSwap::from_pointee(root));
-    let pages = Arc::new(StoredPages::new(identity.vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
     let index = Arc::new(Index::new(identity.vault));
-    let ground = Ground { vault: identity.vault, engine: engine.clone(), pages: pages.clone(), index: index.clone() };
+    let ground = ground(identity.vault, &engine, &index);
+    let pages = ground.pages.clone();
     let room = Arc::new(parts.room);
-    let end = (head, last_entry(&*engine, head)?, tally);
+    let end = end_of_log(&*engine, head, tally)?;
     let committer = Committer::start(ground, root.clone(), end, parts.clock.clone(), room.clone());
     let committer = Arc::new(committer.map_err(|_| OpenError::Thread)?);
     let find = move |txn: &mut Txn<'_>| {
@@ -328,6 +317,51 @@ pub fn open(parts: Parts) -> Result<Arc<Vault>, OpenError> {
         tries: Tries::new()?,
         buffers: Buffers::new(),
     }))
+}
+
+/// A vault whose root is open, and nothing that runs.
+pub(super) struct Unlocked {
+    pub identity: Identity,
+    pub state: State,
+    pub receipts: Arc<ReceiptSigner>,
+    pub signing: Signing,
+    pub log_keys: LogKeys,
+    pub head: Head,
+    pub integrated: Integrator,
+    pub slots: Arc<SlotSet>,
+    pub root: Root,
+    pub has_ledger: bool,
+    pub tally: Option<Tally>,
+}
+
+/// All checks, then the slots and the root. Touches nothing.
+pub(super) fn unlock(parts: &Parts) -> Result<Unlocked, OpenError> {
+    let engine = &*parts.engine;
+    let Known { identity, seats, spare, state, outer, receipts, signing, log_keys, head, integrated } =
+        recognise(parts)?;
+    let slots = Arc::new(SlotSet::new(identity.vault, parts.instance, outer, seats));
+    slots.reload_former(engine)?;
+    slots.set_spare(spare, parts.accepts_e0);
+    slots.claim(&state)?;
+    if !slots.missing().is_empty() && is_overtaken(parts.published.as_deref(), signing.key.name(), head) {
+        return Err(OpenError::Overtaken);
+    }
+    let epoch = state.needed();
+    let Opened { key, has_ledger } = slots.open_root(engine, epoch)?.ok_or(OpenError::NoSlot)?;
+    let root = Root { epoch, key };
+    let tally = tally::load(engine, &identity.vault, &root, head)?;
+    Ok(Unlocked { identity, state, receipts, signing, log_keys, head, integrated, slots, root, has_ledger, tally })
+}
+
+/// What transactions stand on.
+pub(super) fn ground(vault: VaultId, engine: &Arc<dyn Engine>, index: &Arc<Index>) -> Ground {
+    let pages = Arc::new(StoredPages::new(vault, engine.clone(), OPEN_PAGES_BYTES_MAX));
+    Ground { vault, engine: engine.clone(), pages, index: index.clone() }
+}
+
+/// Where the writer goes on.
+pub(super) fn end_of_log(engine: &dyn Engine, head: Head, tally: Option<Tally>) -> Result<End, OpenError> {
+    Ok((head, last_entry(engine, head)?, tally))
 }
 
 /// Whether a checkpoint of this log covers more than it has.

@@ -45,6 +45,13 @@ impl Pages for StoredPages {
         self.cache.keep(id, generation, page.clone(), stamp);
         Ok(page)
     }
+
+    fn glance(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
+        match self.cache.look_up(id, generation) {
+            Ok(page) => Ok(page),
+            Err(_) => self.load(id, generation, &key()),
+        }
+    }
 }
 
 /// The stored pages, past the cache: for a reader that found a row newer than the open pages.

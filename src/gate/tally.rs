@@ -4,12 +4,12 @@
 //! Where it is missing, or is not the newest, the writer does not begin another: that would hide what was done to the pages
 //! before. A check of the pages finds it so, and an operator has them counted anew.
 
-use super::ledger::key_under;
 use super::refusal::{Refusal, Unavailable};
 use crate::audit::sequence::Head;
 use crate::base::id::VaultId;
-use crate::crypto::label;
+use crate::base::secret::Key;
 use crate::crypto::rng::RandomFailed;
+use crate::crypto::{kdf, label};
 use crate::keys::tally::{Tally, Version};
 use crate::keys::tree::{Root, Sealed, SealedPages};
 use crate::store::batch::Batch;
@@ -26,7 +26,7 @@ pub(super) fn load(
     head: Head,
 ) -> Result<Option<Tally>, store::Error> {
     let row = engine.get(Space::Meta, ROW)?;
-    Ok(row.and_then(|row| Tally::open(&key_under(&root.key, label::TALLY_SEAL), vault, head.size(), &row).ok()))
+    Ok(row.and_then(|row| Tally::open(&key(root, head), vault, head.size(), &row).ok()))
 }
 
 /// The row of a new vault, which has one page.
@@ -56,5 +56,10 @@ pub(super) fn put(
 }
 
 fn seal(tally: &Tally, vault: &VaultId, root: &Root, head: Head) -> Result<Vec<u8>, RandomFailed> {
-    tally.seal(&key_under(&root.key, label::TALLY_SEAL), vault, head.size())
+    tally.seal(&key(root, head), vault, head.size())
+}
+
+/// Of the root and of the size of the log: it seals a few rows at the most.
+fn key(root: &Root, head: Head) -> Key {
+    kdf::derive_key(b"", &root.key, label::TALLY_SEAL, &[&head.size().to_be_bytes()])
 }

@@ -433,16 +433,21 @@ impl Vault {
         self.stop();
         let engine = self.engine.clone();
         drop(self);
-        let until = Instant::now() + STORE_RELEASE_WAIT;
-        // Nothing holds the engine weakly: once this is the only one, no other can come to be.
-        while Arc::strong_count(&engine) > 1 {
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        true
+        alone_with(&engine)
     }
+}
+
+/// Waits until nobody else holds a store. False if that took too long.
+pub(super) fn alone_with(engine: &Arc<dyn Engine>) -> bool {
+    let until = Instant::now() + STORE_RELEASE_WAIT;
+    // Nothing holds the engine weakly: once this is the only one, no other can come to be.
+    while Arc::strong_count(engine) > 1 {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 impl Drop for Vault {

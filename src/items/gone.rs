@@ -3,6 +3,7 @@
 use super::going::{BELOW_SUBJECT, CONTENT_BELOW_SUBJECT};
 use super::record::subject_tombstone;
 use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::gate::intents::{self, DoomedRow};
 use crate::gate::txn::{Fault, Reads};
 use crate::keep::kept::{self, Under};
 use crate::keys::page::Tree;
@@ -38,6 +39,13 @@ fn rest_is_kept(reads: &dyn Reads, space: Space, subject: SubjectId) -> Result<(
             let kept = kept::find(reads, &id)?.ok_or(Fault::Torn)?;
             let rows = kept.stated().rows.iter().filter(|row| row.space == space && key.starts_with(&row.key));
             content = content.or(rows.map(|row| row.key.clone()).next());
+        }
+        // A version whose last reason has ended goes with an epoch: until then its content is named by what waits for that.
+        if content.is_none() {
+            let is_going = |row: &DoomedRow| row.space == space && row.prefix && key.starts_with(&row.key);
+            let pending = intents::pending(reads)?;
+            content =
+                pending.iter().flat_map(|intent| &intent.rows).find(|row| is_going(row)).map(|row| row.key.clone());
         }
         // No key of such a row is as long.
         from = [content.ok_or(Fault::Torn)?, vec![u8::MAX; 32]].concat();

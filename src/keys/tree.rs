@@ -55,11 +55,20 @@ pub struct Root {
 pub trait Pages {
     /// Opens one generation of a page. Its key is asked for only if the page is not open already.
     fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error>;
+
+    /// The same for a page that is looked at once: it is not kept open.
+    fn glance(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
+        self.open(id, generation, key)
+    }
 }
 
 impl<P: Pages + ?Sized> Pages for &P {
     fn open(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
         (**self).open(id, generation, key)
+    }
+
+    fn glance(&self, id: PageId, generation: u64, key: &dyn Fn() -> Key) -> Result<Arc<Page>, Error> {
+        (**self).glance(id, generation, key)
     }
 }
 
@@ -196,7 +205,11 @@ impl<'a, P: Pages> Draft<'a, P> {
     pub fn forget(&mut self, epoch: u64, targets: &[(Tree, u64)], whole: &[Tree]) -> Result<Forgotten, Error> {
         let mut left = Vec::new();
         for tree in whole.iter().collect::<HashSet<_>>() {
-            self.each_page(*tree, &mut |page, _| left.push(page))?;
+            match self.each_page(*tree, &mut |page, _| left.push(page)) {
+                // INVARIANT: what cannot be read goes all the same. It stays in the tally, and is found missing there.
+                Ok(()) | Err(Error::Missing | Error::Damaged) => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut touched = BTreeSet::new();
         let mut heights = HashMap::new();

@@ -32,6 +32,7 @@ use crate::gate::chore::Chore;
 use crate::gate::open::{OpenError, Parts, open};
 use crate::gate::purge;
 use crate::gate::room::{Marks, Room};
+use crate::gate::still::Still;
 use crate::gate::throw_away;
 use crate::gate::vault::{Patience, Vault};
 use crate::items::reindex;
@@ -95,13 +96,13 @@ pub fn open_vault(config: &Config, mode: Mode) -> Result<Arc<Vault>, StartError>
     Ok(vault)
 }
 
-/// Opens the vault of a configuration, of any kind, for a look at it. Creates nothing.
-pub fn open_existing(config: &Config) -> Result<Arc<Vault>, StartError> {
+/// Opens the vault of a configuration, of any kind, for a look at it. Creates nothing, and carries nothing on.
+pub fn stand_still(config: &Config) -> Result<Still, StartError> {
     let parts = parts(config, false)?;
     if throw_away::is_new(&*parts.engine)? {
         return Err(about(&config.store.dir, store::Error::Missing));
     }
-    Ok(open(parts)?)
+    Ok(Still::open(parts)?)
 }
 
 /// What the vault of a configuration is opened with. Holds the store's lock; `create` makes an empty store where

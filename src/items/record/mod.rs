@@ -15,8 +15,8 @@ pub use item::{
 };
 pub use notes::{decode_notes, encode_notes};
 pub use subject::{
-    AUDIT_POSITION, Objection, OpenSubject, Owner, RECORD_POSITION, SubjectRow, open_subject, seal_external,
-    subject_tombstone,
+    AUDIT_POSITION, Objection, OpenSubject, Owner, RECORD_POSITION, SubjectRow, open_subject, open_subject_to_tell,
+    seal_external, subject_tombstone,
 };
 pub use target::{Target, same};
 pub use upload::{Announced, Finished, StoredUpload, UploadRow, decode_upload, encode_finished, encode_upload};

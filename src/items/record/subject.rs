@@ -246,10 +246,7 @@ fn tombstoned(row: &[u8]) -> Option<ReceiptId> {
 pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result<OpenSubject, Fault> {
     let row = reads.row(Space::Subject, id.as_bytes())?.ok_or(Fault::Refused(State::NotFound.into()))?;
     if let Some(receipt) = tombstoned(&row) {
-        // Of whose erasure the receipt is, its own row says: another person's tombstone is nobody's end.
-        let matter = receipts::look_up(reads, &receipt)?.and_then(|record| record.matter);
-        let is_theirs = matter.is_some_and(|matter| matter.subject == Some(id));
-        return Err(if is_theirs { Fault::Refused(State::Erased(Some(receipt)).into()) } else { Fault::Torn });
+        return Err(Fault::Refused(State::Erased(Some(receipt)).into()));
     }
     let torn = |_| Fault::Torn;
     let mut r = Reader::new(&row);
@@ -264,6 +261,22 @@ pub fn open_subject(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result
         return Err(Fault::Torn);
     }
     Ok(OpenSubject { id, row, record, commitment })
+}
+
+/// As [`open_subject`], for who tells a caller: that a person is erased is said only where the receipt is of their erasure.
+/// Another person's tombstone is nobody's end.
+///
+/// # Errors
+/// As there; [`Fault::Torn`] for another person's tombstone.
+pub fn open_subject_to_tell(reads: &dyn Reads, vault: &VaultId, id: SubjectId) -> Result<OpenSubject, Fault> {
+    let opened = open_subject(reads, vault, id);
+    if let Err(Fault::Refused(Refusal::State(State::Erased(Some(receipt))))) = &opened {
+        let matter = receipts::look_up(reads, receipt)?.and_then(|record| record.matter);
+        if matter.is_none_or(|matter| matter.subject != Some(id)) {
+            return Err(Fault::Torn);
+        }
+    }
+    opened
 }
 
 fn subject_place<'a>(vault: &'a VaultId, id: &'a SubjectId, record: &Entry) -> Place<'a> {

@@ -1,6 +1,6 @@
 //! From the name that a caller has for a person to the person.
 
-use super::subject::{OpenSubject, open_subject};
+use super::subject::{OpenSubject, open_subject_to_tell};
 use crate::base::id::{SubjectId, VaultId};
 use crate::catalog::class::Identifier;
 use crate::catalog::text::Text;
@@ -55,7 +55,7 @@ impl Target {
 
     /// The subject, whoever asks: for entries of the log, never for answers.
     pub fn open_unasked(&self, reads: &dyn Reads, vault: &VaultId) -> Result<OpenSubject, Fault> {
-        let subject = open_subject(reads, vault, self.id(reads)?)?;
+        let subject = open_subject_to_tell(reads, vault, self.id(reads)?)?;
         match self {
             Self::Id(_) => Ok(subject),
             Self::External(named) => {

@@ -142,7 +142,9 @@ async fn a_store_of_format_1_is_read_for_ever() {
     assert!(erasure.epoch > view_epoch(&leaves));
     // Its pages were never counted, and whoever runs the vault says that they are to be.
     let vault = bench.vault.clone();
-    let look = move |accept| look_through(&vault, accept, Arc::default()).expect("the store is read").pages;
+    let look = move |accept| {
+        look_through(vault.committer(), *vault.id(), accept, Arc::default()).expect("the store is read").pages
+    };
     let looked = std::thread::spawn(move || [look(false), look(true), look(false)]).join().expect("no panic");
     assert_eq!(looked, [Pages::Unknown, Pages::Unknown, Pages::Newest]);
 }

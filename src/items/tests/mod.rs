@@ -154,7 +154,7 @@ impl Drop for Soundness {
             return;
         };
         if !std::thread::panicking() {
-            let look = move || crate::doctor::look_through(&vault, false, Arc::default());
+            let look = move || crate::doctor::look_through(vault.committer(), *vault.id(), false, Arc::default());
             let looked = std::thread::spawn(look).join().expect("no panic");
             // A vault that has failed, or was stopped, is not looked at.
             let Ok(found) = looked else { return };

@@ -38,7 +38,7 @@ impl<P: Pages> Draft<'_, P> {
     }
 
     fn pages_below(&self, step: &Step, show: &mut dyn FnMut(Version, &Page)) -> Result<(), Error> {
-        let page = self.pages.open(step.id, step.generation, &|| step.key.duplicate())?;
+        let page = self.pages.glance(step.id, step.generation, &|| step.key.duplicate())?;
         show(Version { id: step.id, generation: step.generation, seals: page.seals() }, &page);
         if step.id.level == 0 {
             return Ok(());

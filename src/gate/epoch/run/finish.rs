@@ -79,22 +79,26 @@ impl Runner {
     }
 
     /// Deletes most of what a large prefix holds before the batch that ends the intents, which so stays small. A crash
-    /// between leaves less to delete.
+    /// between leaves less to delete. Open copies of pages go with their rows.
     fn delete_ahead(&self, intents: &[(u64, Intent)]) -> Result<(), Halt> {
         let large = || intents.iter().map(|(_, intent)| intent).filter(|intent| !is_small(intent));
         let trees = large().filter_map(|intent| intent.gone_tree());
-        let pages = trees.map(|tree| (Space::Page, tree.row_prefix()));
+        let pages = trees.map(|tree| (Space::Page, tree.row_prefix(), Some(tree)));
         let rows = large().flat_map(|intent| &intent.rows);
         let rows = rows.filter(|row| row.prefix && !is_removed_unread(row.space));
-        let below: Vec<_> = rows.map(|row| (row.space, row.key.clone())).chain(pages).collect();
-        for (space, prefix) in below {
+        let below: Vec<_> = rows.map(|row| (row.space, row.key.clone(), None)).chain(pages).collect();
+        for (space, prefix, tree) in below {
             let scan = || self.work.engine.scan(space, &prefix, &[], SWEEP_ROWS_MAX);
             let mut rows = scan().map_err(Refusal::from)?;
             while rows.len() == SWEEP_ROWS_MAX {
+                let keys: Vec<Vec<u8>> = rows.into_iter().map(|(key, _)| key).collect();
+                let open: Vec<_> =
+                    tree.iter().flat_map(|tree| keys.iter().filter_map(|key| PageId::of_row(*tree, key))).collect();
                 self.commit(move |txn| {
-                    rows.into_iter().for_each(|(key, _)| txn.delete(space, key));
+                    keys.into_iter().for_each(|key| txn.delete(space, key));
                     Ok(())
                 })?;
+                open.into_iter().for_each(|(id, generation)| self.work.pages.cache().remove(id, generation));
                 rows = scan().map_err(Refusal::from)?;
             }
         }
