@@ -26,12 +26,13 @@ pub mod items;
 pub mod erasure;
 pub mod holds;
 pub mod trail;
-// T7: what ends by itself; the store, looked through
+// T7: the store, looked through
 pub mod doctor;
+// T8: what ends by itself
 pub mod retention;
-// T8: the wire
+// T9: the wire
 pub mod api;
-// T9: wiring, listeners, loops
+// T10: wiring, listeners, loops
 pub mod server;
-// T10: the command line
+// T11: the command line
 pub mod cli;

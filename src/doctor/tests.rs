@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::*;
-use crate::base::id::{ItemId, ReceiptId, SubjectId};
+use crate::base::codec::Writer;
+use crate::base::id::{ItemId, ReceiptId, SubjectId, UploadId};
+use crate::base::secret::Key;
+use crate::base::time::Timestamp;
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::erasure::verify::{Which, verify};
 use crate::gate::receipts::Ground;
 use crate::gate::refusal::{Refusal, Unavailable};
+use crate::gate::uploads::{PENDING, UploadPlace};
 use crate::items::model::{Delete, SubjectRef, Wait};
-use crate::items::record::{item_key, tombstone};
+use crate::items::record::{encode_finished, item_key, tombstone};
 use crate::items::tests::{Bench, contact};
 use crate::items::{delete, put, subject};
+use crate::keys::page::Tree;
 use crate::policy::action::Action;
 use crate::policy::caller::RoleId;
 use crate::store::Record;
@@ -177,6 +182,71 @@ async fn rows_that_were_taken_away_or_written_over_leave_keys_to_which_nothing_l
     let found = bench.looked(false).await;
     assert_eq!((found.pages, found.keys_without_row, found.people.all), (Pages::NotNewest, 1, 0));
     assert!(!found.is_sound());
+}
+
+#[tokio::test]
+async fn an_upload_that_somebody_wrote_leads_to_nothing() {
+    let bench = Bench::new();
+    let (ann, items) = bench.person(&["Ada"]).await;
+    bench.take_away(Space::Item, [item_key(&ann, &items[0].item)]);
+    let place = UploadPlace { subject: ann, item: items[0].item, upload: UploadId::from_bytes([3; 16]) };
+    for position in 0..4u64 {
+        let clear = Writer::new().u64(position).u32(0).i64(i64::MAX).finish();
+        let row = Writer::new().u8(PENDING).u8(1).bytes(&clear).raw(&[0; 64]).bytes(&[]).finish();
+        bench.write_over([(Space::Upload, (place.key(), row))]);
+        let found = bench.looked(false).await;
+        assert_eq!((found.uploads.unreadable, found.keys_without_row), (1, 1), "{position}");
+    }
+    let row = encode_finished(&place, (1, None), Timestamp::from_millis(0), &Key::copied(&[1; 32]));
+    bench.write_over([(Space::Upload, (place.key(), row))]);
+    assert_eq!(bench.looked(false).await.uploads.unreadable, 1);
+}
+
+#[tokio::test]
+async fn keys_of_rows_that_are_none_are_counted_and_blind_nobody() {
+    let bench = Bench::new();
+    let (ann, _) = bench.person(&["Ada"]).await;
+    let junk = [
+        (Space::Item, [ann.as_bytes(), &[1; 15][..]].concat()),
+        (Space::Upload, [ann.as_bytes(), &[1; 3][..]].concat()),
+        (Space::Parting, vec![1, 0]),
+        (Space::Matter, vec![2, 0]),
+        (Space::Hold, vec![2, 0]),
+        (Space::PeriodEnd, vec![3, 0]),
+        (Space::Intent, vec![u8::MAX; 8]),
+        (Space::Held, vec![0]),
+    ];
+    for (space, key) in junk {
+        bench.write_over([(space, (key.clone(), vec![9]))]);
+        let found = bench.looked(false).await;
+        assert!(
+            !found.is_sound() && found.pages == Pages::Newest && found.people.all == 1,
+            "{}: {found:?}",
+            space.name()
+        );
+        bench.take_away(space, [key]);
+        assert!(bench.looked(false).await.is_sound(), "{}", space.name());
+    }
+}
+
+/// What cannot be read any more goes all the same, and holds up nobody else's end.
+#[tokio::test]
+async fn a_damaged_page_of_somebody_who_goes_stops_no_epoch() {
+    let bench = Bench::new();
+    let ((ann, _), (ben, items)) = (bench.person(&["Ada"]).await, bench.person(&["Ben", "Bob"]).await);
+    bench.take_slot_away();
+    bench.forget_all(ann, Wait::Logical).await;
+    bench.forget(ben, items[0].item, Wait::Logical).await;
+    let tree = Tree::Subject(ann, 0).row_prefix();
+    let pages = bench.rows(Space::Page).into_iter().filter(|(key, _)| key.starts_with(&tree));
+    bench.write_over(pages.map(|(key, row)| (Space::Page, (key, row[1..].to_vec()))).collect::<Vec<_>>());
+    bench.put_slot_back();
+    let bench = bench.reopened();
+    bench.settle().await;
+    assert_eq!(bench.name(ben, items[1].item).await.as_deref(), Ok("Bob"));
+    let found = bench.looked(false).await;
+    assert_eq!((found.pages, found.under_way.all, found.keys_without_row), (Pages::NotNewest, 0, 0));
+    assert!(bench.rows(Space::Page).iter().all(|(key, _)| !key.starts_with(&tree)));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod crash;
 mod crash_acts;
 mod dictionary;
 mod docs;
+mod doctor;
 mod documents;
 mod end_users;
 mod end_users_https;

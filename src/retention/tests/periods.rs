@@ -1,8 +1,11 @@
 //! What a statutory period kept goes when it ends, all with one cut, and each receipt it outlived is supplemented.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::base::id::ReceiptId;
 use crate::base::protobuf::Message;
+use crate::doctor::look_through;
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::gate::receipts::{self, Ground};
 use crate::items::kept::{self, Pick};
@@ -182,4 +185,47 @@ async fn a_period_that_is_over_keeps_nothing_and_one_from_the_end_of_the_account
     let ends = bench.vault.read(|reads| period::all(reads, usize::MAX)).expect("reads");
     // A day after the end of 2026.
     assert_eq!(ends.iter().map(|(end, _)| end.to_string()).collect::<Vec<_>>(), ["2027-01-02T00:00:00.000Z"]);
+}
+
+/// Whose erasure it was, somebody made unknown: the period ends all the same.
+#[tokio::test]
+async fn what_a_period_keeps_of_the_erased_goes_also_where_their_receipt_was_changed() {
+    let bench = Bench::new();
+    bench.catalog(&with(&[("short", "created", "P2D", "none")])).await;
+    let ((ann, hers), (ben, his)) = (bench.person(&["Ada"]).await, bench.person(&["Ben"]).await);
+    let receipt = bench.erase(ann).await;
+    bench.erase(ben).await;
+    let of = bench.rows(Space::Receipt).into_iter().find(|(key, _)| key == receipt.as_bytes()).expect("a row");
+    for row in [None, Some(of.1.iter().rev().copied().collect::<Vec<u8>>())] {
+        match row {
+            None => bench.take_away(Space::Receipt, [of.0.clone()]),
+            Some(row) => bench.write_over([(Space::Receipt, (of.0.clone(), row))]),
+        }
+        assert!(bench.is_kept(hers[0].item).await && bench.is_kept(his[0].item).await);
+    }
+    bench.pass(HOUR, 2 * DAY + 12 * HOUR).await;
+    assert!(!bench.is_kept(hers[0].item).await && !bench.is_kept(his[0].item).await);
+}
+
+/// A version that a reason counts and that is not there any more.
+#[tokio::test]
+async fn the_doctor_misses_what_was_taken_from_a_reason() {
+    let bench = Bench::new();
+    bench.catalog(&with(&[("short", "created", "P2D", "none")])).await;
+    let (ann, _) = bench.person(&["Ada", "Grace"]).await;
+    bench.erase(ann).await;
+    let look = async || {
+        let vault = bench.vault.clone();
+        let look = move || look_through(vault.committer(), *vault.id(), false, Arc::default());
+        tokio::task::spawn_blocking(look).await.expect("no panic").expect("the store is read")
+    };
+    let found = look().await;
+    assert!(found.is_sound() && found.kept.all == 2, "{found:?}");
+    let kept = bench.rows(Space::Kept);
+    let (_, of_it) =
+        kept.iter().find(|(key, _)| key[0] == 1).map(|(key, row)| (row, key[1..17].to_vec())).expect("one");
+    let rows = kept.into_iter().map(|(key, _)| key).filter(|key| key.windows(16).any(|part| part == of_it));
+    bench.take_away(Space::Kept, rows);
+    let found = look().await;
+    assert_eq!((found.kept.all, found.kept.unreadable), (2, 1), "{found:?}");
 }
