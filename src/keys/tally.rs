@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! tally = sum over all pages of HMAC-SHA256(key; row key | seals), modulo 2^256
-//! row   = AES-256-GCM(under the root in force, aad = label | vault | size of the log; key | pages | tally)
+//! row   = AES-256-GCM(key of the root in force and the log's size, aad = label | vault | the log's size; key | pages | tally)
 //! ```
 //! The construction is MSet-Add-Hash (Clarke, Devadas, van Dijk, Gassend, Suh: "Incremental Multiset Hash Functions and Their
 //! Application to Memory Integrity Checking", ASIACRYPT 2003). Sealed, so that nobody learns by how much a change moves it;
@@ -20,7 +20,8 @@ use crate::base::secret::{Key, PlainValue};
 use crate::crypto::rng::{self, RandomFailed};
 use crate::crypto::{aead, label, mac};
 
-/// A page as it was stored once: no other content of it has the same three.
+/// A page as it was stored: each seal under one key has a number of its own. Only what a power loss took before anybody was told
+/// of it may have had the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     /// Its place.
