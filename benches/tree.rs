@@ -74,7 +74,8 @@ fn trees(c: &mut Criterion) {
     c.bench_function("tree/forget", |b| {
         b.iter(|| {
             let mut draft = Draft::new(&open, &root, &earlier);
-            let forgotten = draft.forget(2, &[(Tree::Subjects, black_box(4_321))]).expect("is there");
+            let forgotten =
+                draft.forget(2, &[(Tree::Subjects, black_box(4_321))], &[subject(4_321)]).expect("is there");
             seal_all(&VAULT, &open, &forgotten.root, draft.into_nodes()).expect("random")
         });
     });
