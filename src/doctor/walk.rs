@@ -107,7 +107,10 @@ impl<'t, 'a> Walk<'t, 'a> {
         loop {
             let rows = self.txn.rows(Space::Subject, &[], &from, ITEM_SCAN_ROWS)?;
             for (key, _) in &rows {
-                let Ok(id) = key[..].try_into().map(SubjectId::from_bytes) else { continue };
+                let Ok(id) = key[..].try_into().map(SubjectId::from_bytes) else {
+                    self.found.people.note(None::<()>);
+                    continue;
+                };
                 known.extend(self.person(id)?);
                 self.people.fetch_add(1, Ordering::Relaxed);
             }

@@ -252,6 +252,7 @@ async fn what_waits_for_a_slot_to_be_erased_does_not_come_back_with_its_row() {
     let erased = vault.erase(&whole.subject_id, "").await.expect("is accepted").erasure.expect("is stated");
     assert_eq!(erased.state(), ErasureState::Pending);
     vault.stop();
+    vault.tamper();
     let mut batch = Batch::new();
     for ((space, key), row) in before.iter().filter(|((space, _), _)| [Space::Item, Space::Subject].contains(space)) {
         batch.put(*space, &key[..], &row[..]);
