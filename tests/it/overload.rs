@@ -25,6 +25,8 @@ use crate::vault::{Recorded, TestVault};
 /// Callers at their own pace, and the pause between two calls of one.
 const OTHERS: usize = 8;
 const PACE: Duration = Duration::from_millis(20);
+/// People to whom the greedy caller adds.
+const WRITTEN_TO: usize = 16;
 /// A person is erased this often.
 const ERASE_EVERY: Duration = Duration::from_millis(100);
 /// Connections of the greedy caller, and calls at a time while it finds out how much the vault can do.
@@ -45,10 +47,12 @@ async fn one_greedy_caller_at_twice_the_load_takes_nothing_down_and_erasures_go_
     let mut people = people(&vault, 3 * (span.as_millis() / ERASE_EVERY.as_millis()) as usize + 3 * OTHERS).await;
 
     let alone = go_on(&vault, &mut people, span).await;
-    let capacity = capacity(&vault, &people[0], Duration::from_secs(5)).await;
+    // Of one person there are at most 100,000 items.
+    let many = self::people(&vault, WRITTEN_TO).await;
+    let capacity = capacity(&vault, &many, Duration::from_secs(5)).await;
     let memory_before = vault.program().memory_kib();
     let greedy = Arc::new(Greedy::default());
-    let load = tokio::spawn(greedy.clone().load(clients(&vault), people[0].clone(), 2 * capacity));
+    let load = tokio::spawn(greedy.clone().load(clients(&vault), many.clone(), 2 * capacity));
     let watched = tokio::spawn(greedy.clone().watch_memory(vault.program().id()));
     let during = go_on(&vault, &mut people, span).await;
     greedy.over.store(true, Ordering::Relaxed);
@@ -119,7 +123,7 @@ struct Pace {
     writes: Times,
 }
 
-/// Lets them go on for a while. Who is erased is taken from the people; the first of them stays.
+/// Lets them go on for a while. Who is erased is taken from the people.
 async fn go_on(vault: &TestVault, people: &mut Vec<CreateSubjectResponse>, span: Duration) -> Pace {
     let mut pace = Pace::default();
     let until = Instant::now() + span;
@@ -188,7 +192,12 @@ struct Greedy {
 
 impl Greedy {
     /// Calls at a rate, whatever becomes of them.
-    async fn load(self: Arc<Self>, clients: Vec<VaultClient<Channel>>, person: CreateSubjectResponse, per_second: u64) {
+    async fn load(
+        self: Arc<Self>,
+        clients: Vec<VaultClient<Channel>>,
+        many: Vec<CreateSubjectResponse>,
+        per_second: u64,
+    ) {
         let mut calls = JoinSet::new();
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
         let (began, mut sent) = (Instant::now(), 0);
@@ -197,7 +206,7 @@ impl Greedy {
             let due = (began.elapsed().as_secs_f64() * per_second as f64) as u64;
             while sent < due {
                 let (mut client, greedy) = (clients[sent as usize % clients.len()].clone(), self.clone());
-                let mut request = tonic::Request::new(one_more(&person));
+                let mut request = tonic::Request::new(one_more(&many[sent as usize % many.len()]));
                 request.set_timeout(GREEDY_PATIENCE);
                 calls.spawn(async move {
                     match client.put_item(request).await {
@@ -223,11 +232,11 @@ impl Greedy {
 }
 
 /// How many calls a second the vault does for callers who wait for their answers.
-async fn capacity(vault: &TestVault, person: &CreateSubjectResponse, span: Duration) -> u64 {
+async fn capacity(vault: &TestVault, many: &[CreateSubjectResponse], span: Duration) -> u64 {
     let (clients, until) = (clients(vault), Instant::now() + span);
     let mut callers = JoinSet::new();
     for number in 0..CAPACITY_CALLERS {
-        let (mut client, person) = (clients[number % clients.len()].clone(), person.clone());
+        let (mut client, person) = (clients[number % clients.len()].clone(), many[number % many.len()].clone());
         callers.spawn(async move {
             let mut done = 0u64;
             while Instant::now() < until {
