@@ -5,7 +5,7 @@ use crate::base::limits::HOLD_RECEIPTS_MAX;
 use crate::gate::receipts::{self, Progress};
 use crate::gate::refusal::{Refusal, State};
 use crate::gate::txn::{Fault, Reads};
-use crate::items::record::open_subject;
+use crate::items::record::open_subject_to_tell;
 use crate::keep::hold::{Hold, Scope};
 use crate::keep::kept;
 use crate::keep::matter::Matter;
@@ -28,7 +28,7 @@ pub fn of_matter(vault: &VaultId, matter: &Matter) -> Result<MatterView, Fault> 
 
 /// A hold.
 pub fn of_hold(reads: &dyn Reads, hold: &Hold) -> Result<HoldView, Fault> {
-    let subject = match open_subject(reads, reads.index().vault(), hold.subject) {
+    let subject = match open_subject_to_tell(reads, reads.index().vault(), hold.subject) {
         Ok(_) => Some(hold.subject),
         Err(Fault::Refused(Refusal::State(State::Erased(_)))) => None,
         Err(fault) => return Err(fault),

@@ -18,7 +18,7 @@ use crate::policy::question::{Resource, Standing};
 
 use super::model::{ItemView, SubjectRef};
 use super::parting;
-use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item, etag_of, open_subject};
+use super::record::{ItemRow, OpenSubject, StoredItem, Target, decode_item, etag_of, open_subject_to_tell};
 use super::show::{mask, permit_to_see};
 
 /// A kept item, ready to be shown, with the entry that must be durable before.
@@ -161,7 +161,7 @@ pub struct Whose {
 impl Whose {
     /// The owner of what is kept.
     pub fn of(reads: &dyn Reads, vault: &Vault, kept: &Kept) -> Result<Self, Fault> {
-        match open_subject(reads, vault.id(), kept.subject) {
+        match open_subject_to_tell(reads, vault.id(), kept.subject) {
             Ok(subject) => {
                 let keys = Some(subject.detail_keys(reads)?);
                 Ok(Self { subject: Some(subject), keys, receipt: kept.receipt })

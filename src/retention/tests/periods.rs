@@ -8,6 +8,7 @@ use crate::base::protobuf::Message;
 use crate::doctor::look_through;
 use crate::erasure::subject::{EraseSubject, erase};
 use crate::gate::receipts::{self, Ground};
+use crate::gate::refusal::Unavailable;
 use crate::items::kept::{self, Pick};
 use crate::keep::kept::{self as versions, Under};
 use crate::keep::period;
@@ -201,7 +202,11 @@ async fn what_a_period_keeps_of_the_erased_goes_also_where_their_receipt_was_cha
             None => bench.take_away(Space::Receipt, [of.0.clone()]),
             Some(row) => bench.write_over([(Space::Receipt, (of.0.clone(), row))]),
         }
-        assert!(bench.is_kept(hers[0].item).await && bench.is_kept(his[0].item).await);
+        assert!(bench.is_kept(his[0].item).await);
+        let call = bench.call_as("counsel", RoleId::Legal, "legal_compliance", Action::GetItem, "", "").await;
+        let pick = Pick { item: hers[0].item, version: 0, etag: "" };
+        let seen = bench.vault.read(|reads| kept::see(reads, &bench.vault, &call, pick, None).map(|_| ()));
+        assert_eq!(seen, Err(Unavailable::Damaged.into()), "nobody is told that she is erased");
     }
     bench.pass(HOUR, 2 * DAY + 12 * HOUR).await;
     assert!(!bench.is_kept(hers[0].item).await && !bench.is_kept(his[0].item).await);

@@ -145,21 +145,22 @@ fn attacks(scene: &Scene, random: &mut Random) -> Vec<Attack> {
     all
 }
 
-/// Each row under the key of another one of its kind; where there are many, of some others.
+/// So few rows of a kind are each exchanged with every other.
+const FEW: usize = 8;
+
+/// Each row under the key of every other one of its kind; where there are many, of another one.
 fn exchanges(space: Space, rows: &Rows, random: &mut Random, all: &mut Vec<Attack>) {
     let of_kind: Vec<_> = rows.iter().filter(|((kind, _), _)| *kind == space).collect();
     for (at, ((_, key), row)) in of_kind.iter().enumerate() {
-        let (other_at, ((_, other), with)) = {
-            let other = random.below(of_kind.len());
-            (other, &of_kind[other])
-        };
-        if other_at != at && row != with {
-            let puts = vec![(space, key.clone(), (*with).clone()), (space, other.clone(), (*row).clone())];
-            all.push(Attack {
-                name: format!("{} exchanged: {at} and {other_at}", space.name()),
-                on_second: false,
-                puts,
-            });
+        let others =
+            if of_kind.len() <= FEW { (at + 1..of_kind.len()).collect() } else { vec![random.below(of_kind.len())] };
+        for other_at in others {
+            let ((_, other), with) = &of_kind[other_at];
+            if other_at != at && row != with {
+                let puts = vec![(space, key.clone(), (*with).clone()), (space, other.clone(), (*row).clone())];
+                let name = format!("{} exchanged: {at} and {other_at}", space.name());
+                all.push(Attack { name, on_second: false, puts });
+            }
         }
     }
 }
