@@ -15,7 +15,7 @@ use crate::gate::vault::Vault;
 use crate::items::kept::open as open_kept;
 use crate::items::model::SubjectRef;
 use crate::items::parting;
-use crate::items::record::{OpenSubject, StoredItem, Target, open_subject};
+use crate::items::record::{OpenSubject, StoredItem, Target, open_subject_to_tell};
 use crate::items::recorded::refuse;
 use crate::items::subject::items_of;
 use crate::keep::hold::{self, Hold, Of};
@@ -249,7 +249,7 @@ fn live_under(
 
 /// A subject, unless its account has ended.
 fn there(reads: &dyn Reads, subject: SubjectId) -> Result<Option<OpenSubject>, Fault> {
-    match open_subject(reads, reads.index().vault(), subject) {
+    match open_subject_to_tell(reads, reads.index().vault(), subject) {
         Ok(subject) => Ok(Some(subject)),
         Err(Fault::Refused(Refusal::State(State::Erased(_)))) => Ok(None),
         Err(fault) => Err(fault),

@@ -43,7 +43,7 @@ pub fn of_matter(reads: &dyn Reads, call: &Call, now: Timestamp) -> Result<Optio
 /// As for [`of_matter`]; [`State::Erased`] if the person was erased since.
 pub fn of_subject(reads: &dyn Reads, call: &Call, now: Timestamp) -> Result<Option<Earlier>, Fault> {
     let vault = *reads.index().vault();
-    let key = |owner: SubjectId| match crate::items::record::open_subject(reads, &vault, owner) {
+    let key = |owner: SubjectId| match crate::items::record::open_subject_to_tell(reads, &vault, owner) {
         Ok(subject) => Ok(subject.companion()),
         Err(Fault::Refused(Refusal::State(State::NotFound))) => Err(Fault::Refused(State::IdempotencyKeyReused.into())),
         Err(fault) => Err(fault),

@@ -12,7 +12,7 @@ use crate::gate::txn::{Fault, Reads, Txn};
 use crate::keys::envelope::{Envelope, Kind};
 
 use super::model::Stamp;
-use super::record::{ItemRow, decode_item, item_key, open_subject};
+use super::record::{ItemRow, decode_item, item_key, open_subject, open_subject_to_tell};
 use crate::store::keyspace::Space;
 
 const VERSION: u8 = 1;
@@ -111,7 +111,7 @@ pub fn record_repeat(txn: &mut Txn<'_>, call: &Call, subject: SubjectId) -> Resu
 
 /// The keys of everything a change made, from which its record is sealed.
 fn companions(reads: &dyn Reads, vault: &VaultId, made_of: &MadeOf) -> Result<Vec<Key>, Fault> {
-    let subject = open_subject(reads, vault, made_of.subject)?;
+    let subject = open_subject_to_tell(reads, vault, made_of.subject)?;
     let mut keys = Vec::with_capacity(made_of.items.len() + 1);
     if made_of.with_subject {
         keys.push(subject.companion());

@@ -27,7 +27,7 @@ use crate::store::keyspace::Space;
 use super::draft::{Version, store_version};
 use super::going;
 use super::model::PasswordTest;
-use super::record::{ItemHead, ItemRow, StoredItem, Target, decode_item, item_key, open_subject};
+use super::record::{ItemHead, ItemRow, StoredItem, Target, decode_item, item_key, open_subject_to_tell};
 use super::recorded::refuse;
 use super::secret::{cost, hash, make};
 use super::show::find;
@@ -227,7 +227,7 @@ fn replace(
     receipt: ReceiptId,
 ) -> Result<Option<Progress>, Refusal> {
     let vault = *txn.index().vault();
-    let subject = open_subject(txn, &vault, found.subject)?;
+    let subject = open_subject_to_tell(txn, &vault, found.subject)?;
     let row = txn.row(Space::Item, &item_key(&subject.id, &found.item))?.ok_or(State::NotFound)?;
     let ItemRow::Live(old) = decode_item(found.item, &row)? else { return Err(State::NotFound.into()) };
     if (old.head.version, old.head.counter) != (found.version, found.counter) {

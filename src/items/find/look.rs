@@ -12,7 +12,7 @@ use crate::gate::call::Call;
 use crate::gate::index::Live;
 use crate::gate::refusal::{Access, Refusal};
 use crate::gate::txn::{Fault, Reads};
-use crate::items::record::{OpenSubject, StoredItem, open_subject};
+use crate::items::record::{OpenSubject, StoredItem, open_subject_to_tell};
 use crate::items::{rows, seek, show};
 use crate::keys::index::Lead;
 use crate::policy::action::Action;
@@ -112,7 +112,7 @@ fn follow(
     (row, lead): (&[u8], &Lead),
 ) -> Result<Seen, Fault> {
     let vault = reads.index().vault();
-    let mut subject = open_subject(reads, vault, lead.subject)?;
+    let mut subject = open_subject_to_tell(reads, vault, lead.subject)?;
     let item = lead.item.map(|id| show::find(reads, &subject, id, 0)).transpose()?;
     if !is_of_version(live, identifier, row, item.as_ref()) {
         return Ok(Seen::Nobody);
