@@ -241,8 +241,8 @@ async fn a_damaged_page_of_somebody_who_goes_stops_no_epoch() {
     let tree = Tree::Subject(ann, 0).row_prefix();
     let pages = bench.rows(Space::Page).into_iter().filter(|(key, _)| key.starts_with(&tree));
     bench.write_over(pages.map(|(key, row)| (Space::Page, (key, row[1..].to_vec()))).collect::<Vec<_>>());
+    let bench = bench.reopened(); // which has no open copy of them
     bench.put_slot_back();
-    let bench = bench.reopened();
     bench.settle().await;
     assert_eq!(bench.name(ben, items[1].item).await.as_deref(), Ok("Bob"));
     let found = bench.looked(false).await;
