@@ -21,7 +21,7 @@ pub struct Arguments {
     /// The vault's configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Look through every page of the key tree and every row, and compare them with what the vault last wrote.
+    /// Look through every page of the key tree and the rows that hang on it, and compare them with what the vault last wrote.
     #[arg(long)]
     deep: bool,
     /// Where pages of the key tree are not the newest, or that is not known: take them as they are from now on. Recorded in
@@ -82,7 +82,9 @@ fn print(epoch: u64, findings: Option<&Findings>, arguments: &Arguments) -> Resu
         Format::Json => out(&report(epoch, findings, arguments.accept).to_string()),
         Format::Table => {
             let Some(findings) = findings else {
-                return out(&format!("the vault opens, at epoch {epoch}; --deep looks through every page and row"));
+                return out(&format!(
+                    "the vault opens, at epoch {epoch}; --deep looks through the key tree and its rows"
+                ));
             };
             let count = |(name, count): (&str, Count)| {
                 [name.replace('_', " "), count.all.to_string(), count.unreadable.to_string()]
